@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <concepts>
+#include <type_traits>
+
+#include <parade/core/report.hpp>
+
+namespace parade {
+
+/// What a hook may return: nothing, which means go on, or a Signal.
+template <class T>
+concept Answer = std::is_void_v<T> || std::same_as<T, Signal>;
+
+template <class C>
+concept HasOnEpoch = requires(C callback, const EpochReport& report) {
+  { callback.on_epoch(report) } -> Answer;
+};
+
+template <class C>
+concept HasOnStep = requires(C callback, const StepReport& report) {
+  { callback.on_step(report) } -> Answer;
+};
+
+/// A callback that brings data to be evaluated after every epoch: the result is in `EpochReport::validation` of every callback.
+template <class C>
+concept HasValidationData = requires(const C callback) { callback.validation_data(); };
+
+/// Callback: sees a small report, and answers go on, remember or stop. It never reaches into the trainer, and costs nothing when there is
+/// none.
+///
+/// Requirements for a type C: at least one of
+///   1. `on_epoch(const EpochReport&)`, called after every epoch;
+///   2. `on_step(const StepReport&)`, called after every update of θ, on the thread that called `fit`, while the workers wait: keep it short;
+///   3. `validation_data()`, const, returning a data set (by reference) that is evaluated after every epoch.
+/// The hooks return void or Signal.
+///
+/// Not required: `on_begin()` and `on_end()`, called once before the first step and after the last, also when the run ends by an exception. A
+/// callback with `static constexpr bool needs_validation = true` is refused where no other brings validation data.
+/// See also: parade::ProgressBar, parade::Validate, parade::EarlyStopping.
+template <class C>
+concept Callback = HasOnEpoch<C> || HasOnStep<C> || HasValidationData<C>;
+
+}  // namespace parade

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <concepts>
+#include <string>
+
+#include <parade/core/types.hpp>
+
+namespace parade {
+
+template <class L>
+concept HasTarget = std::same_as<typename L::Target, Label> || std::same_as<typename L::Target, Real>;
+
+template <class L, class Scalar>
+concept HasValueAndGradient = requires(const L loss, const ConstMatrixRef<Scalar>& scores, const TargetsRef<typename L::Target, Scalar>& targets,
+                                       VectorRef<Scalar> values, MatrixRef<Scalar> dscores) {
+  loss.value_and_gradient(scores, targets, values, dscores);
+};
+
+/// Loss: J, one value per sample, and ∂J/∂Z. The engine sums, so that sample weights, the order of the sum and the search for a bad
+/// sample live in one place.
+///
+/// Requirements for a type L and a scalar S:
+///   1. `L::Target` is parade::Label (a class per sample) or parade::Real (a column of k real targets per sample).
+///   2. `value_and_gradient(scores, targets, values, dscores)`, const:
+///        scores   const ConstMatrixRef<S>&      Z  (k,m)
+///        targets  const TargetsRef<Target,S>&   y  (m) for Label, Y (k,m) for Real
+///        values   VectorRef<S>                  (m)    overwritten with J of each sample
+///        dscores  MatrixRef<S>                  (k,m)  overwritten with ∂J/∂Z; no weights, no division by m or b
+///      Column j of the results depends on column j of the arguments alone.
+///
+/// Not required: a check of targets. A loss that has `check_outputs(Index k)` or, for labels, `check_target(Label y, Index k)`, each returning
+/// an empty std::string or the rule that was broken, has them called before training starts.
+/// See also: parade::SquaredError, parade::Logistic, parade::SoftmaxCrossEntropy, parade::Hinge, parade::testing::check_loss.
+template <class L, class Scalar>
+concept Loss = HasTarget<L> && HasValueAndGradient<L, Scalar>;
+
+template <class L>
+concept ChecksOutputs = requires(const L loss, Index outputs) {
+  { loss.check_outputs(outputs) } -> std::convertible_to<std::string>;
+};
+
+template <class L>
+concept ChecksTarget = requires(const L loss, Label label, Index outputs) {
+  { loss.check_target(label, outputs) } -> std::convertible_to<std::string>;
+};
+
+}  // namespace parade
