@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <chrono>
+#include <span>
+#include <utility>
+
+#include <parade/concepts/dataset.hpp>
+#include <parade/concepts/loss.hpp>
+#include <parade/concepts/model.hpp>
+#include <parade/core/batch.hpp>
+#include <parade/engine/batch_sum.hpp>
+
+namespace parade::detail {
+
+/// Seconds since the last call, for adding up what a worker spends on each phase.
+class StopWatch {
+ public:
+  double lap() {
+    const auto now = std::chrono::steady_clock::now();
+    return std::chrono::duration<double>(now - std::exchange(last_, now)).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+/// What one worker changes while it computes shards; allocated once, used for every shard, shared with nobody.
+template <class M, class L, class Batch>
+struct alignas(64) ShardWorker {
+  using Scalar = typename M::Scalar;
+
+  Batch batch;
+  typename M::Workspace workspace;
+  Vector<Scalar> values;    // (m)
+  Matrix<Scalar> dscores;   // (k,m)
+  double gather_seconds = 0;
+  double gradient_seconds = 0;
+
+  template <class D>
+  void reserve(const M& model, const D& data, Index capacity) {
+    data.reserve(batch, capacity);
+    values.resize(capacity);
+    dscores.resize(model.num_outputs(), capacity);
+    if constexpr (ReservesWorkspace<M>) model.reserve(workspace, capacity);
+  }
+
+  /// Gathers the samples and computes their scores Z (k,m), which are returned, J, whose sums go to `sum`, and w_i ∂J_i/∂Z into dscores.
+  template <class D>
+  ConstMatrixRef<Scalar> forward(const M& model, const L& loss, const PreparedOf<M>& theta, const D& data, std::span<const Index> samples,
+                                 BatchSum& sum) {
+    StopWatch watch;
+    data.gather(samples, batch);
+    gather_seconds += watch.lap();
+    const auto m = static_cast<Index>(samples.size());
+    const ConstMatrixRef<Scalar> scores = model.forward(theta, batch.input(), workspace);  // (k,m)
+    loss.value_and_gradient(scores, batch.template target<typename L::Target>(), values.head(m), dscores.leftCols(m));
+    sum = {0, 0, m};
+    if (batch.weights.size() == 0) {
+      for (Index j = 0; j < m; ++j) sum.loss += static_cast<double>(values[j]);
+      sum.weight = static_cast<double>(m);
+    } else {
+      for (Index j = 0; j < m; ++j) {
+        const double w = batch.weights[j];
+        // Weight 0 is absence: what such a sample would have given, were it not a number, must not count.
+        if (w == 0) {
+          dscores.col(j).setZero();
+        } else {
+          sum.loss += w * static_cast<double>(values[j]);
+          sum.weight += w;
+          dscores.col(j) *= static_cast<Scalar>(w);
+        }
+      }
+    }
+    gradient_seconds += watch.lap();
+    return scores;
+  }
+
+  /// The same, and grad (P) = Σ_j w_j ∇J_j.
+  template <class D>
+  BatchSum gradient(const M& model, const L& loss, const PreparedOf<M>& theta, const D& data, std::span<const Index> samples,
+                    VectorRef<Scalar> grad) {
+    BatchSum sum;
+    forward(model, loss, theta, data, samples, sum);
+    StopWatch watch;
+    if constexpr (OverwritesGradient<M>) {
+      model.gradient(theta, batch.input(), dscores.leftCols(sum.samples), workspace, grad);
+    } else {
+      grad.setZero();
+      model.add_gradient(theta, batch.input(), dscores.leftCols(sum.samples), workspace, grad);
+    }
+    gradient_seconds += watch.lap();
+    return sum;
+  }
+};
+
+/// θ, or what the model makes of it once a step.
+template <class M>
+class Preparation {
+ public:
+  using Scalar = typename M::Scalar;
+
+  /// Prepares in parallel: run(pieces, piece → work) is Team::for_each or a plain loop.
+  template <class ForEach>
+  const PreparedOf<M>& operator()(const M& model, const Vector<Scalar>& theta, ForEach&& for_each)
+    requires PreparesOnceAStep<M>
+  {
+    if (!reserved_) model.reserve(prepared_);
+    reserved_ = true;
+    const ConstVectorRef<Scalar> view = theta;
+    for_each(Index{model.num_preparations()}, [&](Index piece, int) { model.prepare(view, piece, prepared_); });
+    return prepared_;
+  }
+
+  template <class ForEach>
+  ConstVectorRef<Scalar> operator()(const M&, const Vector<Scalar>& theta, ForEach&&)
+    requires(!PreparesOnceAStep<M>)
+  {
+    return theta;
+  }
+
+ private:
+  struct Nothing {};
+  template <class T>
+  struct Storage {
+    using type = Nothing;
+  };
+  template <PreparesOnceAStep T>
+  struct Storage<T> {
+    using type = typename T::Prepared;
+  };
+
+  typename Storage<M>::type prepared_{};
+  bool reserved_ = false;
+};
+
+}  // namespace parade::detail

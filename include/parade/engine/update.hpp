@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <parade/concepts/constraint.hpp>
+#include <parade/concepts/optimizer.hpp>
+#include <parade/concepts/regularizer.hpp>
+#include <parade/engine/reduce.hpp>
+#include <parade/engine/shard_worker.hpp>
+#include <parade/engine/team.hpp>
+
+namespace parade {
+
+/// θ (P) and what the optimizer keeps beside it: vectors like θ, each 64-byte aligned, zero at the start.
+template <class Scalar>
+class TrainingState {
+ public:
+  TrainingState() = default;
+  TrainingState(Index parameters, Index states)
+      : theta(Vector<Scalar>::Zero(parameters)), stride_((parameters + 15) / 16 * 16), states_(Matrix<Scalar>::Zero(stride_, states)) {}
+
+  Vector<Scalar> theta;
+
+  /// State vector i is column i, from row 0 to P.
+  Matrix<Scalar>& states() { return states_; }
+  const Matrix<Scalar>& states() const { return states_; }
+  StateRef<Scalar> slice(Range range) { return {states_.data() + range.begin, stride_, range.size()}; }
+
+ private:
+  Index stride_ = 0;
+  Matrix<Scalar> states_;
+};
+
+/// One step of training, from the shards' gradients to the next θ, in one pass over memory and in parallel over fixed blocks of parameters:
+///
+///   g ← (1/W) Σ_shards + λ∇R(θ) + β∇C(θ),   θ' ← Π_C(prox_{αλR}(θ − α(…)))        each term only where it is smooth, proximal, a projection
+///
+/// It reads one state and writes another, so that a step that fails, by an exception of user code or by a number that is not finite, leaves
+/// θ and the optimizer's vectors as they were. An element is always in the same block at the same place, and so handled by the same
+/// instructions, whoever does the block.
+template <class Scalar, class R, class C, class O>
+  requires Regularizer<R, Scalar> && Constraint<C, Scalar> && Optimizer<O, Scalar>
+class ParallelUpdate {
+ public:
+  /// Elements a block: a multiple of the widest vector; small enough for its slices to stay in the L1 and L2 caches through the pass.
+  static constexpr Index block_size = 4096;
+
+  ParallelUpdate(const ParameterList& parameters, R regularizer, C constraint, O optimizer, int workers)
+      : regularizer_(std::move(regularizer)), constraint_(std::move(constraint)), optimizer_(std::move(optimizer)),
+        num_parameters_(parameters.size()), blocks_(static_cast<std::size_t>((num_parameters_ + block_size - 1) / block_size)),
+        workers_(static_cast<std::size_t>(workers)), penalties_(blocks_.size()) {
+    for (std::size_t i = 0; i < blocks_.size(); ++i) {
+      auto& block = blocks_[i];
+      block.range.begin = static_cast<Index>(i) * block_size;
+      block.range.end = std::min(block.range.begin + block_size, num_parameters_);
+      for (const auto& parameter : parameters) {
+        const Range overlap{std::max(block.range.begin, parameter.offset), std::min(block.range.end, parameter.offset + parameter.size())};
+        if (overlap.size() <= 0) continue;
+        if (detail::applies_to(regularizer_, parameter)) append(block.regularized, overlap);
+        if (detail::applies_to(constraint_, parameter)) append(block.constrained, overlap);
+      }
+    }
+  }
+
+  const R& regularizer() const { return regularizer_; }
+  const C& constraint() const { return constraint_; }
+  const O& optimizer() const { return optimizer_; }
+
+  /// `next` from `state` and the shards' gradients. Returns whether g and the new θ are finite; if not, or if user code throws, `next` is not to
+  /// be used. To be called inside `team.run`; `weight` is W > 0.
+  bool operator()(Team& team, std::span<const Scalar* const> shard_gradients, double weight, const TrainingState<Scalar>& state,
+                  TrainingState<Scalar>& next, const StepInfo& at) {
+    for (auto& worker : workers_) worker.finite = true;
+    team.for_each(static_cast<Index>(blocks_.size()), [&](Index i, int w) {
+      auto& worker = workers_[static_cast<std::size_t>(w)];
+      if (worker.grad.size() == 0) worker.reserve();
+      const Block& block = blocks_[static_cast<std::size_t>(i)];
+      detail::StopWatch watch;
+      detail::tree_sum(shard_gradients, block.range, worker.grad.data());
+      worker.reduce_seconds += watch.lap();
+      step(block, static_cast<Scalar>(weight), state, next, at, worker);
+      worker.update_seconds += watch.lap();
+    });
+    return std::all_of(workers_.begin(), workers_.end(), [](const Worker& worker) { return worker.finite; });
+  }
+
+  /// λR(θ) + βC(θ), in double, over the canonical tree on the blocks.
+  double penalty(Team& team, const Vector<Scalar>& theta) {
+    team.for_each(static_cast<Index>(blocks_.size()), [&](Index i, int) {
+      double sum = 0;
+      const auto& block = blocks_[static_cast<std::size_t>(i)];
+      for (const Range& piece : block.regularized) sum += static_cast<double>(regularizer_.value(theta.segment(piece.begin, piece.size())));
+      if constexpr (PenaltyConstraint<C, Scalar>)
+        for (const Range& piece : block.constrained)
+          sum += beta() * static_cast<double>(constraint_.violation(theta.segment(piece.begin, piece.size())));
+      penalties_[static_cast<std::size_t>(i)] = sum;
+    });
+    return detail::tree_sum(std::span<const double>(penalties_));
+  }
+
+  /// Makes room for every worker, so that no step allocates.
+  void reserve() {
+    for (auto& worker : workers_) worker.reserve();
+  }
+
+  /// Thread-seconds in reduce and update since the last call.
+  PhaseSeconds take_seconds() {
+    PhaseSeconds total;
+    for (auto& worker : workers_) {
+      total.reduce += std::exchange(worker.reduce_seconds, 0);
+      total.update += std::exchange(worker.update_seconds, 0);
+    }
+    return total;
+  }
+
+ private:
+  struct Block {
+    Range range;
+    std::vector<Range> regularized;  // pieces of the range, neighbours joined
+    std::vector<Range> constrained;
+  };
+
+  struct alignas(64) Worker {
+    Vector<Scalar> grad;   // (block_size)
+    Vector<Scalar> steps;  // (block_size), for a proximal step
+    double reduce_seconds = 0;
+    double update_seconds = 0;
+    bool finite = true;
+
+    void reserve() {
+      grad.resize(block_size);
+      if constexpr (ProximalRegularizer<R, Scalar>) steps.resize(block_size);
+    }
+  };
+
+  static void append(std::vector<Range>& pieces, Range piece) {
+    if (!pieces.empty() && pieces.back().end == piece.begin)
+      pieces.back().end = piece.end;
+    else
+      pieces.push_back(piece);
+  }
+
+  double beta() const {
+    if constexpr (requires { { constraint_.beta } -> std::convertible_to<double>; })
+      return constraint_.beta;
+    else
+      return 1;
+  }
+
+  void step(const Block& block, Scalar weight, const TrainingState<Scalar>& state, TrainingState<Scalar>& next, const StepInfo& at,
+            Worker& worker) const {
+    const Index begin = block.range.begin, size = block.range.size();
+    auto grad = worker.grad.head(size);
+    auto theta = next.theta.segment(begin, size);
+    grad /= weight;
+    theta = state.theta.segment(begin, size);
+    for (Index i = 0; i < state.states().cols(); ++i) next.states().col(i).segment(begin, size) = state.states().col(i).segment(begin, size);
+
+    if constexpr (SmoothRegularizer<R, Scalar>)
+      for (const Range& piece : block.regularized)
+        regularizer_.add_gradient(theta.segment(piece.begin - begin, piece.size()), grad.segment(piece.begin - begin, piece.size()));
+    if constexpr (PenaltyConstraint<C, Scalar>)
+      for (const Range& piece : block.constrained)
+        constraint_.add_gradient(theta.segment(piece.begin - begin, piece.size()), grad.segment(piece.begin - begin, piece.size()));
+
+    const StateRef<Scalar> slice = next.slice(block.range);
+    optimizer_.step(theta, grad, slice, at);
+
+    if constexpr (ProximalRegularizer<R, Scalar>) {
+      auto steps = worker.steps.head(size);
+      if constexpr (HasStepSizes<O, Scalar>)
+        optimizer_.step_sizes(slice, at, steps);
+      else
+        steps.setConstant(static_cast<Scalar>(at.rate));
+      for (const Range& piece : block.regularized)
+        regularizer_.prox(theta.segment(piece.begin - begin, piece.size()), steps.segment(piece.begin - begin, piece.size()));
+    }
+    if constexpr (ProjectionConstraint<C, Scalar>)
+      for (const Range& piece : block.constrained) constraint_.project(theta.segment(piece.begin - begin, piece.size()));
+
+    // x − x is 0 for a finite x and NaN else; sums of zeros need no order.
+    if (!(grad - grad).isZero(0) || !(theta - theta).isZero(0)) worker.finite = false;
+  }
+
+  R regularizer_;
+  C constraint_;
+  O optimizer_;
+  Index num_parameters_;
+  std::vector<Block> blocks_;
+  std::vector<Worker> workers_;
+  std::vector<double> penalties_;
+};
+
+}  // namespace parade

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+#include <parade/core/types.hpp>
+#include <parade/kernels/simd.hpp>
+
+// Matrix products in which every element of the result is ONE chain of fused multiply-adds over the inner index, in order:
+//
+//     c = start;   for p = 0 … inner−1:  c = fma(a(i,p), b(p,j), c)
+//
+// A block of the inner index starts from the values that the block before it stored, and lanes run along the rows of the result, never
+// along the sum. So bits depend neither on blocks, tiles, vector width and addresses, nor on where an element stands: they are those of
+// the plain loop with std::fma. (Of a NaN only this is promised, that it is one.)
+//
+// The products of a dense layer with weights W (k,d), a shard X (d,m), scores Z (k,m):
+//
+//     Z  (k,m)  = b 1ᵀ + W (k,d) X (d,m)        product, W packed once a step and read by all shards
+//     dX (d,m)  = Wᵀ (d,k) dZ (k,m)             product, Wᵀ packed
+//     G  (k,d) += dZ (k,m) Xᵀ (m,d)             outer_product, nothing packed before
+//     gb (k)   += dZ (k,m) 1 (m)                sum_columns
+//
+// All matrices are column-major; lda, ldb, ldc are leading dimensions. Results must not overlap operands. Nothing here allocates. No pointer
+// needs alignment; packed panels are read faster when they start at a multiple of 64 bytes.
+namespace parade::detail {
+
+using kernels::Simd;
+
+/// `total` things in as few parts as hold at most `most` each, all parts of the same size or one more: none is left with very little.
+struct EvenSplit {
+  Index parts, size, larger;  // the first `larger` parts hold size + 1
+  constexpr EvenSplit(Index total, Index most)
+      : parts((total + most - 1) / most), size(parts == 0 ? 0 : total / parts), larger(parts == 0 ? 0 : total % parts) {}
+  constexpr Index begin(Index part) const { return part * size + std::min(part, larger); }
+  constexpr Index count(Index part) const { return size + (part < larger ? 1 : 0); }
+};
+
+// A tile of the result is V vectors of rows by N columns. It lives in V·N registers; V more hold a column of a, one an element of b.
+// A step of p is V·N multiply-adds and V + N loads. Common cores start two of each in a cycle and finish a multiply-add 4 cycles later, so a
+// tile needs at least 8 accumulators, and fewer loads than multiply-adds. With 32 registers this gives 4×6, 3×8, 2×8, 1×8, with 16 registers
+// 3×4, 2×6, 1×8. More than 8 columns gain nothing, and their addresses would fill the general registers.
+template <class Scalar>
+inline constexpr int most_tile_vectors = Simd<Scalar>::registers == 32 ? 4 : 3;
+template <class Scalar, int V>
+inline constexpr int most_tile_columns = std::min<int>(8, (Simd<Scalar>::registers - V - 1) / V);
+
+// A block of the inner index: its part of a tile of b (6 × 512 floats, 12 KiB) stays in the first-level cache while the panels of a go by, and
+// its part of a panel (64 × 512 floats, 128 KiB) in the second while the columns of b go by.
+inline constexpr Index inner_block = 512;
+// The same for outer_product, whose copy of a panel is on the stack: 4 vectors of 64 bytes × 128, 32 KiB. Shards are seldom larger.
+inline constexpr Index outer_block = 128;
+// An outer_product with fewer columns than this reads a in place: the copy would take longer than it saves.
+inline constexpr Index columns_worth_a_copy = 256;
+
+/// The rows of a result, cut into panels of 1 … most_tile_vectors vectors. Only the last vector of the last panel may be partly filled.
+template <class Scalar>
+constexpr EvenSplit split_panels(Index rows) {
+  constexpr Index width = Simd<Scalar>::width;
+  return {(rows + width - 1) / width, most_tile_vectors<Scalar>};
+}
+
+/// Calls f(integral_constant n) for n in 1 … Most, known only at run time.
+template <int Most, class F>
+void with_constant(Index n, const F& f) {
+  if constexpr (Most == 1) {
+    f(std::integral_constant<int, 1>{});
+  } else {
+    if (n == Most) return f(std::integral_constant<int, Most>{});
+    with_constant<Most - 1>(n, f);
+  }
+}
+
+/// The first n lanes from p and 0 in the others, n ≥ 1; all lanes if n is width or more.
+template <class Scalar>
+typename Simd<Scalar>::Vector load_at_most(const Scalar* p, Index n) {
+  return n < Simd<Scalar>::width ? Simd<Scalar>::load_first(p, n) : Simd<Scalar>::load(p);
+}
+
+/// c (rows,N) = start + a (rows,inner) b (inner,N), rows = (V−1)·width + last, 1 ≤ last ≤ width.
+/// a(:,p) is V whole vectors from a + p·lda, b(p,j) is b[p·b_inner + j·b_column], start(i,j) is start[i + j·ld_start] or 0 if start is null.
+template <int V, int N, class Scalar, class InnerStride, class ColumnStride>
+void product_tile(Index inner, const Scalar* a, Index lda, const Scalar* b, InnerStride b_inner, ColumnStride b_column, const Scalar* start,
+                  Index ld_start, Scalar* c, Index ldc, Index last) {
+  using S = Simd<Scalar>;
+  constexpr Index width = S::width;
+  typename S::Vector sum[std::size_t{N}][std::size_t{V}];
+#pragma GCC unroll 8
+  for (int j = 0; j < N; ++j) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      sum[j][v] = start == nullptr ? S::broadcast(0) : load_at_most(start + j * ld_start + v * width, v == V - 1 ? last : width);
+    }
+  }
+  for (Index p = 0; p < inner; ++p) {
+    typename S::Vector column[std::size_t{V}];
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) column[v] = S::load(a + p * lda + v * width);
+#pragma GCC unroll 8
+    for (int j = 0; j < N; ++j) {
+      const auto factor = S::broadcast(b[p * b_inner + j * b_column]);
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) sum[j][v] = S::fma(column[v], factor, sum[j][v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int j = 0; j < N; ++j) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      Scalar* to = c + j * ldc + v * width;
+      v == V - 1 && last < width ? S::store_first(to, sum[j][v], last) : S::store(to, sum[j][v]);
+    }
+  }
+}
+
+/// c (rows,cols) = start + a (rows,inner) b (inner,cols), tile by tile; b, start as above. `panel(row, height, filled, p, count)` gives a for
+/// the rows from `row` on (`height` of them in whole vectors, `filled` in the matrix) and the inner index p … p + count−1: pointer, stride.
+template <class Scalar, class Panel, class InnerStride, class ColumnStride>
+void blocked_product(Index rows, Index cols, Index inner, Index block, const Panel& panel, const Scalar* b, InnerStride b_inner,
+                     ColumnStride b_column, const Scalar* start, Index ld_start, Scalar* c, Index ldc) {
+  constexpr Index width = Simd<Scalar>::width;
+  const EvenSplit panels = split_panels<Scalar>(rows);
+  for (Index p = 0; p == 0 || p < inner; p += block, start = c, ld_start = ldc) {
+    const Index count = std::min(block, inner - p);
+    for (Index i = 0; i < panels.parts; ++i) {
+      const Index row = panels.begin(i) * width, height = panels.count(i) * width, filled = std::min(height, rows - row);
+      const auto [a, lda] = panel(row, height, filled, p, count);
+      with_constant<most_tile_vectors<Scalar>>(panels.count(i), [&, a = a, lda = lda](auto v) {
+        constexpr int V = v, most = most_tile_columns<Scalar, V>;
+        const EvenSplit tiles(cols, most);
+        for (Index t = 0; t < tiles.parts; ++t) {
+          const Index j = tiles.begin(t);
+          with_constant<most>(tiles.count(t), [&](auto n) {
+            product_tile<V, n>(count, a, lda, b + p * b_inner + j * b_column, b_inner, b_column,
+                               start == nullptr ? nullptr : start + row + j * ld_start, ld_start, c + row + j * ldc, ldc,
+                               filled - (height - width));
+          });
+        }
+      });
+    }
+  }
+}
+
+/// Copies the transpose of a (inner,rows), rows ≤ width, its columns lda apart, to vectors `stride` apart: vector p holds row p of a.
+/// In blocks of width × width, turned by log₂(width) rounds; each interleaves the first half of the vectors with the second.
+template <class Scalar>
+void pack_transposed(Index rows, Index inner, const Scalar* a, Index lda, Scalar* packed, Index stride) {
+  using S = Simd<Scalar>;
+  constexpr Index width = S::width;
+  for (Index p = 0; p < inner; p += width) {
+    typename S::Vector block[std::size_t{width}];
+#pragma GCC unroll 16
+    for (Index i = 0; i < width; ++i) block[i] = i < rows ? load_at_most(a + i * lda + p, inner - p) : S::broadcast(0);
+    if constexpr (width > 1) {
+#pragma GCC unroll 4
+      for (Index rounds = width; rounds > 1; rounds /= 2) {
+        typename S::Vector next[std::size_t{width}];
+#pragma GCC unroll 8
+        for (Index i = 0; i < width / 2; ++i) {
+          next[2 * i] = S::zip_low(block[i], block[i + width / 2]);
+          next[2 * i + 1] = S::zip_high(block[i], block[i + width / 2]);
+        }
+        std::copy(next, next + width, block);
+      }
+    }
+#pragma GCC unroll 16
+    for (Index i = 0; i < width; ++i) {
+      if (i < inner - p) S::store(packed + (p + i) * stride, block[i]);
+    }
+  }
+}
+
+using One = std::integral_constant<Index, 1>;
+
+}  // namespace parade::detail
+
+namespace parade::kernels {
+
+/// Where the chains of a result begin: at 0 (the result is overwritten), or at the stored value (the product is added to it).
+enum class Start { zero, stored };
+
+/// Number of panels that a packed matrix of `rows` rows is cut into.
+template <class Scalar>
+Index num_panels(Index rows) {
+  return detail::split_panels<Scalar>(rows).parts;
+}
+
+/// Number of scalars that a packed matrix (rows,inner) takes.
+template <class Scalar>
+Index packed_size(Index rows, Index inner) {
+  constexpr Index width = Simd<Scalar>::width;
+  return (rows + width - 1) / width * width * inner;
+}
+
+/// Packs the panels [first_panel, last_panel) of a (rows,inner), a(i,p) = a[i·row_stride + p·column_stride], into `packed`, which holds
+/// packed_size(rows, inner) scalars in all. One of the strides is 1: 1, lda packs a column-major matrix, lda, 1 its transpose.
+/// Other panels may be packed by other threads at the same time. Layout: panel after panel, in a panel column after column, filled up with 0.
+template <class Scalar>
+void pack_panels(Index rows, Index inner, const Scalar* a, Index row_stride, Index column_stride, Scalar* packed, Index first_panel,
+                 Index last_panel) {
+  using S = Simd<Scalar>;
+  const auto panels = detail::split_panels<Scalar>(rows);
+  PARADE_ASSERT(rows >= 0 && inner >= 0 && (row_stride == 1 || column_stride == 1));
+  PARADE_ASSERT(0 <= first_panel && last_panel <= panels.parts);
+  for (Index panel = first_panel; panel < last_panel; ++panel) {
+    const Index row = panels.begin(panel) * S::width, height = panels.count(panel) * S::width;
+    Scalar* to = packed + row * inner;
+    if (row_stride == 1) {
+      for (Index p = 0; p < inner; ++p) {
+        for (Index i = 0; i < height; i += S::width) {
+          S::store(to + p * height + i, detail::load_at_most<Scalar>(a + row + i + p * column_stride, rows - row - i));
+        }
+      }
+    } else {
+      for (Index i = 0; i < height; i += S::width)
+        detail::pack_transposed(std::min(S::width, rows - row - i), inner, a + (row + i) * row_stride, row_stride, to + i, height);
+    }
+  }
+}
+
+/// c (rows,cols) = start 1ᵀ + a (rows,inner) b (inner,cols), the chains of a row beginning at start_of_row(row), or at 0 if that is null.
+/// `packed`: a from pack_panels.
+template <class Scalar>
+void product(Index rows, Index cols, Index inner, const Scalar* packed, const Scalar* b, Index ldb,
+             const std::type_identity_t<Scalar>* start_of_row, Scalar* c, Index ldc) {
+  PARADE_ASSERT(rows >= 0 && cols >= 0 && inner >= 0 && ldb >= inner && ldc >= rows);
+  const auto panel = [=](Index row, Index height, Index, Index p, Index) { return std::pair(packed + row * inner + p * height, height); };
+  detail::blocked_product(rows, cols, inner, detail::inner_block, panel, b, detail::One{}, ldb, start_of_row, 0, c, ldc);
+}
+
+/// c (rows,cols) = a (rows,inner) bᵀ, b (cols,inner), or with Start::stored c += a bᵀ.
+/// A gradient summed over samples: a = dZ, b = X, the inner index is the sample. Slow where ldb is a multiple of 4096 bytes: pad it.
+template <class Scalar>
+void outer_product(Index rows, Index cols, Index inner, const Scalar* a, Index lda, const Scalar* b, Index ldb, Scalar* c, Index ldc,
+                   Start start) {
+  PARADE_ASSERT(rows >= 0 && cols >= 0 && inner >= 0 && lda >= rows && ldb >= cols && ldc >= rows);
+  alignas(64) Scalar copy[detail::most_tile_vectors<Scalar> * Simd<Scalar>::width * detail::outer_block];
+  const auto panel = [&](Index row, Index height, Index filled, Index p, Index count) {
+    const Scalar* from = a + row + p * lda;
+    if (filled == height && cols < detail::columns_worth_a_copy) return std::pair(from, lda);
+    pack_panels(filled, count, from, 1, lda, copy, 0, 1);
+    return std::pair<const Scalar*, Index>(copy, height);
+  };
+  detail::blocked_product(rows, cols, inner, detail::outer_block, panel, b, ldb, detail::One{}, start == Start::zero ? nullptr : c, ldc, c,
+                          ldc);
+}
+
+/// sum (rows) = a (rows,cols) 1, or with Start::stored sum += a 1: in every row one sequential sum over the columns. A bias gradient.
+template <class Scalar>
+void sum_columns(Index rows, Index cols, const Scalar* a, Index lda, Scalar* sum, Start start) {
+  PARADE_ASSERT(rows >= 0 && cols >= 0 && lda >= rows);
+  if (start == Start::zero) std::fill(sum, sum + rows, Scalar{0});
+  for (Index j = 0; j < cols; ++j) {
+    for (Index i = 0; i < rows; ++i) sum[i] += a[i + j * lda];
+  }
+}
+
+}  // namespace parade::kernels

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+
+#include <parade/concepts/model.hpp>
+#include <parade/layers/dense.hpp>
+#include <parade/layers/initialization.hpp>
+
+namespace parade {
+
+/// z = W x + b: W (k,d) is the block `weight`, b (k) the block `bias`; θ starts at 0.
+///
+/// With SquaredError it is linear regression with k targets, with Logistic (k = 1) logistic regression, with SoftmaxCrossEntropy softmax
+/// (multinomial logistic) regression, with Hinge (k = 1) a linear support vector machine.
+///
+/// Throws std::invalid_argument unless inputs ≥ 1 and outputs ≥ 1.
+template <class Scalar_>
+class Linear {
+ public:
+  using Scalar = Scalar_;
+
+  struct Workspace {
+    Matrix<Scalar> scores;  // (k,m)
+  };
+  struct Prepared {
+    typename detail::Dense<Scalar>::Prepared layer;
+  };
+
+  explicit Linear(Index inputs, Index outputs = 1)
+      : parameters_(blocks(inputs, outputs)), layer_(inputs, outputs, parameters_["weight"], parameters_["bias"]) {}
+
+  const ParameterList& parameters() const { return parameters_; }
+  Index num_inputs() const { return layer_.inputs(); }
+  Index num_outputs() const { return layer_.outputs(); }
+  void initialize(VectorRef<Scalar> theta, std::uint64_t) const { theta.setZero(); }
+
+  void reserve(Prepared& prepared) const { layer_.reserve(prepared.layer, false); }
+  Index num_preparations() const { return layer_.num_pieces(false); }
+  void prepare(const ConstVectorRef<Scalar>& theta, Index piece, Prepared& prepared) const {
+    layer_.prepare(theta.data(), piece, prepared.layer);
+  }
+
+  void reserve(Workspace& workspace, Index samples) const { workspace.scores.resize(num_outputs(), samples); }
+
+  ConstMatrixRef<Scalar> forward(const Prepared& theta, const ConstMatrixRef<Scalar>& x, Workspace& workspace) const {
+    if (workspace.scores.cols() < x.cols()) reserve(workspace, x.cols());
+    layer_.forward(theta.layer, x.cols(), x.data(), x.outerStride(), workspace.scores.data(), num_outputs());
+    return workspace.scores.leftCols(x.cols());
+  }
+
+  void add_gradient(const Prepared&, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace&,
+                    VectorRef<Scalar> grad) const {
+    layer_.gradient(x.cols(), x.data(), x.outerStride(), dscores.data(), dscores.outerStride(), grad.data(), kernels::Start::stored);
+  }
+  void gradient(const Prepared&, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace&, VectorRef<Scalar> grad) const {
+    layer_.gradient(x.cols(), x.data(), x.outerStride(), dscores.data(), dscores.outerStride(), grad.data(), kernels::Start::zero);
+  }
+
+ private:
+  static ParameterList blocks(Index inputs, Index outputs) {
+    if (inputs < 1 || outputs < 1)
+      throw std::invalid_argument(detail::text("Linear must have at least 1 input and 1 output; got ", inputs, " and ", outputs));
+    return {{"weight", outputs, inputs}, {"bias", outputs, 1, Role::bias}};
+  }
+
+  ParameterList parameters_;
+  detail::Dense<Scalar> layer_;
+};
+
+/// Linear by its names in statistics. The loss makes the difference: SquaredError, Logistic, SoftmaxCrossEntropy.
+template <class Scalar>
+using LinearRegression = Linear<Scalar>;
+template <class Scalar>
+using LogisticRegression = Linear<Scalar>;
+template <class Scalar>
+using SoftmaxRegression = Linear<Scalar>;
+
+static_assert(Model<Linear<float>> && PreparesOnceAStep<Linear<float>> && OverwritesGradient<Linear<float>>);
+static_assert(Model<Linear<double>>);
+
+}  // namespace parade

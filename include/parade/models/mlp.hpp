@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <utility>
+#include <vector>
+
+#include <parade/concepts/model.hpp>
+#include <parade/layers/activation.hpp>
+#include <parade/layers/dense.hpp>
+#include <parade/layers/initialization.hpp>
+
+namespace parade {
+
+/// Multilayer perceptron with any number of hidden layers, fully connected:
+///
+///   a_0 = x,   a_l = activation(W_l a_{l−1} + b_l) for the hidden layers,   z = W_L a_{L−1} + b_L
+///
+///   parade::Mlp<float> model{784, 128, 64, 10};                                 // inputs, hidden layers, outputs
+///   parade::Mlp<double> other{{8, 16, 1}, parade::Activation::tanh};
+///
+/// Parameters: `layer0.weight` (h_1,d), `layer0.bias` (h_1), `layer1.weight`, …; column by column. Weights start as `initialization` says, by default
+/// He for ReLU and Glorot for tanh and sigmoid, drawn by (seed, layer, element); biases start at 0.
+///
+/// Throws std::invalid_argument for fewer than two sizes or a size below 1.
+template <class Scalar_>
+class Mlp {
+ public:
+  using Scalar = Scalar_;
+  using Layer = detail::Dense<Scalar>;
+
+  struct Workspace {
+    std::vector<Matrix<Scalar>> outputs;  // of layer l: (h_l, m), activated for the hidden layers
+    std::vector<Matrix<Scalar>> deltas;   // ∂J/∂(output of hidden layer l): (h_l, m)
+  };
+  struct Prepared {
+    std::vector<typename Layer::Prepared> layers;
+  };
+
+  Mlp(std::initializer_list<Index> sizes) : Mlp(std::vector<Index>(sizes)) {}
+  explicit Mlp(std::vector<Index> sizes, Activation activation = Activation::relu)
+      : Mlp(std::move(sizes), activation, activation == Activation::relu ? Initialization::he : Initialization::glorot) {}
+  Mlp(std::vector<Index> sizes, Activation activation, Initialization initialization)
+      : activation_(activation), initialization_(initialization) {
+    if (sizes.size() < 2)
+      throw std::invalid_argument(detail::text("Mlp must have at least 2 sizes, inputs and outputs; got ", sizes.size()));
+    for (std::size_t l = 0; l < sizes.size(); ++l)
+      if (sizes[l] < 1) throw std::invalid_argument(detail::text("every size of an Mlp must be at least 1; size ", l, " is ", sizes[l]));
+    for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
+      const auto name = detail::text("layer", l);
+      parameters_.add({name + ".weight", sizes[l + 1], sizes[l]});
+      parameters_.add({name + ".bias", sizes[l + 1], 1, Role::bias});
+      layers_.emplace_back(sizes[l], sizes[l + 1], parameters_[name + ".weight"], parameters_[name + ".bias"]);
+    }
+  }
+
+  const ParameterList& parameters() const { return parameters_; }
+  Index num_inputs() const { return layers_.front().inputs(); }
+  Index num_outputs() const { return layers_.back().outputs(); }
+  Activation activation() const { return activation_; }
+
+  void initialize(VectorRef<Scalar> theta, std::uint64_t seed) const {
+    std::uint64_t layer = 0;
+    for (const auto& block : parameters_) {
+      if (block.role == Role::bias)
+        slice<Scalar>(theta, block).setZero();
+      else
+        detail::initialize_weight<Scalar>(slice<Scalar>(theta, block), initialization_, seed, layer++);
+    }
+  }
+
+  void reserve(Prepared& prepared) const {
+    prepared.layers.resize(layers_.size());
+    for (std::size_t l = 0; l < layers_.size(); ++l) layers_[l].reserve(prepared.layers[l], l > 0);
+  }
+  Index num_preparations() const {
+    Index pieces = 0;
+    for (std::size_t l = 0; l < layers_.size(); ++l) pieces += layers_[l].num_pieces(l > 0);
+    return pieces;
+  }
+  void prepare(const ConstVectorRef<Scalar>& theta, Index piece, Prepared& prepared) const {
+    std::size_t l = 0;
+    for (; piece >= layers_[l].num_pieces(l > 0); ++l) piece -= layers_[l].num_pieces(l > 0);
+    layers_[l].prepare(theta.data(), piece, prepared.layers[l]);
+  }
+
+  void reserve(Workspace& workspace, Index samples) const {
+    workspace.outputs.resize(layers_.size());
+    workspace.deltas.resize(layers_.size() - 1);
+    for (std::size_t l = 0; l < layers_.size(); ++l) {
+      workspace.outputs[l].resize(layers_[l].outputs(), samples);
+      if (l + 1 < layers_.size()) workspace.deltas[l].resize(layers_[l].outputs(), samples);
+    }
+  }
+
+  ConstMatrixRef<Scalar> forward(const Prepared& theta, const ConstMatrixRef<Scalar>& x, Workspace& workspace) const {
+    const Index m = x.cols();
+    if (workspace.outputs.empty() || workspace.outputs[0].cols() < m) reserve(workspace, m);
+    const Scalar* input = x.data();
+    Index ld = x.outerStride();
+    for (std::size_t l = 0; l < layers_.size(); ++l) {
+      Scalar* output = workspace.outputs[l].data();
+      layers_[l].forward(theta.layers[l], m, input, ld, output, layers_[l].outputs());  // (h_l,m) = (h_l,h_{l−1})(h_{l−1},m)
+      ld = layers_[l].outputs();
+      if (l + 1 < layers_.size()) detail::activate(activation_, output, ld * m);
+      input = output;
+    }
+    return workspace.outputs.back().leftCols(m);
+  }
+
+  void add_gradient(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
+                    VectorRef<Scalar> grad) const {
+    backward(theta, x, dscores, workspace, grad.data(), kernels::Start::stored);
+  }
+  void gradient(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
+                VectorRef<Scalar> grad) const {
+    backward(theta, x, dscores, workspace, grad.data(), kernels::Start::zero);
+  }
+
+ private:
+  void backward(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace, Scalar* grad,
+                kernels::Start start) const {
+    const Index m = x.cols();
+    const Scalar* delta = dscores.data();
+    Index ld = dscores.outerStride();
+    for (std::size_t l = layers_.size(); l-- > 1;) {
+      const Index h = layers_[l].inputs();
+      const Scalar* input = workspace.outputs[l - 1].data();
+      Scalar* input_delta = workspace.deltas[l - 1].data();
+      layers_[l].gradient(m, input, h, delta, ld, grad, start);
+      layers_[l].input_gradient(theta.layers[l], m, delta, ld, input_delta, h);  // (h_{l−1},m) = (h_{l−1},h_l)(h_l,m)
+      detail::multiply_derivative(activation_, input, input_delta, h * m);
+      delta = input_delta;
+      ld = h;
+    }
+    layers_[0].gradient(m, x.data(), x.outerStride(), delta, ld, grad, start);
+  }
+
+  ParameterList parameters_;
+  std::vector<Layer> layers_;
+  Activation activation_;
+  Initialization initialization_;
+};
+
+static_assert(Model<Mlp<float>> && PreparesOnceAStep<Mlp<float>> && OverwritesGradient<Mlp<float>>);
+static_assert(Model<Mlp<double>>);
+
+}  // namespace parade

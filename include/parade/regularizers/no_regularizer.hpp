@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <parade/concepts/regularizer.hpp>
+#include <parade/core/parameters.hpp>
+
+namespace parade {
+
+/// R(θ) = 0, for no block of θ. Nothing is left of it in a compiled program.
+struct NoRegularizer {
+  static constexpr bool applies_to(const ParameterBlock&) { return false; }
+
+  template <class T>
+  static constexpr double value(const Eigen::MatrixBase<T>&) {
+    return 0;
+  }
+  template <class T>
+  static constexpr void add_gradient(const Eigen::MatrixBase<T>&, const VectorRef<typename T::Scalar>&) {}
+};
+
+static_assert(SmoothRegularizer<NoRegularizer, float> && SmoothRegularizer<NoRegularizer, double>);
+
+}  // namespace parade

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+
+#include <parade/core/error.hpp>
+#include <parade/core/types.hpp>
+
+namespace parade {
+
+/// What to do when a loss, a gradient or the new θ is not finite. The step is never taken; θ and the optimizer's vectors stay as they were.
+enum class OnDivergence {
+  stop,        // end the run; the summary says where
+  skip,        // leave the batch out and go on
+  halve_rate,  // leave the batch out and go on with half the rate
+};
+
+/// How `Trainer::fit` runs. All fields are checked before anything starts. Of these, the bits of θ depend on epochs, batch_size, seed,
+/// shard_size, shuffle and on_divergence; never on threads.
+struct FitOptions {
+  Index epochs = 10;       // passes over the data, ≥ 0
+  Index batch_size = 128;  // samples a step over all workers, in [1, n]; the last batch of an epoch may be smaller
+  std::uint64_t seed = 0;  // of the starting θ and of the order of the samples
+  int threads = 0;         // ≥ 1; 0: as many as the process may really use
+  Index shard_size = 0;    // samples a shard, ≥ 1; 0: a rule that reads the batch size alone (ShardPlan)
+  bool shuffle = true;     // a new order every epoch; else the order of the data
+  bool warm_start = false;  // go on from the θ, optimizer vectors and step count that the trainer holds
+  bool check_data = true;   // one pass over the data before the start: finite features and targets, labels in range
+  OnDivergence on_divergence = OnDivergence::stop;
+
+  /// Throws OptionError naming the field, the value and the rule. n: samples in the data.
+  void check(Index n) const {
+    if (epochs < 0) throw OptionError(detail::text("epochs must be at least 0; got ", epochs));
+    if (batch_size < 1 || batch_size > n)
+      throw OptionError(detail::text("batch_size must be in [1, n]; got ", batch_size, " (n = ", n, ")"));
+    if (threads < 0) throw OptionError(detail::text("threads must be at least 1, or 0 for all that the process may use; got ", threads));
+    if (shard_size < 0) throw OptionError(detail::text("shard_size must be at least 1, or 0 for the default; got ", shard_size));
+  }
+};
+
+/// How `Trainer::partial_fit` runs its one step.
+struct StepOptions {
+  std::uint64_t seed = 0;  // of the starting θ, when the trainer holds none yet
+  int threads = 0;         // ≥ 1; 0: as many as the process may really use
+  Index shard_size = 0;    // samples, ≥ 1; 0: a rule that reads the batch size alone (ShardPlan)
+  bool check_data = true;  // finite features and targets, labels in range
+};
+
+}  // namespace parade

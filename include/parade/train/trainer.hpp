@@ -1,0 +1,483 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <numeric>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <parade/concepts/callback.hpp>
+#include <parade/concepts/constraint.hpp>
+#include <parade/concepts/dataset.hpp>
+#include <parade/concepts/loss.hpp>
+#include <parade/concepts/model.hpp>
+#include <parade/concepts/optimizer.hpp>
+#include <parade/concepts/regularizer.hpp>
+#include <parade/concepts/schedule.hpp>
+#include <parade/core/hash.hpp>
+#include <parade/data/sampler.hpp>
+#include <parade/engine/parallel_gradient.hpp>
+#include <parade/engine/update.hpp>
+#include <parade/kernels/simd.hpp>
+#include <parade/train/evaluate.hpp>
+#include <parade/train/options.hpp>
+#include <parade/train/summary.hpp>
+
+namespace parade {
+namespace detail {
+
+/// What a Trainer has for a schedule or a constraint when it was given none.
+struct ConstantRate {
+  double rate(double base, const TrainingTime&) const { return base; }
+};
+struct Unconstrained {
+  double violation(const ConstVectorRef<float>&) const { return 0; }
+  double violation(const ConstVectorRef<double>&) const { return 0; }
+  void project(VectorRef<float>) const {}
+  void project(VectorRef<double>) const {}
+  bool applies_to(const ParameterBlock&) const { return false; }
+};
+
+}  // namespace detail
+
+/// Fits a model to data by minibatch stochastic gradient descent, in parallel:
+///
+///   θ ← θ − α [ (1/W) Σ_i w_i ∇J(θ; x_i, y_i) + λ∇R(θ) + β∇C(θ) ]            (plain SGD; other optimizers put their own step here)
+///
+///   parade::Trainer trainer{
+///       parade::Mlp<float>{784, 128, 64, 10},            // what is fitted
+///       parade::SoftmaxCrossEntropy{},                   // J
+///       parade::L2{.lambda = 1e-4},                      // λR
+///       parade::Sgd{.rate = 0.1, .momentum = 0.9}};      // θ ← θ − α(…)
+///   const auto summary = trainer.fit(train, {.epochs = 10, .batch_size = 128, .seed = 1});
+///
+/// A Schedule, a Constraint, or both in this order, may follow the optimizer.
+///
+/// The promise: for the same data, seed and settings, θ has the same bits after every step for any number of threads, under any load.
+///
+/// It is written with public parts only: ParallelGradient sums over a minibatch, ParallelUpdate divides once by W, adds λ∇R and β∇C and steps;
+/// `Batches` brings the samples of each step. See examples/05_own_loop.cpp for the same loop by hand.
+template <class M, class L, class R, class O, class H = detail::ConstantRate, class C = detail::Unconstrained>
+  requires Model<M> && Loss<L, typename M::Scalar> && Regularizer<R, typename M::Scalar> && Optimizer<O, typename M::Scalar> && Schedule<H> &&
+           Constraint<C, typename M::Scalar>
+class Trainer {
+ public:
+  using Scalar = typename M::Scalar;
+  using Batch = DenseBatch<Scalar>;
+
+  Trainer(M model, L loss, R regularizer, O optimizer, H schedule = {}, C constraint = {})
+      : model_(std::move(model)), loss_(std::move(loss)), regularizer_(std::move(regularizer)), optimizer_(std::move(optimizer)),
+        schedule_(std::move(schedule)), constraint_(std::move(constraint)), parameters_(model_.parameters()) {}
+  Trainer(M model, L loss, R regularizer, O optimizer, C constraint)
+    requires(!std::same_as<C, detail::Unconstrained> && !std::same_as<C, H>)
+      : Trainer(std::move(model), std::move(loss), std::move(regularizer), std::move(optimizer), H{}, std::move(constraint)) {}
+
+  /// Fits the model to `data`: θ starts anew from the seed (unless `warm_start`), and makes `epochs` passes over the data.
+  ///
+  /// Throws OptionError or DataError, before anything is changed, for options, shapes or data that break a rule. What a callback, a user's
+  /// model, loss, regularizer, … or data set throws reaches the caller; θ is then as it was before that step. A number that is not finite
+  /// is no exception: see FitOptions::on_divergence and Summary::divergences.
+  template <Dataset<Batch> D, Callback... Callbacks>
+  Summary fit(const D& data, const FitOptions& options = {}, Callbacks&&... callbacks) {
+    const Index n = data.size();
+    if (n == 0) throw DataError("the data must have at least 1 sample; got 0");
+    options.check(n);
+    const std::int64_t steps_per_epoch = (n + options.batch_size - 1) / options.batch_size;
+    const std::int64_t start = options.warm_start ? steps_ : 0;
+    const TrainingTime time{start, steps_per_epoch, start + steps_per_epoch * options.epochs};
+    check_parts(data, time);
+    check_callbacks(callbacks...);
+
+    set_up(options.threads, options.shard_size);
+    engine_->reserve(data, options.batch_size);
+    Team& team = engine_->team();
+    Run run{options, start, time, {}, {}, {}};
+    Summary& summary = run.summary;
+    summary.seed = options.seed;
+    summary.samples = n;
+    summary.batch_size = options.batch_size;
+    summary.shard_size = engine_->plan(options.batch_size).shard_size();
+    summary.shards = engine_->plan(options.batch_size).shards();
+    summary.history.reserve(static_cast<std::size_t>(options.epochs));
+
+    const Hooks hooks(callbacks...);
+    team.run([&] {
+      if (options.check_data) detail::check_values<Batch>(team, model_, loss_, data);
+      if (!options.warm_start || !initialized_) initialize(options.seed);
+      engine_->take_seconds();
+      update_->take_seconds();
+      for (Index epoch = 1; epoch <= options.epochs && !run.stopped; ++epoch) this->epoch(run, epoch, data, callbacks...);
+    });
+    if (run.remembered.size() > 0) state().theta = run.remembered;
+    finish(run);
+    return summary;
+  }
+
+  /// One step on a batch that the user brings: all samples of `data`. θ starts from the seed if there is none yet.
+  /// Returns the sums over the batch at the θ before the step. Throws as `fit` does, and std::runtime_error if the step is not finite; θ is
+  /// then as it was.
+  template <Dataset<Batch> D>
+  BatchSum partial_fit(const D& data, const StepOptions& options = {}) {
+    const Index b = data.size();
+    if (b == 0) throw DataError("the batch must have at least 1 sample; got 0");
+    FitOptions{.batch_size = b, .threads = options.threads, .shard_size = options.shard_size}.check(b);
+    const TrainingTime time{steps_, 0, 0};
+    check_parts(data, time);
+    set_up(options.threads, options.shard_size);
+    engine_->reserve(data, b);
+    if (static_cast<Index>(everything_.size()) != b) {
+      everything_.resize(static_cast<std::size_t>(b));
+      std::iota(everything_.begin(), everything_.end(), Index{0});
+    }
+    BatchSum sum;
+    bool finite = true;
+    engine_->team().run([&] {
+      if (options.check_data) detail::check_values<Batch>(engine_->team(), model_, loss_, data);
+      if (!initialized_) initialize(options.seed);
+      sum = engine_->accumulate(state().theta, data, everything_);
+      finite = update(sum, rate(time));
+    });
+    if (!finite) throw std::runtime_error(detail::text("the step was not taken: ", locate(data, everything_, 0).text()));
+    return sum;
+  }
+
+  /// Starts anew: θ from the seed, the optimizer's vectors at zero, step 0.
+  void initialize(std::uint64_t seed) {
+    Vector<Scalar> theta(parameters_.size());
+    model_.initialize(VectorRef<Scalar>(theta), seed);
+    start_from(std::move(theta));
+  }
+
+  /// Scores Z (k,n) for every sample.
+  template <Dataset<Batch> D>
+  Matrix<Scalar> scores(const D& data) {
+    if (data.num_features() != model_.num_inputs())
+      throw DataError(detail::text("the model takes ", model_.num_inputs(), " features a sample; the data has ", data.num_features()));
+    return compute_scores<Batch>(team(), model_, theta(), data);
+  }
+
+  /// For a loss on labels, the class of every sample (n): argmax of its scores, or for one output 1 where the score is above 0, else 0. For a
+  /// loss on real targets, the scores (k,n).
+  template <Dataset<Batch> D>
+  auto predict(const D& data) {
+    Matrix<Scalar> z = scores(data);
+    if constexpr (std::is_same_v<typename L::Target, Label>) {
+      Vector<Label> labels(z.cols());
+      for (Index j = 0; j < z.cols(); ++j) labels[j] = predicted_label(z.col(j));
+      return labels;
+    } else {
+      return z;
+    }
+  }
+
+  /// Mean loss, accuracy and confusion on a data set; exact for any number of samples.
+  template <Dataset<Batch> D>
+  Evaluation evaluate_on(const D& data) {
+    return evaluate<Batch>(team(), model_, loss_, theta(), data);
+  }
+
+  /// The share of the weight that is predicted right.
+  template <Dataset<Batch> D>
+    requires std::same_as<typename L::Target, Label>
+  double accuracy(const D& data) {
+    return evaluate_on(data).accuracy;
+  }
+
+  /// θ (P). Throws std::logic_error before the first fit, partial_fit or initialize.
+  const Vector<Scalar>& theta() const {
+    if (!initialized_) throw std::logic_error("the trainer holds no parameters yet: call fit, partial_fit or initialize first");
+    return states_[current_].theta;
+  }
+  /// Replaces θ; the optimizer's vectors and the step count start anew.
+  void set_theta(const Vector<Scalar>& theta) {
+    if (theta.size() != parameters_.size())
+      throw DataError(detail::text("theta must have one element per parameter: ", parameters_.size(), "; got ", theta.size()));
+    start_from(theta);
+  }
+
+  /// The parameters of that name as a matrix. Throws std::out_of_range, listing the names there are.
+  Matrix<Scalar> parameter(std::string_view name) const { return slice<Scalar>(ConstVectorRef<Scalar>(theta()), parameters_[name]); }
+  const ParameterList& parameters() const { return parameters_; }
+
+  std::int64_t steps() const { return steps_; }
+  const M& model() const { return model_; }
+  const L& loss() const { return loss_; }
+
+ private:
+  using Engine = ParallelGradient<M, L, Batch>;
+  using Update = ParallelUpdate<Scalar, R, C, O>;
+
+  /// What one call of `fit` carries along.
+  struct Run {
+    const FitOptions& options;
+    std::int64_t start;  // steps taken before
+    TrainingTime time;
+    Summary summary;
+    Vector<Scalar> remembered;  // θ at the last Signal::remember
+    std::optional<EpochOrder> order;
+    double rate_factor = 1;  // halved by OnDivergence::halve_rate
+    bool stopped = false;
+  };
+
+  /// Calls on_begin now and on_end when it goes.
+  template <class... Callbacks>
+  class Hooks {
+   public:
+    explicit Hooks(Callbacks&... callbacks) : callbacks_(callbacks...) {
+      std::apply([](auto&... c) { (begin(c), ...); }, callbacks_);
+    }
+    ~Hooks() {
+      std::apply([](auto&... c) { (end(c), ...); }, callbacks_);
+    }
+    Hooks(const Hooks&) = delete;
+    Hooks& operator=(const Hooks&) = delete;
+
+   private:
+    template <class T>
+    static void begin(T& callback) {
+      if constexpr (requires { callback.on_begin(); }) callback.on_begin();
+    }
+    template <class T>
+    static void end(T& callback) {
+      if constexpr (requires { callback.on_end(); }) callback.on_end();
+    }
+    std::tuple<Callbacks&...> callbacks_;
+  };
+
+  using Clock = std::chrono::steady_clock;
+  static double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+  template <class D>
+  void check_parts(const D& data, const TrainingTime& start) const {
+    if (!(optimizer_.rate >= 0) || !std::isfinite(static_cast<double>(optimizer_.rate)))
+      throw OptionError(detail::text("the optimizer's rate must be finite and at least 0; got ", optimizer_.rate));
+    const auto check = [](const auto& part) {
+      if constexpr (requires { part.check(); }) part.check();
+    };
+    check(loss_);
+    check(regularizer_);
+    check(constraint_);
+    check(optimizer_);
+    if constexpr (requires { schedule_.check(start); }) schedule_.check(start);
+    detail::check_shapes(model_, loss_, data);
+  }
+
+  template <class... Callbacks>
+  void check_callbacks(const Callbacks&... callbacks) const {
+    constexpr int sources = (0 + ... + (HasValidationData<const Callbacks&> ? 1 : 0));
+    static_assert(sources <= 1, "at most one callback of a fit may bring validation data");
+    const auto check = [this](const auto& callback) {
+      using T = std::remove_cvref_t<decltype(callback)>;
+      if constexpr (HasValidationData<const T&>) {
+        const auto& data = callback.validation_data();
+        if (data.size() == 0) throw DataError("the validation data must have at least 1 sample; got 0");
+        detail::check_shapes(model_, loss_, data);
+      }
+      if constexpr (requires { requires T::needs_validation; })
+        if (sources == 0) throw OptionError("a callback watches the validation loss, but there is no validation data: add parade::Validate{data}");
+    };
+    (check(callbacks), ...);
+  }
+
+  /// The engine for these settings: kept from call to call while they stay the same.
+  void set_up(int threads, Index shard_size) {
+    if (engine_ && threads == threads_ && shard_size == shard_size_) return;
+    engine_.emplace(model_, loss_, EngineOptions{threads, shard_size});
+    update_.emplace(parameters_, regularizer_, constraint_, optimizer_, engine_->team().max_workers());
+    update_->reserve();
+    threads_ = threads;
+    shard_size_ = shard_size;
+  }
+
+  /// For evaluation: that of the last fit, else one with all threads.
+  Team& team() {
+    if (!engine_) set_up(0, 0);
+    return engine_->team();
+  }
+
+  double rate(const TrainingTime& at) const {
+    const double rate = static_cast<double>(schedule_.rate(static_cast<double>(optimizer_.rate), at));
+    if (!(rate >= 0) || !std::isfinite(rate))
+      throw OptionError(detail::text("the schedule's rate must be finite and at least 0; it is ", rate, " at step ", at.step));
+    return rate;
+  }
+
+  /// The step from the gradients that the engine holds; false, and nothing is changed, if a number is not finite.
+  bool update(const BatchSum& sum, double rate) {
+    if (sum.weight == 0) return true;  // a batch of weight 0 is no batch
+    if (!std::isfinite(sum.loss)) return false;
+    if (!(*update_)(engine_->team(), engine_->shard_gradients(), sum.weight, state(), states_[1 - current_], {rate, steps_ + 1})) return false;
+    current_ = 1 - current_;
+    ++steps_;
+    return true;
+  }
+
+  template <class D, class... Callbacks>
+  void epoch(Run& run, Index epoch, const D& data, Callbacks&... callbacks) {
+    const auto begin = Clock::now();
+    const FitOptions& options = run.options;
+    const auto b = static_cast<std::size_t>(options.batch_size);
+    if (!run.order) run.order.emplace(data.size(), options.seed);
+    const std::span<const Index> samples = options.shuffle ? run.order->shuffle(epochs_) : run.order->in_order();
+
+    BatchSum total;
+    double callback_seconds = 0, alpha = 0;
+    for (std::size_t first = 0; first < samples.size() && !run.stopped; first += b) {
+      const auto batch = samples.subspan(first, std::min(b, samples.size() - first));
+      const BatchSum sum = engine_->accumulate(state().theta, data, batch);
+      run.time.step = steps_;
+      alpha = run.rate_factor * rate(run.time);
+      if (!update(sum, alpha)) {
+        diverged(run, epoch, data, batch);
+        continue;
+      }
+      total = total + sum;
+      if constexpr ((HasOnStep<Callbacks&> || ...)) {
+        const auto called = Clock::now();
+        StepReport report{steps_, epoch, options.epochs, static_cast<Index>(first + batch.size()), data.size(), 0, alpha};
+        report.loss = sum.weight > 0 ? sum.loss / sum.weight : 0;
+        (ask_step(run, epoch, callbacks, report), ...);
+        callback_seconds += seconds_since(called);
+      }
+    }
+    if (run.summary.stop_reason == StopReason::diverged) {
+      end_of_epoch_times(run, seconds_since(begin) - callback_seconds, callback_seconds);
+      return;
+    }
+    ++epochs_;
+
+    EpochReport report{epoch, options.epochs, steps_, total.samples, 0, 0, alpha, 0, {}};
+    report.loss = total.weight > 0 ? total.loss / total.weight : 0;
+    report.penalty = update_->penalty(engine_->team(), state().theta);
+    report.seconds = seconds_since(begin) - callback_seconds;
+    const auto called = Clock::now();
+    (add_validation(report, callbacks), ...);
+    run.summary.history.push_back(report);
+    (ask_epoch(run, epoch, callbacks, report), ...);
+    end_of_epoch_times(run, report.seconds, callback_seconds + seconds_since(called));
+  }
+
+  template <class T>
+  void add_validation(EpochReport& report, T& callback) {
+    if constexpr (HasValidationData<const T&>) report.validation = evaluate_on(callback.validation_data());
+  }
+  template <class T>
+  void ask_step(Run& run, Index epoch, T& callback, const StepReport& report) {
+    if constexpr (HasOnStep<T&>) answer(run, epoch, [&] { return callback.on_step(report); });
+  }
+  template <class T>
+  void ask_epoch(Run& run, Index epoch, T& callback, const EpochReport& report) {
+    if constexpr (HasOnEpoch<T&>) answer(run, epoch, [&] { return callback.on_epoch(report); });
+  }
+  template <class Call>
+  void answer(Run& run, Index epoch, Call&& call) {
+    if constexpr (std::is_void_v<decltype(call())>) {
+      call();
+    } else {
+      const Signal signal = call();
+      if (signal == Signal::stop) {
+        run.stopped = true;
+        run.summary.stop_reason = StopReason::callback;
+      } else if (signal == Signal::remember) {
+        run.remembered = state().theta;
+        run.summary.remembered_epoch = epoch;
+      }
+    }
+  }
+
+  template <class D>
+  Divergence locate(const D& data, std::span<const Index> batch, Index epoch) {
+    const auto bad = engine_->find_not_finite(state().theta, data, batch);
+    Divergence divergence{steps_ + 1, epoch, bad.shard, bad.sample, {}};
+    for (const auto& block : parameters_)
+      if (bad.parameter >= block.offset && bad.parameter < block.offset + block.size()) divergence.parameter = block.name;
+    return divergence;
+  }
+
+  template <class D>
+  void diverged(Run& run, Index epoch, const D& data, std::span<const Index> batch) {
+    if (run.summary.divergences.size() < 100) run.summary.divergences.push_back(locate(data, batch, epoch));
+    if (run.options.on_divergence == OnDivergence::halve_rate) run.rate_factor /= 2;
+    if (run.options.on_divergence == OnDivergence::stop) {
+      run.stopped = true;
+      run.summary.stop_reason = StopReason::diverged;
+    }
+  }
+
+  void end_of_epoch_times(Run& run, double wall, double callbacks) {
+    Timings& seconds = run.summary.seconds;
+    const PhaseSeconds gradient = engine_->take_seconds(), update = update_->take_seconds();
+    seconds.wall += wall;
+    seconds.callbacks += callbacks;
+    seconds.gather += gradient.gather;
+    seconds.gradient += gradient.gradient;
+    seconds.reduce += update.reduce;
+    seconds.update += update.update;
+  }
+
+  void finish(Run& run) {
+    Summary& summary = run.summary;
+    const Team& team = engine_->team();
+    summary.steps = steps_ - run.start;
+    summary.parameters = parameters_.size();
+    summary.threads_asked = team.asked();
+    summary.threads = team.arrived();
+    summary.threads_why = team.limits().why();
+    summary.scalar = std::is_same_v<Scalar, float> ? "float" : "double";
+    summary.instructions = kernels::instruction_set();
+    Timings& seconds = summary.seconds;
+    seconds.waiting = std::max(0.0, seconds.wall * summary.threads - seconds.gather - seconds.gradient - seconds.reduce - seconds.update);
+    summary.theta_hash = parade::theta_hash(theta());
+  }
+
+  TrainingState<Scalar>& state() { return states_[current_]; }
+
+  void start_from(Vector<Scalar> theta) {
+    TrainingState<Scalar> fresh(parameters_.size(), optimizer_.num_states());
+    fresh.theta = std::move(theta);
+    states_ = {fresh, fresh};
+    current_ = 0;
+    steps_ = 0;
+    epochs_ = 0;
+    initialized_ = true;
+  }
+
+  M model_;
+  L loss_;
+  R regularizer_;
+  O optimizer_;
+  H schedule_;
+  C constraint_;
+  ParameterList parameters_;
+
+  std::array<TrainingState<Scalar>, 2> states_;  // a step reads one and writes the other
+  std::size_t current_ = 0;
+  std::int64_t steps_ = 0;
+  Index epochs_ = 0;  // finished since the start: each has an order of its own, also after a warm start
+  bool initialized_ = false;
+
+  std::optional<Engine> engine_;
+  std::optional<Update> update_;
+  int threads_ = 0;
+  Index shard_size_ = 0;
+  std::vector<Index> everything_;  // 0, 1, …: the samples of partial_fit
+};
+
+template <class M, class L, class R, class O, class X>
+  requires(Schedule<X> && !Constraint<X, typename M::Scalar>)
+Trainer(M, L, R, O, X) -> Trainer<M, L, R, O, X>;
+template <class M, class L, class R, class O, class X>
+  requires Constraint<X, typename M::Scalar>
+Trainer(M, L, R, O, X) -> Trainer<M, L, R, O, detail::ConstantRate, X>;
+
+}  // namespace parade
