@@ -2,12 +2,15 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <deque>
 #include <memory>
 #include <span>
 #include <utility>
 #include <vector>
 
+#include <parade/core/report.hpp>
 #include <parade/core/shard_plan.hpp>
 #include <parade/engine/reduce.hpp>
 #include <parade/engine/shard_worker.hpp>
@@ -21,14 +24,6 @@ struct EngineOptions {
   Index shard_size = 0;  // samples; 0: ShardPlan::automatic_shard_size(b)
 };
 
-/// Thread-seconds that went into each phase, added up over the workers.
-struct PhaseSeconds {
-  double gather = 0;    // bringing samples into shards
-  double gradient = 0;  // forward, loss, add_gradient, and the preparation once a step
-  double reduce = 0;    // summing the shards' gradients over the canonical tree
-  double update = 0;    // divide, regularize, step, prox, project, check
-};
-
 /// The gradient of a batch, summed over shards in parallel.
 ///
 ///   grad (P) = Σ_i w_i ∇J(θ; x_i, y_i)           and with it  Σ w_i J_i,  W = Σ w_i,  b
@@ -36,11 +31,13 @@ struct PhaseSeconds {
 /// The promise: for given θ, data and samples the result has the same bits for any number of threads, however many of them arrive, whichever
 /// takes which shard.
 ///   1. Shard: the batch is cut by ShardPlan, which reads b and the shard size alone.
-///   2. Accumulate: any worker takes any shard; a shard's gradient goes to the shard's own vector.
+///   2. Accumulate: any worker takes any shard, and one that would only wait computes again what a late one has in hand; the first to
+///      finish wins. A shard's gradient has the same bits whoever computed it.
 ///   3. Reduce: over the canonical tree on the shard indices, in parallel over slices of P.
 /// It returns sums: dividing by W, regularizing and the step come after, once.
 ///
-/// Memory is taken when the engine first sees a batch of that size, and kept: S · P + what each worker needs.
+/// Memory is taken when the engine first sees a batch of that size, and kept: (S + T) · P, what each worker needs, and up to three copies of what
+/// the model prepares.
 template <class M, class L, class Batch_ = DenseBatch<typename M::Scalar>>
   requires Model<M> && Loss<L, typename M::Scalar>
 class ParallelGradient {
@@ -50,9 +47,13 @@ class ParallelGradient {
 
   ParallelGradient(M model, L loss, EngineOptions options = {})
       : model_(std::move(model)), loss_(std::move(loss)), options_(options), num_parameters_(model_.parameters().size()),
-        team_(std::make_unique<Team>(options.threads)), workers_(static_cast<std::size_t>(team_->max_workers())) {
+        team_(std::make_unique<Team>(options.threads)), workers_(static_cast<std::size_t>(team_->max_workers())),
+        steps_(static_cast<std::size_t>(std::min(3, team_->max_workers()))) {
     if (options.shard_size < 0) throw OptionError(detail::text("shard_size must be at least 1, or 0 for the default; got ", options.shard_size));
   }
+
+  ParallelGradient(const ParallelGradient&) = delete;
+  ParallelGradient& operator=(const ParallelGradient&) = delete;
 
   const M& model() const { return model_; }
   const L& loss() const { return loss_; }
@@ -78,42 +79,55 @@ class ParallelGradient {
     return total;
   }
 
-  /// Makes room for batches of up to `batch_size` samples of this data set. Needed before `accumulate`; `sum` does it itself.
+  /// Makes room for batches of up to `batch_size` samples of this data set. Needed before `accumulate`, and not to be called inside
+  /// `team().run`; `sum` does it itself.
   template <Dataset<Batch> D>
   void reserve(const D& data, Index batch_size) {
-    const auto shards = static_cast<std::size_t>(plan(batch_size).shards());
-    // A smaller batch may have larger shards, but never larger than the plan of the largest allows.
-    capacity_ = std::max(capacity_, std::min(batch_size, plan(batch_size).shard_size()));
-    for (auto& worker : workers_) worker.reserve(model_, data, capacity_);
-    if (shards > gradients_.size()) {
-      sums_.resize(shards);
-      while (gradients_.size() < shards) {
-        gradients_.emplace_back(num_parameters_);
-        pointers_.push_back(gradients_.back().data());
-      }
+    const ShardPlan plan = this->plan(batch_size);
+    // A smaller batch is cut into no more shards, and none is larger.
+    capacity_ = std::max(capacity_, std::min(batch_size, plan.shard_size()));
+    for (auto& worker : workers_) worker.compute.reserve(model_, data, capacity_);
+    for (auto& step : steps_) {
+      step.preparation.reserve(model_, num_parameters_);
+      step.samples.reserve(static_cast<std::size_t>(batch_size));
     }
+    const auto shards = static_cast<std::size_t>(plan.shards());
+    if (shards > sums_.size()) {
+      team_->reserve_race(plan.shards());
+      sums_.resize(shards);
+      gradients_.resize(shards);
+      while (free_.size() < shards) free_.push_back(new_vector());
+    }
+    for (auto& worker : workers_)
+      if (worker.grad == nullptr) worker.grad = new_vector();
   }
 
-  /// Steps 1 and 2: the gradient of every shard into `shard_gradients()`. To be called inside `team().run`, after `reserve`.
+  /// Steps 1 and 2: the gradient of every shard into `shard_gradients()`. To be called inside `team().run`, after `reserve`. `theta` and
+  /// `samples` may change as soon as it returns; `data` must stay until the end of the region, since a late worker may still read it.
   template <Dataset<Batch> D>
   BatchSum accumulate(const Vector<Scalar>& theta, const D& data, std::span<const Index> samples) {
-    const ShardPlan plan = this->plan(static_cast<Index>(samples.size()));
     detail::StopWatch watch;
-    const auto& prepared = preparation_(model_, theta, [this](Index pieces, auto&& work) { team_->for_each(pieces, work); });
-    workers_[0].gradient_seconds += watch.lap();
-    team_->for_each(plan.shards(), [&](Index shard, int worker) {
-      const Range range = plan[shard];
-      const auto s = static_cast<std::size_t>(shard);
-      sums_[s] = workers_[static_cast<std::size_t>(worker)].gradient(
-          model_, loss_, prepared, data, samples.subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size())),
-          gradients_[s]);
-    });
-    shards_ = static_cast<std::size_t>(plan.shards());
+    const int slot = team_->free_slot(static_cast<int>(steps_.size()));
+    Step& step = steps_[static_cast<std::size_t>(slot)];
+    step.preparation(model_, theta, [this](Index pieces, auto&& work) { team_->for_each(pieces, work); });
+    step.samples.assign(samples.begin(), samples.end());
+    step.data = &data;
+    step.gradient = [](ParallelGradient& engine, const Step& from, Index shard, WorkerState& worker) {
+      const Range range = engine.plan(static_cast<Index>(from.samples.size()))[shard];
+      const std::span<const Index> part(from.samples.data() + range.begin, static_cast<std::size_t>(range.size()));
+      return worker.compute.gradient(engine.model_, engine.loss_, from.preparation.get(), *static_cast<const D*>(from.data), part,
+                                     VectorRef<Scalar>(Eigen::Map<Vector<Scalar>, Eigen::AlignedMax>(worker.grad, engine.num_parameters_)));
+    };
+    detail::add(workers_[0].compute.gradient_seconds, watch.lap());
+    last_ = &step;
+    shards_ = static_cast<std::size_t>(plan(static_cast<Index>(samples.size())).shards());
+    next_free_.store(0, std::memory_order_relaxed);
+    team_->race(static_cast<Index>(shards_), slot, job_);
     return detail::tree_sum(std::span<const BatchSum>(sums_).first(shards_));
   }
 
-  /// Σ w_i ∇J of each shard of the last `accumulate`, P elements each, 64-byte aligned as Eigen aligns.
-  std::span<const Scalar* const> shard_gradients() const { return std::span(pointers_).first(shards_); }
+  /// Σ w_i ∇J of each shard of the last `accumulate`: P elements each, aligned as Eigen aligns.
+  std::span<const Scalar* const> shard_gradients() const { return std::span(gradients_).first(shards_); }
   std::span<const BatchSum> shard_sums() const { return std::span(sums_).first(shards_); }
 
   /// Step 3 into a vector of its own.
@@ -137,18 +151,19 @@ class ParallelGradient {
     Index parameter = -1;  // element of the gradient
   };
   template <Dataset<Batch> D>
-  NotFinite find_not_finite(const Vector<Scalar>& theta, const D& data, std::span<const Index> samples) {
+  NotFinite find_not_finite(const D& data) {
+    const std::span<const Index> samples = last_->samples;
     const ShardPlan plan = this->plan(static_cast<Index>(samples.size()));
-    const auto& prepared = preparation_(model_, theta, [this](Index pieces, auto&& work) { team_->for_each(pieces, work); });
     for (std::size_t s = 0; s < shards_; ++s) {
       const auto shard = static_cast<Index>(s);
       if (!std::isfinite(sums_[s].loss)) {
         const Range range = plan[shard];
         const auto part = samples.subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size()));
         BatchSum sum;
-        workers_[0].forward(model_, loss_, prepared, data, part, sum);
+        auto& compute = workers_[0].compute;
+        compute.forward(model_, loss_, last_->preparation.get(), data, part, sum);
         for (std::size_t j = 0; j < part.size(); ++j)
-          if (!std::isfinite(workers_[0].values[static_cast<Index>(j)])) return {shard, part[j], -1};
+          if (!std::isfinite(compute.values[static_cast<Index>(j)])) return {shard, part[j], -1};
         return {shard, -1, -1};
       }
       for (Index i = 0; i < num_parameters_; ++i)
@@ -157,28 +172,71 @@ class ParallelGradient {
     return {};
   }
 
-  /// Thread-seconds in gather and gradient since the last call.
-  PhaseSeconds take_seconds() {
+  /// Thread-seconds in gather and gradient since the engine was made.
+  PhaseSeconds seconds() const {
     PhaseSeconds total;
-    for (auto& worker : workers_) {
-      total.gather += std::exchange(worker.gather_seconds, 0);
-      total.gradient += std::exchange(worker.gradient_seconds, 0);
+    for (const auto& worker : workers_) {
+      total.gather += worker.compute.gather_seconds.load(std::memory_order_relaxed);
+      total.gradient += worker.compute.gradient_seconds.load(std::memory_order_relaxed);
     }
     return total;
   }
 
  private:
+  /// What one worker owns: scratch, and the vector that the next shard's gradient goes to.
+  struct WorkerState {
+    detail::ShardWorker<M, L, Batch> compute;
+    Scalar* grad = nullptr;
+    BatchSum sum;
+  };
+
+  /// All that a shard's gradient is computed from. A late worker may still read one when the next step has begun, in another.
+  struct Step {
+    detail::Preparation<M> preparation;
+    std::vector<Index> samples;
+    const void* data = nullptr;
+    BatchSum (*gradient)(ParallelGradient&, const Step&, Index shard, WorkerState&) = nullptr;
+  };
+
+  /// The shards, for Team::race. A gradient that is kept is handed over by exchanging vectors: the worker goes on with a free one.
+  struct Job {
+    ParallelGradient& engine;
+
+    void run(Index shard, int worker, int slot) {
+      auto& own = engine.workers_[static_cast<std::size_t>(worker)];
+      const Step& step = engine.steps_[static_cast<std::size_t>(slot)];
+      own.sum = step.gradient(engine, step, shard, own);
+    }
+    void keep(Index shard, int worker) {
+      auto& own = engine.workers_[static_cast<std::size_t>(worker)];
+      const auto s = static_cast<std::size_t>(shard);
+      engine.gradients_[s] = own.grad;
+      engine.sums_[s] = own.sum;
+      std::swap(own.grad, engine.free_[engine.next_free_.fetch_add(1, std::memory_order_relaxed)]);
+    }
+  };
+
+  Scalar* new_vector() {
+    vectors_.emplace_back(num_parameters_);
+    return vectors_.back().data();
+  }
+
   M model_;
   L loss_;
   EngineOptions options_;
   Index num_parameters_;
   std::unique_ptr<Team> team_;
-  std::vector<detail::ShardWorker<M, L, Batch>> workers_;
-  detail::Preparation<M> preparation_;
-  std::vector<Vector<Scalar>> gradients_;  // one vector (P) a shard
-  std::vector<const Scalar*> pointers_;
+  std::vector<WorkerState> workers_;
+  std::vector<Step> steps_;  // slots of the race
+  Job job_{*this};
+
+  std::deque<Vector<Scalar>> vectors_;      // (P) each; owned by a worker, kept for a shard, or free
+  std::vector<Scalar*> free_;               // those before next_free_ were exchanged for kept ones
+  std::atomic<std::size_t> next_free_{0};
+  std::vector<const Scalar*> gradients_;    // of shard s
   std::vector<BatchSum> sums_;
   std::size_t shards_ = 0;
+  const Step* last_ = nullptr;
   Index capacity_ = 0;
 };
 

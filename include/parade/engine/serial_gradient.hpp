@@ -28,9 +28,11 @@ class SerialGradient {
     const detail::FloatingPointGuard floating_point;
     const ShardPlan plan(static_cast<Index>(samples.size()), shard_size_);
     detail::Preparation<M> preparation;
-    const auto& prepared = preparation(model_, theta, [](Index pieces, auto&& work) {
+    preparation.reserve(model_, theta.size());
+    preparation(model_, theta, [](Index pieces, auto&& work) {
       for (Index piece = 0; piece < pieces; ++piece) work(piece, 0);
     });
+    const auto& prepared = preparation.get();
     if (plan.shards() == 0) {
       grad = Vector<Scalar>::Zero(theta.size());
       return {};

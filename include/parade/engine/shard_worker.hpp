@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <algorithm>
 #include <span>
+#include <type_traits>
 #include <utility>
 
 #include <parade/concepts/dataset.hpp>
@@ -25,6 +28,11 @@ class StopWatch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
+/// For a counter with one writer.
+inline void add(std::atomic<double>& counter, double amount) {
+  counter.store(counter.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+}
+
 /// What one worker changes while it computes shards; allocated once, used for every shard, shared with nobody.
 template <class M, class L, class Batch>
 struct alignas(64) ShardWorker {
@@ -34,8 +42,8 @@ struct alignas(64) ShardWorker {
   typename M::Workspace workspace;
   Vector<Scalar> values;    // (m)
   Matrix<Scalar> dscores;   // (k,m)
-  double gather_seconds = 0;
-  double gradient_seconds = 0;
+  std::atomic<double> gather_seconds{0};  // written by the worker alone, read by others
+  std::atomic<double> gradient_seconds{0};
 
   template <class D>
   void reserve(const M& model, const D& data, Index capacity) {
@@ -51,7 +59,7 @@ struct alignas(64) ShardWorker {
                                  BatchSum& sum) {
     StopWatch watch;
     data.gather(samples, batch);
-    gather_seconds += watch.lap();
+    add(gather_seconds, watch.lap());
     const auto m = static_cast<Index>(samples.size());
     const ConstMatrixRef<Scalar> scores = model.forward(theta, batch.input(), workspace);  // (k,m)
     loss.value_and_gradient(scores, batch.template target<typename L::Target>(), values.head(m), dscores.leftCols(m));
@@ -72,7 +80,7 @@ struct alignas(64) ShardWorker {
         }
       }
     }
-    gradient_seconds += watch.lap();
+    add(gradient_seconds, watch.lap());
     return scores;
   }
 
@@ -89,49 +97,51 @@ struct alignas(64) ShardWorker {
       grad.setZero();
       model.add_gradient(theta, batch.input(), dscores.leftCols(sum.samples), workspace, grad);
     }
-    gradient_seconds += watch.lap();
+    add(gradient_seconds, watch.lap());
     return sum;
   }
 };
 
-/// θ, or what the model makes of it once a step.
+/// θ as the workers read it during a step: what the model prepares from it, or a copy. So θ itself may go on to the next step while a late
+/// worker still reads this.
 template <class M>
 class Preparation {
  public:
   using Scalar = typename M::Scalar;
 
-  /// Prepares in parallel: run(pieces, piece → work) is Team::for_each or a plain loop.
-  template <class ForEach>
-  const PreparedOf<M>& operator()(const M& model, const Vector<Scalar>& theta, ForEach&& for_each)
-    requires PreparesOnceAStep<M>
-  {
-    if (!reserved_) model.reserve(prepared_);
-    reserved_ = true;
-    const ConstVectorRef<Scalar> view = theta;
-    for_each(Index{model.num_preparations()}, [&](Index piece, int) { model.prepare(view, piece, prepared_); });
-    return prepared_;
+  /// Makes room, so that preparing allocates nothing.
+  void reserve(const M& model, Index parameters) {
+    if constexpr (PreparesOnceAStep<M>)
+      model.reserve(prepared_);
+    else
+      prepared_.resize(parameters);
   }
 
+  /// Prepares; for_each(pieces, task(piece, worker)) may run the pieces in parallel.
   template <class ForEach>
-  ConstVectorRef<Scalar> operator()(const M&, const Vector<Scalar>& theta, ForEach&&)
-    requires(!PreparesOnceAStep<M>)
-  {
-    return theta;
+  void operator()(const M& model, const Vector<Scalar>& theta, ForEach&& for_each) {
+    if constexpr (PreparesOnceAStep<M>) {
+      const ConstVectorRef<Scalar> view = theta;
+      for_each(Index{model.num_preparations()}, [&](Index piece, int) { model.prepare(view, piece, prepared_); });
+    } else {
+      constexpr Index piece_size = 1 << 16;
+      for_each((theta.size() + piece_size - 1) / piece_size, [&](Index piece, int) {
+        const Index begin = piece * piece_size, size = std::min(piece_size, theta.size() - begin);
+        prepared_.segment(begin, size) = theta.segment(begin, size);
+      });
+    }
+  }
+
+  /// What forward and add_gradient are given.
+  decltype(auto) get() const {
+    if constexpr (PreparesOnceAStep<M>)
+      return (prepared_);
+    else
+      return ConstVectorRef<Scalar>(prepared_);
   }
 
  private:
-  struct Nothing {};
-  template <class T>
-  struct Storage {
-    using type = Nothing;
-  };
-  template <PreparesOnceAStep T>
-  struct Storage<T> {
-    using type = typename T::Prepared;
-  };
-
-  typename Storage<M>::type prepared_{};
-  bool reserved_ = false;
+  std::conditional_t<PreparesOnceAStep<M>, PreparedOf<M>, Vector<Scalar>> prepared_;
 };
 
 }  // namespace parade::detail

@@ -3,11 +3,17 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <mutex>
+#include <thread>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 #include <parade/core/config.hpp>
 #include <parade/core/error.hpp>
@@ -48,26 +54,34 @@ T wait_until(const std::atomic<T>& atomic, int spins, Ready ready) {
 
 }  // namespace detail
 
-/// A team of workers on OpenMP threads, with one primitive: a loop over tasks that are claimed dynamically.
+/// What `Team::race` computes: tasks that may be computed twice. `run(task, worker, slot)` leaves the result in memory of the worker's own and
+/// may throw; `keep(task, worker)` takes it over: it is called once a task, for the worker that was first.
+template <class J>
+concept RaceJob = requires(J job, Index task, int worker, int slot) {
+  job.run(task, worker, slot);
+  job.keep(task, worker);
+};
+
+/// A team of workers on OpenMP threads, and loops over tasks that are claimed dynamically.
 ///
 ///   Team team{threads};
 ///   team.run([&] {                                                   // one parallel region; this body runs on the calling thread
 ///     team.for_each(tasks, [&](Index task, int worker) { … });       // any number of times
 ///   });
 ///
-/// A loop is over when its tasks are done, not when every thread has arrived: a thread that is late finds nothing left to do, and a thread
-/// that is preempted delays only the task in its hands. Which worker does which task is open; so a task must write only to what its index
-/// owns, and to scratch of its worker, and the result is the same for any number of threads, under any schedule.
+/// A loop is over when its tasks are done, not when every thread has arrived: a thread that is late finds nothing left to do. Which worker
+/// does which task is open; so a task must write only to what its index owns, and to scratch of its worker, and the result is the same for any
+/// number of threads, under any schedule.
 ///
 /// Fewer threads than asked for may arrive (OMP_DYNAMIC, a thread limit, a nested region): `arrived()` says how many did. Without OpenMP
 /// the team is the calling thread.
 class Team {
  public:
   /// `threads` = 0 stands for as many as the process may really use (thread_limits()). Throws OptionError if negative.
-  explicit Team(int threads = 0) : limits_(thread_limits()), asked_(threads > 0 ? threads : limits_.available()) {
+  explicit Team(int threads = 0)
+      : limits_(thread_limits()), asked_(threads > 0 ? threads : limits_.available()), workers_(static_cast<std::size_t>(max_workers())) {
     if (threads < 0) throw OptionError(detail::text("threads must be at least 1, or 0 for all that the process may use; got ", threads));
-    // With more threads than cores, looking takes the core from the one that is waited for.
-    spins_ = asked_ <= limits_.available() ? 4000 : 50;
+    spins_ = crowded() ? 50 : 4000;
   }
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
@@ -105,7 +119,8 @@ class Team {
         if (omp_get_thread_num() == 0) {
           arrived_ = omp_get_num_threads();
           lead();
-          close();
+          closed_.store(true, std::memory_order_release);
+          ring();
         } else {
           const detail::FloatingPointGuard floating_point;
           serve(omp_get_thread_num());
@@ -132,23 +147,99 @@ class Team {
       for (Index i = 0; i < tasks; ++i) guarded(i, [&] { task(i, 0); });
     } else {
       using Callable = std::remove_reference_t<Task>;
-      call_ = [](void* context, Index i, int worker) { (*static_cast<Callable*>(context))(i, worker); };
-      context_ = const_cast<void*>(static_cast<const void*>(&task));
-      tasks_ = tasks;
-      unfinished_.store(static_cast<std::int32_t>(tasks), std::memory_order_relaxed);
-      ticket_.store((std::uint64_t{++generation_} << 32) | static_cast<std::uint64_t>(tasks), std::memory_order_release);
-      ring();
+      publish({[](void* context, Index i, int worker, int, bool) { (*static_cast<Callable*>(context))(i, worker); },
+               const_cast<void*>(static_cast<const void*>(&task)), tasks, no_slot});
       work(0);
       detail::wait_until(unfinished_, spins_, [](std::int32_t left) { return left == 0; });
+      retire();
     }
-    if (failed_task_ < tasks) {
-      failed_task_ = tasks;
-      std::rethrow_exception(std::exchange(failure_, nullptr));
+    rethrow();
+  }
+
+  /// As for_each, but a worker that would only wait computes a task again that another has in hand for longer than such tasks take, and the
+  /// first to finish wins. So a thread that is preempted delays nobody. The one that lost may still be in `run` when the loop is over, and even
+  /// loops later: `job` must live until the end of the region, and what `run` reads must stay as it is while `free_slot` does not give out its
+  /// `slot` again.
+  template <RaceJob Job>
+  void race(Index tasks, int slot, Job& job) {
+    if (tasks <= 0) return;
+    failed_task_ = tasks;
+    if (arrived_ == 1 || tasks == 1) {
+      for (Index i = 0; i < tasks; ++i)
+        guarded(i, [&] {
+          job.run(i, 0, slot);
+          job.keep(i, 0);
+        });
+    } else {
+      const auto open = std::uint64_t{generation_ + 1} << 2;
+      for (Index i = 0; i < tasks; ++i) runs_[static_cast<std::size_t>(i)].store(open, std::memory_order_relaxed);
+      publish({[](void* context, Index i, int worker, int from, bool keep) {
+                 auto& own = *static_cast<Job*>(context);
+                 keep ? own.keep(i, worker) : own.run(i, worker, from);
+               },
+               &job, tasks, slot});
+      work(0);
+      while (unfinished_.load(std::memory_order_acquire) > 0)
+        if (!overtake(0)) detail::wait_until(unfinished_, spins_, [](std::int32_t left) { return left == 0; });
+      retire();
+    }
+    rethrow();
+  }
+
+  /// Makes room for races of up to `tasks` tasks. Not to be called inside `run`.
+  void reserve_race(Index tasks) {
+    if (tasks <= race_capacity_) return;
+    runs_ = std::make_unique<std::atomic<std::uint64_t>[]>(static_cast<std::size_t>(tasks));
+    race_capacity_ = tasks;
+  }
+
+  /// The first of the slots 0 … slots−1 that no late worker reads any more; waits for one if it must.
+  int free_slot(int slots) const {
+    for (;;) {
+      for (int slot = 0; slot < slots; ++slot)
+        if (std::none_of(workers_.begin(), workers_.end(), [slot](const Worker& w) { return w.holds.load() == slot; })) return slot;
+      std::this_thread::yield();
     }
   }
 
  private:
+  /// More threads than cores: then looking for work takes the core from the one that is waited for.
+  bool crowded() const { return asked_ > limits_.available(); }
+
   static constexpr std::uint64_t unclaimed_mask = 0xFFFFFFFFu;
+  static constexpr int no_slot = -1;
+
+  /// A loop under way. Read before a claim, and valid if the claim then succeeds: until its last task is claimed a loop cannot end.
+  struct Loop {
+    void (*call)(void* context, Index task, int worker, int slot, bool keep);
+    void* context;
+    Index tasks;
+    int slot;  // no_slot: for_each
+  };
+
+  /// The same, for readers that may come too late. Whoever reads a later loop here also sees that the ticket has gone on.
+  struct SharedLoop {
+    std::atomic<decltype(Loop::call)> call{nullptr};
+    std::atomic<void*> context{nullptr};
+    std::atomic<Index> tasks{0};
+    std::atomic<int> slot{no_slot};
+
+    void store(const Loop& loop) {
+      call.store(loop.call, std::memory_order_release);
+      context.store(loop.context, std::memory_order_release);
+      tasks.store(loop.tasks, std::memory_order_release);
+      slot.store(loop.slot, std::memory_order_release);
+    }
+    Loop load() const {
+      return {call.load(std::memory_order_acquire), context.load(std::memory_order_acquire), tasks.load(std::memory_order_acquire),
+              slot.load(std::memory_order_acquire)};
+    }
+  };
+
+  struct alignas(64) Worker {
+    std::atomic<int> holds{no_slot};  // the slot that it may be reading
+    double task_seconds = 0;          // what a task of a race takes here when nothing comes between
+  };
 
   /// A helper's life: work, and wait for the bell.
   void serve(int worker) {
@@ -156,21 +247,96 @@ class Team {
       const std::uint32_t heard = bell_.load(std::memory_order_acquire);
       if (closed_.load(std::memory_order_acquire)) return;
       work(worker);
+      while (overtake(worker)) {
+      }
       detail::wait_until(bell_, spins_, [heard](std::uint32_t now) { return now != heard; });
     }
   }
 
-  /// Claims and does tasks until none is left. A claim succeeds only on the ticket that was read, generation included; whoever holds a task
-  /// keeps its loop from ending, so that what describes the loop can be read without a lock after the claim, and only then.
+  void publish(const Loop& loop) {
+    loop_.store(loop);
+    unfinished_.store(static_cast<std::int32_t>(loop.tasks), std::memory_order_relaxed);
+    ticket_.store((std::uint64_t{++generation_} << 32) | static_cast<std::uint64_t>(loop.tasks));
+    ring();
+  }
+
+  /// After this nobody starts on the loop any more, and whoever is still at it shows so in `holds`.
+  void retire() { ticket_.store(std::uint64_t{++generation_} << 32); }
+
+  /// Claims and does tasks until none is left. A claim succeeds only on the ticket that was read, generation included.
   void work(int worker) {
-    std::uint64_t ticket = ticket_.load(std::memory_order_acquire);
+    auto& holds = workers_[static_cast<std::size_t>(worker)].holds;
+    std::uint64_t ticket = ticket_.load();
     while ((ticket & unclaimed_mask) != 0) {
-      if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
-      const Index task = tasks_ - static_cast<Index>(ticket & unclaimed_mask);
-      guarded(task, [&] { call_(context_, task, worker); });
-      if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_one();
-      ticket = ticket_.load(std::memory_order_acquire);
+      const Loop loop = loop_.load();
+      if (loop.slot != no_slot) holds.store(loop.slot);  // before the claim, so that it is seen by whoever sees the claim
+      if (!ticket_.compare_exchange_weak(ticket, ticket - 1)) continue;
+      const Index task = loop.tasks - static_cast<Index>(ticket & unclaimed_mask);
+      if (loop.slot == no_slot) {
+        guarded(task, [&] { loop.call(loop.context, task, worker, no_slot, false); });
+        finish_one();
+      } else {
+        run_race_task(loop, task, worker, ticket >> 32);
+      }
+      ticket = ticket_.load();
     }
+    holds.store(no_slot);
+  }
+
+  /// One task of a race: computed, and kept if nobody was faster. runs_[task] is generation << 2 | 2 once it is done | 1 once it was overtaken.
+  void run_race_task(const Loop& loop, Index task, int worker, std::uint64_t generation) {
+    const auto begin = std::chrono::steady_clock::now();
+    std::exception_ptr error;
+    try {
+      loop.call(loop.context, task, worker, loop.slot, false);
+    } catch (...) {
+      error = std::current_exception();
+    }
+    auto& run = runs_[static_cast<std::size_t>(task)];
+    std::uint64_t state = run.load();
+    while (state >> 2 == generation && (state & 2) == 0) {
+      if (!run.compare_exchange_weak(state, state | 2)) continue;
+      if (error)
+        fail(task, error);
+      else
+        loop.call(loop.context, task, worker, loop.slot, true);
+      finish_one();
+      break;
+    }
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    // Follows short times quickly and long ones slowly, so that the times of preempted tasks do not count for much.
+    double& usual = workers_[static_cast<std::size_t>(worker)].task_seconds;
+    usual += usual == 0 || seconds < usual ? (seconds - usual) / (usual == 0 ? 1 : 4) : usual / 32;
+  }
+
+  /// In a race with nothing left to claim: waits for longer than a task takes, and then does one that is not done yet. False if the race is
+  /// over, or every task left is in two hands already. How long it waits decides only who computes.
+  bool overtake(int worker) {
+    const std::uint64_t generation = ticket_.load() >> 32;
+    const Loop loop = loop_.load();
+    if (loop.slot == no_slot) return false;
+    auto& own = workers_[static_cast<std::size_t>(worker)];
+    const auto over = [&] { return ticket_.load() >> 32 != generation || unfinished_.load(std::memory_order_acquire) == 0; };
+    const auto patience = std::chrono::duration<double>(own.task_seconds > 0 ? own.task_seconds * 1.5 + 20e-6 : 1e-3);
+    for (const auto begin = std::chrono::steady_clock::now(); std::chrono::steady_clock::now() - begin < patience;) {
+      if (over()) return false;
+      if (crowded()) std::this_thread::yield();
+      for (int i = 0; i < 20; ++i) detail::pause();
+    }
+    own.holds.store(loop.slot);
+    bool found = false;
+    for (Index task = 0; task < loop.tasks && !found && !over(); ++task) {
+      std::uint64_t open = generation << 2;
+      if (!runs_[static_cast<std::size_t>(task)].compare_exchange_strong(open, open | 1)) continue;
+      run_race_task(loop, task, worker, generation);
+      found = true;
+    }
+    own.holds.store(no_slot);
+    return found;
+  }
+
+  void finish_one() {
+    if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_one();
   }
 
   template <class Call>
@@ -178,21 +344,25 @@ class Team {
     try {
       call();
     } catch (...) {
-      const std::lock_guard lock(failure_mutex_);
-      if (task < failed_task_) {
-        failed_task_ = task;
-        failure_ = std::current_exception();
-      }
+      fail(task, std::current_exception());
     }
+  }
+
+  void fail(Index task, std::exception_ptr error) {
+    const std::lock_guard lock(failure_mutex_);
+    if (task < failed_task_) {
+      failed_task_ = task;
+      failure_ = std::move(error);
+    }
+  }
+
+  void rethrow() {
+    if (auto failure = std::exchange(failure_, nullptr)) std::rethrow_exception(failure);
   }
 
   void ring() {
     bell_.fetch_add(1, std::memory_order_release);
     bell_.notify_all();
-  }
-  void close() {
-    closed_.store(true, std::memory_order_release);
-    ring();
   }
 
   ThreadLimits limits_;
@@ -200,19 +370,19 @@ class Team {
   int arrived_ = 1;
   int spins_ = 0;
   bool inside_ = false;
+  std::vector<Worker> workers_;
+  std::unique_ptr<std::atomic<std::uint64_t>[]> runs_;  // of the tasks of a race
+  Index race_capacity_ = 0;
 
-  // The loop under way: written by the lead while no task is claimed.
-  void (*call_)(void*, Index, int) = nullptr;
-  void* context_ = nullptr;
-  Index tasks_ = 0;
+  SharedLoop loop_;
   std::uint32_t generation_ = 0;
   std::mutex failure_mutex_;
   Index failed_task_ = 0;
   std::exception_ptr failure_;
 
-  alignas(64) std::atomic<std::uint64_t> ticket_{0};      // generation << 32 | tasks not yet claimed
-  alignas(64) std::atomic<std::int32_t> unfinished_{0};   // tasks not yet done
-  alignas(64) std::atomic<std::uint32_t> bell_{0};        // rung when there may be work
+  alignas(64) std::atomic<std::uint64_t> ticket_{0};     // generation << 32 | tasks not yet claimed
+  alignas(64) std::atomic<std::int32_t> unfinished_{0};  // tasks not yet done
+  alignas(64) std::atomic<std::uint32_t> bell_{0};       // rung when there may be work
   std::atomic<bool> closed_{false};
 };
 

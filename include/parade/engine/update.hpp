@@ -12,9 +12,11 @@
 #include <parade/concepts/constraint.hpp>
 #include <parade/concepts/optimizer.hpp>
 #include <parade/concepts/regularizer.hpp>
+#include <parade/core/report.hpp>
 #include <parade/engine/reduce.hpp>
 #include <parade/engine/shard_worker.hpp>
 #include <parade/engine/team.hpp>
+#include <parade/kernels/finite.hpp>
 
 namespace parade {
 
@@ -50,7 +52,7 @@ template <class Scalar, class R, class C, class O>
 class ParallelUpdate {
  public:
   /// Elements a block: a multiple of the widest vector; small enough for its slices to stay in the L1 and L2 caches through the pass.
-  static constexpr Index block_size = 4096;
+  static constexpr Index block_size = 2048;
 
   ParallelUpdate(const ParameterList& parameters, R regularizer, C constraint, O optimizer, int workers)
       : regularizer_(std::move(regularizer)), constraint_(std::move(constraint)), optimizer_(std::move(optimizer)),
@@ -110,12 +112,12 @@ class ParallelUpdate {
     for (auto& worker : workers_) worker.reserve();
   }
 
-  /// Thread-seconds in reduce and update since the last call.
-  PhaseSeconds take_seconds() {
+  /// Thread-seconds in reduce and update since the object was made.
+  PhaseSeconds seconds() const {
     PhaseSeconds total;
-    for (auto& worker : workers_) {
-      total.reduce += std::exchange(worker.reduce_seconds, 0);
-      total.update += std::exchange(worker.update_seconds, 0);
+    for (const auto& worker : workers_) {
+      total.reduce += worker.reduce_seconds;
+      total.update += worker.update_seconds;
     }
     return total;
   }
@@ -185,8 +187,7 @@ class ParallelUpdate {
     if constexpr (ProjectionConstraint<C, Scalar>)
       for (const Range& piece : block.constrained) constraint_.project(theta.segment(piece.begin - begin, piece.size()));
 
-    // x − x is 0 for a finite x and NaN else; sums of zeros need no order.
-    if (!(grad - grad).isZero(0) || !(theta - theta).isZero(0)) worker.finite = false;
+    if (!kernels::all_finite(grad.data(), size) || !kernels::all_finite(theta.data(), size)) worker.finite = false;
   }
 
   R regularizer_;

@@ -124,12 +124,12 @@ template <class Scalar>
 struct NeonLanes : SimdArithmetic {
   static constexpr Index width = 16 / sizeof(Scalar), registers = 32;
   static auto load_first(const Scalar* p, Index n) {
-    Scalar lanes[width] = {};
+    Scalar lanes[16 / sizeof(Scalar)] = {};
     for (Index i = 0; i < n; ++i) lanes[i] = p[i];
     return Simd<Scalar>::load(lanes);
   }
   static void store_first(Scalar* p, auto v, Index n) {
-    Scalar lanes[width];
+    Scalar lanes[16 / sizeof(Scalar)];
     Simd<Scalar>::store(lanes, v);
     for (Index i = 0; i < n; ++i) p[i] = lanes[i];
   }

@@ -10,6 +10,7 @@
 #include <parade/core/power.hpp>
 #include <parade/core/types.hpp>
 #include <parade/kernels/simd.hpp>
+#include <parade/kernels/sqrt.hpp>
 
 namespace parade {
 
@@ -92,7 +93,7 @@ struct Adam {
 
     Metric(const Adam& adam, const StepInfo& at)
         : scale(broadcast<S>(1 / std::sqrt(one_minus_power(adam.beta2, at.step)))), epsilon(broadcast<S>(adam.epsilon)) {}
-    auto operator()(typename V::Vector v) const { return V::fma(scale, V::sqrt(v), epsilon); }
+    auto operator()(typename V::Vector v) const { return V::fma(scale, kernels::sqrt(v), epsilon); }
   };
 
   /// body(i, load, store) for the elements i … i + width, the last ones of them by masked loads and stores. In vectors by hand, since compilers

@@ -116,7 +116,9 @@ Evaluation evaluate(Team& team, const M& model, const L& loss, const Vector<type
 
   detail::Preparation<M> preparation;
   team.run([&] {
-    const auto& prepared = preparation(model, theta, [&](Index count, auto&& work) { team.for_each(count, work); });
+    preparation.reserve(model, theta.size());
+    preparation(model, theta, [&](Index count, auto&& work) { team.for_each(count, work); });
+    const auto& prepared = preparation.get();
     detail::for_each_piece(team, n, [&](Index piece, int w, std::span<const Index> samples) {
       auto& own = worker[static_cast<std::size_t>(w)];
       own.reserve(model, data, detail::evaluation_piece);
@@ -155,7 +157,9 @@ Matrix<typename M::Scalar> compute_scores(Team& team, const M& model, const Vect
   Matrix<typename M::Scalar> scores(model.num_outputs(), data.size());
   detail::Preparation<M> preparation;
   team.run([&] {
-    const auto& prepared = preparation(model, theta, [&](Index count, auto&& work) { team.for_each(count, work); });
+    preparation.reserve(model, theta.size());
+    preparation(model, theta, [&](Index count, auto&& work) { team.for_each(count, work); });
+    const auto& prepared = preparation.get();
     detail::for_each_piece(team, data.size(), [&](Index, int w, std::span<const Index> samples) {
       auto& batch = batches[static_cast<std::size_t>(w)];
       data.reserve(batch, detail::evaluation_piece);

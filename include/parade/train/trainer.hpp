@@ -101,7 +101,7 @@ class Trainer {
     set_up(options.threads, options.shard_size);
     engine_->reserve(data, options.batch_size);
     Team& team = engine_->team();
-    Run run{options, start, time, {}, {}, {}};
+    Run run{options, start, time, {}, {}, {}, {}};
     Summary& summary = run.summary;
     summary.seed = options.seed;
     summary.samples = n;
@@ -110,12 +110,11 @@ class Trainer {
     summary.shards = engine_->plan(options.batch_size).shards();
     summary.history.reserve(static_cast<std::size_t>(options.epochs));
 
+    run.before = phase_seconds();
     const Hooks hooks(callbacks...);
     team.run([&] {
       if (options.check_data) detail::check_values<Batch>(team, model_, loss_, data);
       if (!options.warm_start || !initialized_) initialize(options.seed);
-      engine_->take_seconds();
-      update_->take_seconds();
       for (Index epoch = 1; epoch <= options.epochs && !run.stopped; ++epoch) this->epoch(run, epoch, data, callbacks...);
     });
     if (run.remembered.size() > 0) state().theta = run.remembered;
@@ -147,7 +146,7 @@ class Trainer {
       sum = engine_->accumulate(state().theta, data, everything_);
       finite = update(sum, rate(time));
     });
-    if (!finite) throw std::runtime_error(detail::text("the step was not taken: ", locate(data, everything_, 0).text()));
+    if (!finite) throw std::runtime_error(detail::text("the step was not taken: ", locate(data, 0).text()));
     return sum;
   }
 
@@ -222,6 +221,7 @@ class Trainer {
     const FitOptions& options;
     std::int64_t start;  // steps taken before
     TrainingTime time;
+    PhaseSeconds before;  // what the engine had counted
     Summary summary;
     Vector<Scalar> remembered;  // θ at the last Signal::remember
     std::optional<EpochOrder> order;
@@ -338,7 +338,7 @@ class Trainer {
       run.time.step = steps_;
       alpha = run.rate_factor * rate(run.time);
       if (!update(sum, alpha)) {
-        diverged(run, epoch, data, batch);
+        diverged(run, epoch, data);
         continue;
       }
       total = total + sum;
@@ -351,7 +351,8 @@ class Trainer {
       }
     }
     if (run.summary.stop_reason == StopReason::diverged) {
-      end_of_epoch_times(run, seconds_since(begin) - callback_seconds, callback_seconds);
+      run.summary.seconds.wall += seconds_since(begin) - callback_seconds;
+      run.summary.seconds.callbacks += callback_seconds;
       return;
     }
     ++epochs_;
@@ -364,7 +365,8 @@ class Trainer {
     (add_validation(report, callbacks), ...);
     run.summary.history.push_back(report);
     (ask_epoch(run, epoch, callbacks, report), ...);
-    end_of_epoch_times(run, report.seconds, callback_seconds + seconds_since(called));
+    run.summary.seconds.wall += report.seconds;
+    run.summary.seconds.callbacks += callback_seconds + seconds_since(called);
   }
 
   template <class T>
@@ -396,8 +398,8 @@ class Trainer {
   }
 
   template <class D>
-  Divergence locate(const D& data, std::span<const Index> batch, Index epoch) {
-    const auto bad = engine_->find_not_finite(state().theta, data, batch);
+  Divergence locate(const D& data, Index epoch) {
+    const auto bad = engine_->find_not_finite(data);
     Divergence divergence{steps_ + 1, epoch, bad.shard, bad.sample, {}};
     for (const auto& block : parameters_)
       if (bad.parameter >= block.offset && bad.parameter < block.offset + block.size()) divergence.parameter = block.name;
@@ -405,8 +407,8 @@ class Trainer {
   }
 
   template <class D>
-  void diverged(Run& run, Index epoch, const D& data, std::span<const Index> batch) {
-    if (run.summary.divergences.size() < 100) run.summary.divergences.push_back(locate(data, batch, epoch));
+  void diverged(Run& run, Index epoch, const D& data) {
+    if (run.summary.divergences.size() < 100) run.summary.divergences.push_back(locate(data, epoch));
     if (run.options.on_divergence == OnDivergence::halve_rate) run.rate_factor /= 2;
     if (run.options.on_divergence == OnDivergence::stop) {
       run.stopped = true;
@@ -414,15 +416,9 @@ class Trainer {
     }
   }
 
-  void end_of_epoch_times(Run& run, double wall, double callbacks) {
-    Timings& seconds = run.summary.seconds;
-    const PhaseSeconds gradient = engine_->take_seconds(), update = update_->take_seconds();
-    seconds.wall += wall;
-    seconds.callbacks += callbacks;
-    seconds.gather += gradient.gather;
-    seconds.gradient += gradient.gradient;
-    seconds.reduce += update.reduce;
-    seconds.update += update.update;
+  PhaseSeconds phase_seconds() const {
+    const PhaseSeconds gradient = engine_->seconds(), update = update_->seconds();
+    return {gradient.gather, gradient.gradient, update.reduce, update.update};
   }
 
   void finish(Run& run) {
@@ -436,6 +432,11 @@ class Trainer {
     summary.scalar = std::is_same_v<Scalar, float> ? "float" : "double";
     summary.instructions = kernels::instruction_set();
     Timings& seconds = summary.seconds;
+    const PhaseSeconds after = phase_seconds();
+    seconds.gather = after.gather - run.before.gather;
+    seconds.gradient = after.gradient - run.before.gradient;
+    seconds.reduce = after.reduce - run.before.reduce;
+    seconds.update = after.update - run.before.update;
     seconds.waiting = std::max(0.0, seconds.wall * summary.threads - seconds.gather - seconds.gradient - seconds.reduce - seconds.update);
     summary.theta_hash = parade::theta_hash(theta());
   }
