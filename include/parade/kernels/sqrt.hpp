@@ -5,8 +5,8 @@
 
 #include <parade/kernels/simd.hpp>
 
-// Square roots of the vectors of simd.hpp, rounded correctly in every lane. Compilers do not make them from a loop over std::sqrt, which may
-// set errno; and Eigen's own are, for float, approximations that differ between machines and between a vector's lanes and the tail.
+// Square roots of the vectors of simd.hpp, rounded correctly in every lane. Compilers do not make them from a loop over std::sqrt, which
+// may set errno. Eigen's own are, for some types, approximations: the bits differ between machines, and between vectors and tails.
 namespace parade::kernels {
 
 #if defined(__AVX512F__)
