@@ -24,7 +24,8 @@ struct Box {
   void check() const {
     constexpr double infinity = std::numeric_limits<double>::infinity();
     if (!(lower <= upper && lower < infinity && upper > -infinity))
-      throw OptionError(detail::text("Box.lower must be at most Box.upper, with a finite number between them; got ", lower, " and ", upper));
+      throw OptionError(
+          detail::text("Box.lower must be at most Box.upper, with a finite number between them; got ", lower, " and ", upper));
   }
 
   /// Π for one element, with the bounds rounded to S. NaN stays NaN.

@@ -20,7 +20,9 @@ struct Logistic {
   using Target = Label;
 
   std::string check_outputs(Index k) const { return k == 1 ? "" : "Logistic needs a model with 1 output (SoftmaxCrossEntropy takes k)"; }
-  std::string check_target(Label y, Index) const { return y >= -1 && y <= 1 ? "" : "the labels of Logistic must be 0 and 1, or else -1 and +1"; }
+  std::string check_target(Label y, Index) const {
+    return y >= -1 && y <= 1 ? "" : "the labels of Logistic must be 0 and 1, or else -1 and +1";
+  }
 
   /// Z (1,m), y (m) → J (m), ∂J/∂Z (1,m). `scores` may be any Eigen expression. z = NaN gives J = NaN.
   template <class Z>

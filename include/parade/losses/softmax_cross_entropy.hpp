@@ -22,7 +22,9 @@ namespace parade {
 struct SoftmaxCrossEntropy {
   using Target = Label;
 
-  std::string check_outputs(Index k) const { return k >= 2 ? "" : "SoftmaxCrossEntropy needs a model with at least 2 outputs (Logistic takes 1)"; }
+  std::string check_outputs(Index k) const {
+    return k >= 2 ? "" : "SoftmaxCrossEntropy needs a model with at least 2 outputs (Logistic takes 1)";
+  }
   std::string check_target(Label y, Index k) const {
     return y >= 0 && y < k ? "" : detail::text("the labels of SoftmaxCrossEntropy with ", k, " outputs must be in [0, ", k - 1, "]");
   }

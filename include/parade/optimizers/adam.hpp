@@ -20,12 +20,12 @@ namespace parade {
 ///   v ← β₂ v + (1 − β₂) g²         v̂ = v / (1 − β₂ᵗ)          D = √v̂ + ε
 ///   θ ← θ − α m̂ / D
 ///
-/// ε stands outside the root of the corrected v̂, as in the paper's algorithm 1 and in PyTorch. Whatever the size of the gradient, the first step
-/// moves an element by almost exactly α against its sign.
+/// ε stands outside the root of the corrected v̂, as in algorithm 1 of the paper and in PyTorch. Whatever the size of the gradient, the
+/// first step moves an element by almost exactly α against its sign.
 ///
-/// A step of gradient descent in the metric D, for which m̂ stands in for the gradient: so the proximal step must use D too, and its step size
-/// is α/D. The factor 1/(1 − β₁ᵗ) belongs to m̂, not to the metric: with it, λR would weigh up to 1/(1 − β₁) times too much in the first steps. An
-/// element whose gradient has always been 0 has D = ε, the step size α/ε, and so becomes exactly 0 under L1 at once.
+/// This is gradient descent in the diagonal metric D, with m̂ in place of the gradient. A proximal step must use the same metric, so its step
+/// size is α/D. The factor 1/(1 − β₁ᵗ) belongs to m̂, not to the metric: with it, λR would weigh up to 1/(1 − β₁) times too much in the
+/// first steps. An element whose gradient has always been 0 has D = ε, and the step size α/ε makes it exactly 0 under L1 at once.
 struct Adam {
   double rate = 1e-3;     // base rate, ≥ 0; α after the schedule
   double beta1 = 0.9;     // β₁ in [0, 1)
@@ -96,16 +96,16 @@ struct Adam {
     auto operator()(typename V::Vector v) const { return V::fma(scale, kernels::sqrt(v), epsilon); }
   };
 
-  /// body(i, load, store) for the elements i … i + width, the last ones of them by masked loads and stores. In vectors by hand, since compilers
-  /// do not vectorise std::sqrt, which may set errno. The operations are rounded correctly, so an element has the same bits in any lane.
+  /// body(i, load, store) for the elements from i on, a vector's width at a time, the last ones by masked loads and stores. Every operation
+  /// on a lane is rounded correctly, so an element has the same bits whatever its place.
   template <class S, class Body>
   static void for_each_vector(Index size, const Body& body) {
     using V = kernels::Simd<S>;
     Index i = 0;
-    for (; i + V::width <= size; i += V::width)
-      body(i, [](const S* p) { return V::load(p); }, [](S* p, typename V::Vector x) { V::store(p, x); });
-    if (const Index rest = size - i; rest > 0)
-      body(i, [rest](const S* p) { return V::load_first(p, rest); }, [rest](S* p, typename V::Vector x) { V::store_first(p, x, rest); });
+    for (; i + V::width <= size; i += V::width) body(i, V::load, V::store);
+    const auto load_rest = [rest = size - i](const S* p) { return V::load_first(p, rest); };
+    const auto store_rest = [rest = size - i](S* p, typename V::Vector x) { V::store_first(p, x, rest); };
+    if (i < size) body(i, load_rest, store_rest);
   }
 };
 
