@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+#include <parade/concepts/loss.hpp>
+
+// J = ½‖z − y‖². It must say that y is a column of real targets and not a class.
+struct Mine {
+#ifdef PARADE_TEST_GOOD
+  using Target = parade::Real;
+#endif
+  void value_and_gradient(const parade::ConstMatrixRef<float>& scores, const parade::ConstMatrixRef<float>& targets,
+                          parade::VectorRef<float> values, parade::MatrixRef<float> dscores) const {
+    dscores = scores - targets;                                   // (k,m)
+    values = 0.5f * dscores.colwise().squaredNorm().transpose();  // (m)
+  }
+};
+static_assert(parade::Loss<Mine, float>);

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+#include <string>
+
+#include <parade/concepts/regularizer.hpp>
+
+#include "support/catch.hpp"
+
+namespace {
+
+using parade::ConstVectorRef, parade::ParameterBlock, parade::Role, parade::Vector, parade::VectorRef;
+using parade::HasPenaltyValue, parade::HasProx, parade::HasSmoothTerm, parade::ProximalRegularizer, parade::Regularizer,
+    parade::SmoothRegularizer;
+
+using Theta = ConstVectorRef<float>;
+using Grad = VectorRef<float>;
+
+// --- the smallest regularizers, and what a type lacks ---------------------------------------------------------------------------------
+
+struct Smooth {
+  double value(const Theta&) const;
+  void add_gradient(const Theta&, Grad) const;
+};
+struct Proximal {
+  double value(const Theta&) const;
+  void prox(VectorRef<float> theta, const ConstVectorRef<float>& steps) const;
+};
+struct Both : Smooth {
+  void prox(VectorRef<float> theta, const ConstVectorRef<float>& steps) const;
+};
+
+enum Piece { nothing = 0, value = 1, smooth = 2, proximal = 4 };
+
+template <class R>
+constexpr int lacking = (HasPenaltyValue<R, float> ? 0 : value) | (HasSmoothTerm<R, float> ? 0 : smooth) |
+                        (HasProx<R, float> ? 0 : proximal);
+
+static_assert(SmoothRegularizer<Smooth, float> && Regularizer<Smooth, float> && lacking<Smooth> == proximal);
+static_assert(ProximalRegularizer<Proximal, float> && Regularizer<Proximal, float> && lacking<Proximal> == smooth);
+static_assert(SmoothRegularizer<Both, float> && ProximalRegularizer<Both, float> && lacking<Both> == nothing);
+static_assert(!Regularizer<Smooth, double>);
+static_assert(!Regularizer<Proximal, double>);
+
+template <class R, int pieces>
+concept LacksOnly = !SmoothRegularizer<R, float> && !ProximalRegularizer<R, float> && !Regularizer<R, float> && lacking<R> == pieces;
+
+// One mutant a line.
+// clang-format off
+
+// 1. value(theta)
+struct NoValue             : Both { void value() = delete; };
+struct MutableValue        : Both { double value(const Theta&); };
+struct VoidValue           : Both { void value(const Theta&) const; };
+struct TextValue           : Both { std::string value(const Theta&) const; };
+struct ValueOfPlain        : Both { double value(Vector<float>&) const; };
+static_assert(LacksOnly<NoValue, value>);
+static_assert(LacksOnly<MutableValue, value>);
+static_assert(LacksOnly<VoidValue, value>);
+static_assert(LacksOnly<TextValue, value>);
+static_assert(LacksOnly<ValueOfPlain, value>);
+
+// 2. add_gradient(theta, grad) of a smooth one
+struct NoAddGradient       : Smooth { void add_gradient() = delete; };
+struct MutableAddGradient  : Smooth { void add_gradient(const Theta&, Grad); };
+struct GradientIsReturned  : Smooth { Vector<float> add_gradient(const Theta&) const; };
+struct GradientIsPlain     : Smooth { void add_gradient(const Theta&, Vector<float>&) const; };
+struct GradientIsDouble    : Smooth { void add_gradient(const Theta&, VectorRef<double>) const; };
+static_assert(LacksOnly<NoAddGradient, smooth | proximal>);
+static_assert(LacksOnly<MutableAddGradient, smooth | proximal>);
+static_assert(LacksOnly<GradientIsReturned, smooth | proximal>);
+static_assert(LacksOnly<GradientIsPlain, smooth | proximal>);
+static_assert(LacksOnly<GradientIsDouble, smooth | proximal>);
+
+// 2. prox(theta, steps) of a proximal one
+struct NoProx              : Proximal { void prox() = delete; };
+struct MutableProx         : Proximal { void prox(VectorRef<float>, const Theta&); };
+struct ProxIsReturned      : Proximal { Vector<float> prox(const Theta&) const; };
+struct ProxOfPlain         : Proximal { void prox(Vector<float>&, const Theta&) const; };
+struct ProxOfDoubles       : Proximal { void prox(VectorRef<double>, const Theta&) const; };
+struct ProxOfOneStep       : Proximal { void prox(VectorRef<float>, double step) const; };
+static_assert(LacksOnly<NoProx, smooth | proximal>);
+static_assert(LacksOnly<MutableProx, smooth | proximal>);
+static_assert(LacksOnly<ProxIsReturned, smooth | proximal>);
+static_assert(LacksOnly<ProxOfPlain, smooth | proximal>);
+static_assert(LacksOnly<ProxOfDoubles, smooth | proximal>);
+static_assert(LacksOnly<ProxOfOneStep, smooth | proximal>);
+// clang-format on
+
+// --- the forms that a user's regularizer may take -------------------------------------------------------------------------------------
+
+struct ByValue {
+  float value(Theta) const;
+  void add_gradient(Theta, Grad) const;
+  void prox(VectorRef<float>, Theta) const;
+};
+static_assert(SmoothRegularizer<ByValue, float> && ProximalRegularizer<ByValue, float>);
+
+struct OfRefs {  // float and double, deduced from Eigen::Ref
+  template <class Scalar>
+  Scalar value(const ConstVectorRef<Scalar>&) const;
+  template <class Scalar>
+  void add_gradient(const ConstVectorRef<Scalar>&, VectorRef<Scalar>) const;
+  template <class Scalar>
+  void prox(VectorRef<Scalar>, const ConstVectorRef<Scalar>&) const;
+};
+struct OfExpressions {  // float and double, as Eigen advises
+  template <class A>
+  double value(const Eigen::MatrixBase<A>&) const;
+  template <class A>
+  void add_gradient(const Eigen::MatrixBase<A>&, VectorRef<typename A::Scalar>) const;
+  template <class A>
+  void prox(VectorRef<typename A::Scalar>, const Eigen::MatrixBase<A>&) const;
+};
+static_assert(SmoothRegularizer<OfRefs, float> && ProximalRegularizer<OfRefs, double>);
+static_assert(SmoothRegularizer<OfRefs, double> && ProximalRegularizer<OfRefs, float>);
+static_assert(SmoothRegularizer<OfExpressions, float> && ProximalRegularizer<OfExpressions, double>);
+static_assert(SmoothRegularizer<OfExpressions, double> && ProximalRegularizer<OfExpressions, float>);
+
+struct ForBiasesOnly : Smooth {
+  bool applies_to(const ParameterBlock& block) const { return block.role == Role::bias; }
+};
+
+}  // namespace
+
+TEST_CASE("a type that breaks one requirement of Regularizer is refused for that one") {
+  SUCCEED("checked by the compiler: each static_assert above");
+}
+
+TEST_CASE("a regularizer is for every block but the biases unless it says otherwise") {
+  const ParameterBlock weight{.name = "weight"}, bias{.name = "bias", .role = Role::bias};
+  CHECK(parade::detail::applies_to(Smooth{}, weight));
+  CHECK_FALSE(parade::detail::applies_to(Smooth{}, bias));
+  CHECK_FALSE(parade::detail::applies_to(ForBiasesOnly{}, weight));
+  CHECK(parade::detail::applies_to(ForBiasesOnly{}, bias));
+}
