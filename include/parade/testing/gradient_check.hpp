@@ -85,15 +85,15 @@ using parade::detail::text;
 inline constexpr double epsilon = std::numeric_limits<double>::epsilon();
 inline constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
-/// dF/dt at t = 0, and how far it may be off.
-struct Slope {
-  double value;
+/// dJ_j/dt at t = 0 for every sample j, and how far all of them together may be off.
+struct Slopes {
+  Eigen::ArrayXd values;  // (m)
   double doubt;
 };
 
-/// F(t) = Σ_j J_j(t) by central differences; `terms(t)` gives the J_j, `center` is terms(0).
+/// Slopes of J_1(t) … J_m(t) by central differences; `costs(t)` gives the J_j, `center` is costs(0).
 ///
-///   value = narrow = Σ_j (J_j(h/2) − J_j(−h/2)) / h
+///   values = narrow = (J(h/2) − J(−h/2)) / h
 ///
 /// Truncation and kinks are bounded by a second set of differences with twice the step, and by the bends (half the jumps between the slopes
 /// to the right and to the left):
@@ -103,15 +103,15 @@ struct Slope {
 /// - Smooth J: the bends cancel, and h²|J'''|/8 is left, three times the error of `narrow`.
 /// - A kink where the slope jumps by Δ, at a distance of τh from 0: the error of `narrow` is Δ(½ − τ) for τ < ½ and 0 beyond. For τ ≤ 1/3
 ///   the doubt is the same number, for 1/3 < τ < 1 more. A kink exactly at 0 is seen as well: there every subgradient is within the doubt.
-/// - Rounding: each of the two J_j of `narrow` is taken to be up to 8 roundings off, and so is each score, which moves J_j by |z ∂J_j/∂z| eps;
-///   `inner` is Σ |z ∂J/∂z|. Together 16 eps (Σ|J_j| + inner) / h. A J with more noise than that shows it in the differences.
-template <class Terms>
-Slope slope(const Terms& terms, const Eigen::ArrayXd& center, double inner, double h) {
-  const Eigen::ArrayXd right = terms(h), left = terms(-h), near_right = terms(h / 2), near_left = terms(-h / 2);  // (m)
+/// - Rounding: each of the two J_j of `narrow` is taken to be up to 8 roundings off, and so is each score, where a rounding moves J_j by
+///   |z ∂J_j/∂z| eps; `inner` is Σ |z ∂J/∂z|. Together 16 eps (Σ|J_j| + inner) / h. A J with more noise shows it in the differences.
+template <class Costs>
+Slopes slopes(const Costs& costs, const Eigen::ArrayXd& center, double inner, double h) {
+  const Eigen::ArrayXd right = costs(h), left = costs(-h), near_right = costs(h / 2), near_left = costs(-h / 2);  // (m)
   const Eigen::ArrayXd narrow = (near_right - near_left) / h, wide = (right - left) / (2 * h);
   const Eigen::ArrayXd narrow_bend = (near_right - 2 * center + near_left) / h, wide_bend = (right - 2 * center + left) / (2 * h);
   const double size = (near_right.abs() + near_left.abs()).sum() / 2 + inner;
-  return {narrow.sum(), ((wide - narrow).abs() + (wide_bend - 2 * narrow_bend).abs()).sum() + 16 * epsilon * size / h};
+  return {narrow, ((wide - narrow).abs() + (wide_bend - 2 * narrow_bend).abs()).sum() + 16 * epsilon * size / h};
 }
 
 /// Compares the elements of a gradient with slopes, one after the other.
@@ -119,23 +119,28 @@ class Differences {
  public:
   Differences(const GradientCheckOptions& options, GradientReport& report) : options_(options), report_(report) {}
 
-  /// Element `name` of `block` has the value `at` and, says the code under test, this gradient. h = ∛eps max(1, |at|) makes the errors of
-  /// truncation, ~ h², and of rounding, ~ eps/h, about equal. Where that leaves more doubt than the tolerance allows, larger steps may get
-  /// above the rounding, and a smaller one out of reach of a kink. An element for which no step is good enough is left out: there is no
-  /// absolute tolerance behind which a small wrong gradient could hide.
-  template <class Terms>
-  void compare(const std::string& block, const std::string& name, double gradient, double at, const Terms& terms,
+  /// Element `name` of `block` has the value `at` and, says the code under test, this gradient for each of m samples: sample by sample, since
+  /// in a sum over samples terms may cancel, and with them a fault. What may be apart is measured by the sum of their magnitudes.
+  ///
+  /// h = ∛eps max(1, |at|) makes the errors of truncation, ~ h², and of rounding, ~ eps/h, about equal. Where that leaves more doubt than the
+  /// tolerance allows, larger steps may get above the rounding, and a smaller one out of reach of a kink. An element for which no step is
+  /// good enough is left out: there is no absolute tolerance behind which a small wrong gradient could hide.
+  template <class Costs>
+  void compare(const std::string& block, const std::string& name, const Eigen::ArrayXd& gradient, double at, const Costs& costs,
                const Eigen::ArrayXd& center, double inner) {
     if (blocks_.empty() || blocks_.back().name != block) blocks_.push_back({block});
     const double h = std::cbrt(epsilon) * std::max(1.0, std::abs(at));
-    if (gradient == 0 && slope(terms, center, inner, h).value == 0) {
+    if ((gradient == 0).all() && (slopes(costs, center, inner, h).values == 0).all()) {
       ++report_.zero;
       return;
     }
     for (const double factor : {1.0, 0x1p5, 0x1p9, 0x1p-5}) {
-      const auto [difference, doubt] = slope(terms, center, inner, factor * h);
-      const double allowed = options_.tolerance * std::max(std::abs(gradient), std::abs(difference));
-      if (std::isfinite(doubt) && doubt <= allowed) return judge({name, gradient, difference, allowed + doubt});
+      const auto [differences, doubt] = slopes(costs, center, inner, factor * h);
+      const double allowed = options_.tolerance * gradient.abs().max(differences.abs()).sum();
+      if (!(std::isfinite(doubt) && doubt <= allowed)) continue;
+      Index j = 0;
+      (gradient - differences).abs().maxCoeff(&j);
+      return judge({gradient.size() > 1 ? text(name, " of sample ", j) : name, gradient[j], differences[j], allowed + doubt});
     }
     ++report_.left_out;
   }
@@ -157,7 +162,7 @@ class Differences {
         fault += text("; wherever it is wrong it is ", lowest_, " times the difference: ",
                       lowest_ == 0  ? "forgotten?"
                       : lowest_ < 0 ? "a wrong sign?"
-                                    : "a factor lost or too many, or a mean where a sum is meant?");
+                                    : "a factor lost or too many?");
       report_.faults.push_back(fault);
     }
     const char* advice = "; take another theta or other data";
@@ -166,7 +171,7 @@ class Differences {
       report_.faults.push_back(text(report_.left_out, " of ", all, " elements had to be left out, more than max_left_out = ",
                                     options_.max_left_out, ": they are at a kink, or too small beside J", advice));
     if (!nowhere.empty())
-      report_.faults.push_back(text("nothing could be compared in ", nowhere, ", which had no measurable influence", advice));
+      report_.faults.push_back(text("nothing could be compared in ", nowhere, ": no influence that differences can measure", advice));
   }
 
  private:
@@ -186,8 +191,9 @@ class Differences {
     }
     if (apart <= element.allowed) return;
     ++blocks_.back().wrong;
-    lowest_ = std::min(lowest_, element.gradient / element.difference);
-    highest_ = std::max(highest_, element.gradient / element.difference);
+    const double ratio = element.gradient / element.difference + 0.0;  // + 0.0: not "-0 times"
+    lowest_ = std::min(lowest_, ratio);
+    highest_ = std::max(highest_, ratio);
   }
 
   const GradientCheckOptions& options_;
@@ -274,11 +280,11 @@ template <class L, class Targets>
 void check_targets(const L& loss, Index outputs, const Targets& targets) {
   if constexpr (ChecksOutputs<L>)
     if (const std::string rule = loss.check_outputs(outputs); !rule.empty())
-      throw DataError(text("the scores have ", outputs, " rows; their number ", rule));
+      throw DataError(text("the number of scores of a sample is ", outputs, ": ", rule));
   if constexpr (ChecksTarget<L> && std::is_same_v<typename L::Target, Label>)
     for (Index j = 0; j < targets.size(); ++j)
       if (const std::string rule = loss.check_target(targets[j], outputs); !rule.empty())
-        throw DataError(text("the label of sample ", j, " is ", targets[j], "; it ", rule));
+        throw DataError(text("the label of sample ", j, " is ", targets[j], ": ", rule));
 }
 
 /// Calls with the very types that the concept names: a template in user code may deduce from no others.
@@ -393,14 +399,17 @@ class GradientCheck {
     Run other(model_, loss_, data_, size(), true);
     for (std::size_t i = shards.size(); i-- > 0;) must_be_same(other(theta_, parts[i], Run::Gradient::add, zero()), shards[i]);
 
-    // Every sample by itself: this also tells how large the terms are that the gradient is a sum of.
+    // Every sample by itself. This also tells how large the terms are that the gradient is a sum of.
     Shard alone{{}, {}, Eigen::ArrayXd(size()), zero()};
     Eigen::ArrayXd sizes = zero();
+    const std::vector<Element> elements = draw_elements();
+    Eigen::ArrayXXd gradients(size(), static_cast<Index>(elements.size()));  // of these elements
     for (Index j = 0; j < size(); ++j) {
       const Shard one = worker(theta_, all.subspan(static_cast<std::size_t>(j), 1), Run::Gradient::add, zero());
       alone.costs[j] = one.costs[0];
       alone.grad += one.grad;
       sizes += one.grad.array().abs();
+      for (std::size_t e = 0; e < elements.size(); ++e) gradients(j, static_cast<Index>(e)) = one.grad[elements[e].offset];
     }
     adds_up("two halves", sum(shards[1], shards[2]), whole, sizes) &&
         adds_up("the first sample and the rest", sum(shards[3], shards[4]), whole, sizes) &&
@@ -414,7 +423,20 @@ class GradientCheck {
               rounding(sizes, sizes.maxCoeff()),
               "gradient must overwrite all of grad, which may hold anything, with what add_gradient gives from 0");
 
-    compare_with_differences(worker, whole);
+    const double inner = whole.scores.cwiseProduct(whole.dscores).cwiseAbs().sum();
+    Vector<double> moved = theta_;
+    Differences differences(options_, report_);
+    for (std::size_t e = 0; e < elements.size(); ++e) {
+      const auto& [block, offset] = elements[e];
+      const auto costs = [&, i = offset](double t) {
+        moved[i] = theta_[i] + t;
+        return worker(moved, samples_).costs;
+      };
+      differences.compare(block->name, name(*block, offset), gradients.col(static_cast<Index>(e)), theta_[offset], costs, whole.costs,
+                          inner);
+      moved[offset] = theta_[offset];
+    }
+    differences.finish();
     must_be_same(worker(theta_, all, Run::Gradient::add, zero()), whole);
   }
 
@@ -424,12 +446,17 @@ class GradientCheck {
   Index size() const { return static_cast<Index>(samples_.size()); }
   Vector<double> zero() const { return Vector<double>::Zero(theta_.size()); }
 
-  static std::string element(const ParameterBlock& block, Index i) {
-    return text(block.name, '(', i % block.rows, ", ", i / block.rows, ')');
+  struct Element {
+    const ParameterBlock* block;
+    Index offset;  // in θ
+  };
+
+  static std::string name(const ParameterBlock& block, Index offset) {
+    return text(block.name, '(', (offset - block.offset) % block.rows, ", ", (offset - block.offset) / block.rows, ')');
   }
-  std::string name(Index i) const {
+  std::string name(Index offset) const {
     for (const auto& block : parameters_)
-      if (i - block.offset < block.size()) return element(block, i - block.offset);
+      if (offset < block.offset + block.size()) return name(block, offset);
     return {};
   }
 
@@ -470,22 +497,14 @@ class GradientCheck {
                                         "; a mean where a sum is meant?"));
   }
 
-  void compare_with_differences(Run& worker, const Shard& whole) {
-    const double inner = whole.scores.cwiseProduct(whole.dscores).cwiseAbs().sum();
-    Vector<double> moved = theta_;
-    Differences differences(options_, report_);
-    std::uint64_t number = 0;
+  /// Those that are compared with differences.
+  std::vector<Element> draw_elements() const {
+    std::vector<Element> elements;
+    std::uint64_t stream = 0;
     for (const auto& block : parameters_)
-      for (const Index i : draw(block.size(), options_.elements_per_block, Random(options_.seed, Purpose::user, number++))) {
-        const Index p = block.offset + i;
-        const auto costs = [&](double t) {
-          moved[p] = theta_[p] + t;
-          return worker(moved, samples_).costs;
-        };
-        differences.compare(block.name, element(block, i), whole.grad[p], theta_[p], costs, whole.costs, inner);
-        moved[p] = theta_[p];
-      }
-    differences.finish();
+      for (const Index i : draw(block.size(), options_.elements_per_block, Random(options_.seed, Purpose::user, stream++)))
+        elements.push_back({&block, block.offset + i});
+    return elements;
   }
 
   const M& model_;
@@ -498,8 +517,8 @@ class GradientCheck {
   std::vector<Index> samples_;
 };
 
-/// Is every u_i = nearest_i where value(u_i) − tilt_i u_i + (u_i − θ_i)² / (2 steps_i) is least? Looks to either side, in steps that double.
-/// The costs that are compared are some roundings of each of their terms off.
+/// Is every u_i = nearest_i where value(u_i) − tilt_i u_i + (u_i − θ_i)² / (2 steps_i) is least? Looks to either side, in steps that
+/// double. The costs that are compared are some roundings of each of their terms off.
 template <class Value>
 void check_prox(const Value& value, const Vector<double>& theta, const Vector<double>& nearest, const Vector<double>& tilt,
                 const Vector<double>& steps, const std::vector<Index>& elements, GradientReport& report) {
@@ -533,8 +552,8 @@ void check_prox(const Value& value, const Vector<double>& theta, const Vector<do
 ///      cannot judge are left out and counted; of every parameter at least one element must be compared.
 ///
 /// Take a handful of samples and a θ without symmetry: random, biases too, never all 0. The cost is that of 4 forward passes for each
-/// element, of 20 for one that is hard to judge. The model's Scalar must be double, since float has too few digits for differences: write the
-/// model as a template on Scalar, as the built-in ones are.
+/// element, of 20 for one that is hard to judge. The model's Scalar must be double, since float has too few digits for differences: write
+/// the model as a template on Scalar, as the built-in ones are.
 ///
 /// Throws DataError or OptionError where θ, data or options do not fit.
 template <Model M, Loss<typename M::Scalar> L, Dataset<DenseBatch<typename M::Scalar>> D>
@@ -619,7 +638,7 @@ GradientReport check_loss(const L& loss, const Matrix<double>& scores, const Tar
           moved(i, 0) += t;
           return result_of(moved, {all[s]}).values;
         };
-        differences.compare("dJ/dz", slope_name(i + j * k), whole.dscores(i, j), own(i, 0), value, one.values, inner);
+        differences.compare("dJ/dz", slope_name(i + j * k), one.dscores.row(i).array(), own(i, 0), value, one.values, inner);
       }
     }
     if (const std::string found = difference(whole, alone, std::sqrt(detail::epsilon)); !found.empty())
@@ -635,8 +654,8 @@ GradientReport check_loss(const L& loss, const Matrix<double>& scores, const Tar
 ///   1. Separable: value, gradient and prox of the whole are those of its parts.
 ///   2. Smooth: `add_gradient` adds, and λ∇R agrees with central differences of `value`.
 ///   3. Proximal: u = prox(θ) is where λR(u) + Σ (u_i − θ_i)² / (2 s_i) is least; nothing from 10⁻⁶ to 2 away from a u_i is better. The
-///      step sizes s are random in [½, 1). Of a regularizer that has a gradient besides, each for its part of λR, the smooth part is
-///      replaced by its tangent at u, which gives the same u where both parts are convex.
+///      step sizes s are random in [½, 1). Where a regularizer has a gradient besides, each for its part of λR, the tangent of the
+///      smooth part at u is taken off λR first: if both parts are convex, u must still be least.
 ///
 /// θ should have elements of either sign. Throws DataError or OptionError where θ or options do not fit.
 template <Regularizer<double> R>
@@ -706,7 +725,7 @@ GradientReport check_regularizer(const R& regularizer, const Vector<double>& the
       detail::Differences differences(options, report);
       for (const Index i : chosen)
         differences.compare(
-            "theta", name(i), grad[i], theta[i], [&](double t) -> Eigen::ArrayXd { return at(value(at(theta[i] + t))); },
+            "theta", name(i), at(grad[i]), theta[i], [&](double t) -> Eigen::ArrayXd { return at(value(at(theta[i] + t))); },
             at(value(at(theta[i]))), 0);
       differences.finish();
     }
