@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <memory>
 #include <numeric>
 #include <optional>
 #include <span>
@@ -181,15 +182,15 @@ class Trainer {
 
   /// Mean loss, accuracy and confusion on a data set; exact for any number of samples.
   template <Dataset<Batch> D>
-  Evaluation evaluate_on(const D& data) {
-    return evaluate<Batch>(team(), model_, loss_, theta(), data);
+  Evaluation evaluate(const D& data) {
+    return parade::evaluate<Batch>(team(), model_, loss_, theta(), data);
   }
 
   /// The share of the weight that is predicted right.
   template <Dataset<Batch> D>
     requires std::same_as<typename L::Target, Label>
   double accuracy(const D& data) {
-    return evaluate_on(data).accuracy;
+    return evaluate(data).accuracy;
   }
 
   /// θ (P). Throws std::logic_error before the first fit, partial_fit or initialize.
@@ -292,7 +293,7 @@ class Trainer {
   /// The engine for these settings: kept from call to call while they stay the same.
   void set_up(int threads, Index shard_size) {
     if (engine_ && threads == threads_ && shard_size == shard_size_) return;
-    engine_.emplace(model_, loss_, EngineOptions{threads, shard_size});
+    engine_ = std::make_unique<Engine>(model_, loss_, EngineOptions{threads, shard_size});
     update_.emplace(parameters_, regularizer_, constraint_, optimizer_, engine_->team().max_workers());
     update_->reserve();
     threads_ = threads;
@@ -371,7 +372,7 @@ class Trainer {
 
   template <class T>
   void add_validation(EpochReport& report, T& callback) {
-    if constexpr (HasValidationData<const T&>) report.validation = evaluate_on(callback.validation_data());
+    if constexpr (HasValidationData<const T&>) report.validation = evaluate(callback.validation_data());
   }
   template <class T>
   void ask_step(Run& run, Index epoch, T& callback, const StepReport& report) {
@@ -467,7 +468,7 @@ class Trainer {
   Index epochs_ = 0;  // finished since the start: each has an order of its own, also after a warm start
   bool initialized_ = false;
 
-  std::optional<Engine> engine_;
+  std::unique_ptr<Engine> engine_;
   std::optional<Update> update_;
   int threads_ = 0;
   Index shard_size_ = 0;
