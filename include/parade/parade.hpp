@@ -18,6 +18,7 @@
 #include <parade/data/mnist.hpp>
 #include <parade/data/sampler.hpp>
 #include <parade/data/subset.hpp>
+#include <parade/data/synthetic_digits.hpp>
 #include <parade/distributed/self_communicator.hpp>
 #include <parade/engine/parallel_gradient.hpp>
 #include <parade/engine/serial_gradient.hpp>
@@ -39,4 +40,5 @@
 #include <parade/schedules/cosine.hpp>
 #include <parade/schedules/step_decay.hpp>
 #include <parade/schedules/warmup.hpp>
+#include <parade/testing/gradient_check.hpp>
 #include <parade/train/trainer.hpp>

@@ -22,8 +22,8 @@ struct Mine {
     workspace.scores.noalias() = theta.transpose() * x;  // (1,m) = (1,d)(d,m)
     return workspace.scores;
   }
-  void add_gradient(const parade::ConstVectorRef<double>&, const parade::ConstMatrixRef<double>& x, const parade::ConstMatrixRef<double>& dscores,
-                    Workspace&, parade::VectorRef<double> grad) const {
+  void add_gradient(const parade::ConstVectorRef<double>&, const parade::ConstMatrixRef<double>& x,
+                    const parade::ConstMatrixRef<double>& dscores, Workspace&, parade::VectorRef<double> grad) const {
     grad.noalias() += x * dscores.transpose();  // (d) += (d,m)(m,1)
   }
 };

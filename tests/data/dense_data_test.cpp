@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <parade/data/dense_data.hpp>
-
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -10,10 +8,14 @@
 #include <utility>
 #include <vector>
 
+#include <parade/data/dense_data.hpp>
+
 #include "support/catch.hpp"
 
 namespace {
 
+using Catch::Matchers::ContainsSubstring;
+using Catch::Matchers::Message;
 using parade::DataError;
 using parade::DenseBatch;
 using parade::DenseData;
@@ -21,8 +23,6 @@ using parade::Index;
 using parade::Label;
 using parade::Matrix;
 using parade::Vector;
-using Catch::Matchers::ContainsSubstring;
-using Catch::Matchers::Message;
 
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
@@ -32,7 +32,8 @@ template <class T>
 Matrix<T> numbered(Index d, Index n) {
   Matrix<T> x(d, n);
   for (Index i = 0; i < x.size(); ++i)
-    x.data()[i] = std::is_same_v<T, std::uint8_t> ? static_cast<T>(i * 37 + i / 256) : static_cast<T>(std::sin(static_cast<double>(i)) * 100);
+    x.data()[i] =
+        std::is_same_v<T, std::uint8_t> ? static_cast<T>(i * 37 + i / 256) : static_cast<T>(std::sin(static_cast<double>(i)) * 100);
   return x;
 }
 
@@ -174,7 +175,8 @@ TEST_CASE("what a copy keeps lives as long as the copy") {
 }
 
 TEST_CASE("a data set may hold no samples") {
-  const auto data = DenseData{Matrix<float>(5, 0)}.with_labels(Vector<Label>(0)).with_weights(Vector<double>(0)).with_targets(Matrix<double>(1, 0));
+  const auto data =
+      DenseData{Matrix<float>(5, 0)}.with_labels(Vector<Label>(0)).with_weights(Vector<double>(0)).with_targets(Matrix<double>(1, 0));
   CHECK(data.size() == 0);
   CHECK(data.num_features() == 5);
   DenseBatch<float> batch;
@@ -194,8 +196,7 @@ TEST_CASE("a data set without features is refused") {
 TEST_CASE("memory that cannot hold the samples is refused") {
   const float value = 1;
   CHECK_THROWS_MATCHES(DenseData<float>::view(&value, 1, -1), DataError, Message("the number of samples must be at least 0; got -1"));
-  CHECK_THROWS_MATCHES(DenseData<float>::view(nullptr, 1, 2), DataError,
-                       Message("values must point to 2 samples; got a null pointer"));
+  CHECK_THROWS_MATCHES(DenseData<float>::view(nullptr, 1, 2), DataError, Message("values must point to 2 samples; got a null pointer"));
   CHECK_THROWS_MATCHES(DenseData(std::vector<float>(7), 2), DataError,
                        Message("the number of values must be a multiple of num_features; got 7 (num_features = 2)"));
 }

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <parade/data/mnist.hpp>
-
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +10,8 @@
 #include <system_error>
 #include <utility>
 #include <vector>
+
+#include <parade/data/mnist.hpp>
 
 #include "support/catch.hpp"
 
@@ -105,12 +105,12 @@ TEST_CASE("a folder with the four files becomes two data sets, whichever way the
 TEST_CASE("a folder that is not there, or lacks a file, is refused with the names that were looked for") {
   CHECK_THROWS_MATCHES(mnist("no/such/folder"), FileError,
                        Message("no/such/folder: no such folder, where one of these files should be: train-images-idx3-ubyte, "
-                                      "train-images-idx3-ubyte.gz, train-images.idx3-ubyte, train-images.idx3-ubyte.gz"));
+                               "train-images-idx3-ubyte.gz, train-images.idx3-ubyte, train-images.idx3-ubyte.gz"));
   const TinyMnist tiny;
   fs::remove(tiny.file("t10k", "labels"));
   CHECK_THROWS_MATCHES(mnist(tiny.folder), FileError,
                        Message(tiny.folder.string() + ": has none of these files: t10k-labels-idx1-ubyte, "
-                                      "t10k-labels-idx1-ubyte.gz, t10k-labels.idx1-ubyte, t10k-labels.idx1-ubyte.gz"));
+                                                      "t10k-labels-idx1-ubyte.gz, t10k-labels.idx1-ubyte, t10k-labels.idx1-ubyte.gz"));
 }
 
 TEST_CASE("images and labels that do not fit together are refused") {
@@ -135,9 +135,8 @@ TEST_CASE("images and labels that do not fit together are refused") {
 TEST_CASE("the two parts must have images of the same size") {
   const TinyMnist tiny;
   tiny.write("t10k", "images", {{3, 2, 2}, std::vector<std::uint8_t>(12, 0)});
-  CHECK_THROWS_MATCHES(
-      mnist(tiny.folder), FileError,
-      Message(tiny.folder.string() + ": the images of t10k have 4 pixels, those of train 6; expected the same number"));
+  CHECK_THROWS_MATCHES(mnist(tiny.folder), FileError,
+                       Message(tiny.folder.string() + ": the images of t10k have 4 pixels, those of train 6; expected the same number"));
 }
 
 TEST_CASE("MNIST is read as it was published") {

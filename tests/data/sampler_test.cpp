@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <parade/data/sampler.hpp>
-
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -11,6 +9,8 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+#include <parade/data/sampler.hpp>
 
 #include "support/catch.hpp"
 
@@ -149,6 +149,12 @@ TEST_CASE("the batches of an epoch follow one another in its order, and only the
         CHECK(seen == (shuffle ? reference_order(n, 11, 3) : first_indices(static_cast<std::size_t>(n))));
         CHECK(listed(batches[0]) == std::vector<Index>(seen.begin(), seen.begin() + b));
       }
+}
+
+TEST_CASE("a loop over batches needs no name for them") {
+  Index samples = 0;
+  for (std::span<const Index> batch : Batches{10, {.batch_size = 4, .seed = 1}}) samples += static_cast<Index>(batch.size());
+  CHECK(samples == 10);
 }
 
 TEST_CASE("batches stay valid when they are moved") {

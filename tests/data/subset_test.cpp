@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <parade/data/subset.hpp>
-
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -17,6 +15,7 @@
 
 #include <parade/data/dense_data.hpp>
 #include <parade/data/sampler.hpp>
+#include <parade/data/subset.hpp>
 
 #include "support/catch.hpp"
 
@@ -66,11 +65,16 @@ struct Counter {
 };
 
 template <class D>
-concept HasLabel = requires(const D data) { data.label(Index{}); };
+concept HasLabel = requires(const D data) {
+  data.label(Index{});
+};
 template <class D>
-concept SaysWeights = requires(const D data) { data.has_weights(); };
+concept SaysWeights = requires(const D data) {
+  data.has_weights();
+};
 
-static_assert(parade::Dataset<Subset<DenseData<float>>, DenseBatch<float>> && parade::Dataset<Subset<DenseData<float>>, DenseBatch<double>>);
+static_assert(parade::Dataset<Subset<DenseData<float>>, DenseBatch<float>> &&
+              parade::Dataset<Subset<DenseData<float>>, DenseBatch<double>>);
 static_assert(parade::Dataset<Subset<Subset<DenseData<std::uint8_t>>>, DenseBatch<float>>);
 static_assert(HasLabel<Subset<DenseData<float>>> && SaysWeights<Subset<DenseData<float>>>);
 static_assert(parade::Dataset<Subset<Counter>, DenseBatch<float>> && !parade::Dataset<Subset<Counter>, DenseBatch<double>>);
@@ -167,9 +171,8 @@ TEST_CASE("the validation part has the smallest keys, so a larger fraction only 
   const Index n = 500;
   const parade::Random random{9, parade::Purpose::split};
   auto by_key = first_indices(n);
-  std::sort(by_key.begin(), by_key.end(), [&](Index a, Index b) {
-    return random.bits(static_cast<std::uint64_t>(a)) < random.bits(static_cast<std::uint64_t>(b));
-  });
+  std::sort(by_key.begin(), by_key.end(),
+            [&](Index a, Index b) { return random.bits(static_cast<std::uint64_t>(a)) < random.bits(static_cast<std::uint64_t>(b)); });
   for (const Index count : {0, 1, 50, 51, 250, 500}) {
     std::vector<Index> expected(by_key.begin(), by_key.begin() + count);
     std::sort(expected.begin(), expected.end());

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-#include <parade/data/synthetic_digits.hpp>
-
 #include <cmath>
 #include <cstdint>
 #include <set>
+
+#include <parade/data/synthetic_digits.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <parade/io/idx.hpp>
-
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -12,6 +10,8 @@
 #include <string>
 #include <system_error>
 #include <vector>
+
+#include <parade/io/idx.hpp>
 
 #include "support/catch.hpp"
 
@@ -30,7 +30,8 @@ using Bytes = std::vector<std::uint8_t>;
 
 class Folder {
  public:
-  Folder() : path{fs::temp_directory_path() / parade::detail::text("parade_idx_test_", std::random_device{}(), '_', std::random_device{}())} {
+  Folder()
+      : path{fs::temp_directory_path() / parade::detail::text("parade_idx_test_", std::random_device{}(), '_', std::random_device{}())} {
     REQUIRE(fs::create_directory(path));
   }
   Folder(const Folder&) = delete;
@@ -117,7 +118,8 @@ TEST_CASE("what was written is read again: ranks 1 to 3, empty ones, small and l
   else
     WARN("built without zlib: packed files were not written and read");
   for (const auto& name : names)
-    for (const std::vector<Index>& shape : {std::vector<Index>{0}, {1}, {17}, {3, 5}, {0, 28, 28}, {2, 3, 4}, {1 << 20}, {(1 << 20) + 1}, {3, 1000003}}) {
+    for (const std::vector<Index>& shape :
+         {std::vector<Index>{0}, {1}, {17}, {3, 5}, {0, 28, 28}, {2, 3, 4}, {1 << 20}, {(1 << 20) + 1}, {3, 1000003}}) {
       CAPTURE(name, shape);
       const auto array = sample_array(shape);
       write_idx(folder.path / name, array);
@@ -135,8 +137,9 @@ TEST_CASE("whether a file is packed is told by its bytes, not by its name") {
   if (PARADE_HAS_ZLIB)
     CHECK(read_idx(file).values == Bytes{7, 9});
   else
-    CHECK_THROWS_MATCHES(read_idx(file), FileError,
-                         Message(file.string() + ": is packed by gzip; unpack it with gunzip, or compile with -DPARADE_WITH_ZLIB and link with -lz"));
+    CHECK_THROWS_MATCHES(
+        read_idx(file), FileError,
+        Message(file.string() + ": is packed by gzip; unpack it with gunzip, or compile with -DPARADE_WITH_ZLIB and link with -lz"));
 }
 
 TEST_CASE("a file that is not there, or is a folder or a device, is refused") {
@@ -151,8 +154,8 @@ TEST_CASE("a header that is cut off is refused at every length") {
   const Folder folder;
   const Bytes header{0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3};
   for (std::size_t length = 0; length < header.size(); ++length) {
-    const auto expected = length < 4 ? std::string{"an IDX header of 8 bytes or more"}
-                                     : parade::detail::text("the size of dimension ", length / 4, " of 3");
+    const auto expected =
+        length < 4 ? std::string{"an IDX header of 8 bytes or more"} : parade::detail::text("the size of dimension ", length / 4, " of 3");
     folder.refuses({header.begin(), header.begin() + static_cast<std::ptrdiff_t>(length)},
                    parade::detail::text("byte ", length, ": found the end of the file, expected ", expected));
   }
@@ -166,11 +169,14 @@ TEST_CASE("another magic number, type or rank is refused") {
     folder.refuses({0, 0, type, 1, 0, 0, 0, 0}, "byte 2: found type " + name + ", expected type 0x08 (unsigned byte)");
   };
   refuses_type(0x09, "0x09 (signed byte)");
+  refuses_type(0x0A, "0x0A (unknown)");
   refuses_type(0x0B, "0x0B (16-bit integer)");
   refuses_type(0x0C, "0x0C (32-bit integer)");
   refuses_type(0x0D, "0x0D (float)");
   refuses_type(0x0E, "0x0E (double)");
-  refuses_type(0xA7, "0xA7 (no type of IDX)");
+  refuses_type(0x0F, "0x0F (unknown)");
+  refuses_type(0x07, "0x07 (unknown)");
+  refuses_type(0xA7, "0xA7 (unknown)");
   folder.refuses({0, 0, 8, 0, 0, 0, 0, 0}, "byte 3: found rank 0, expected rank 1, 2 or 3");
   folder.refuses({0, 0, 8, 4, 0, 0, 0, 0}, "byte 3: found rank 4, expected rank 1, 2 or 3");
   folder.refuses({0, 0, 8, 255, 0, 0, 0, 0}, "byte 3: found rank 255, expected rank 1, 2 or 3");
@@ -205,7 +211,7 @@ TEST_CASE("a packed file that is cut off anywhere is refused, never taken for a 
     const auto file = folder.write("cut.gz", {whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length)});
     CHECK_THROWS_MATCHES(read_idx(file), FileError,
                          Message(parade::detail::text(file.string(), ": byte ", length,
-                                                             ": found the end of the file, expected a whole gzip file and nothing behind it")));
+                                                      ": found the end of the file, expected a whole gzip file and nothing behind it")));
   }
 }
 
@@ -238,7 +244,8 @@ TEST_CASE("what stands behind a packed file is refused, and packed files one beh
   const auto whole = content(folder.path / "whole.gz");
   for (const Bytes& more : {Bytes{0}, Bytes{1, 2, 3}, Bytes{0x1F, 0x8B}, Bytes(70000, 0)}) {
     const auto file = folder.write("more.gz", whole + more);
-    CHECK_THROWS_WITH(read_idx(file), ContainsSubstring(file.string() + ": byte ") && ContainsSubstring("a whole gzip file and nothing behind it"));
+    CHECK_THROWS_WITH(read_idx(file),
+                      ContainsSubstring(file.string() + ": byte ") && ContainsSubstring("a whole gzip file and nothing behind it"));
   }
   const auto two = folder.write("two.gz", packed({0, 0, 8, 1, 0, 0, 0, 2, 7}) + packed({9}));
   CHECK(read_idx(two).values == Bytes{7, 9});
@@ -261,8 +268,7 @@ TEST_CASE("an array whose shape and values do not fit is not written") {
   const auto file = folder.path / "none";
   CHECK_THROWS_MATCHES(write_idx(file, {{}, {1}}), DataError, Message("shape must have 1, 2 or 3 dimensions; got 0"));
   CHECK_THROWS_MATCHES(write_idx(file, {{1, 1, 1, 1}, {1}}), DataError, Message("shape must have 1, 2 or 3 dimensions; got 4"));
-  CHECK_THROWS_MATCHES(write_idx(file, {{2, 3}, Bytes(5)}), DataError,
-                       Message("values must be as many as the shape tells, 2 x 3; got 5"));
+  CHECK_THROWS_MATCHES(write_idx(file, {{2, 3}, Bytes(5)}), DataError, Message("values must be as many as the shape tells, 2 x 3; got 5"));
   CHECK_THROWS_MATCHES(write_idx(file, {{-1, -5}, Bytes(5)}), DataError, Message("each dimension must be in [0, 2^32); got -1"));
   CHECK_THROWS_MATCHES(write_idx(file, {{Index{1} << 32, 0}, {}}), DataError,
                        Message("each dimension must be in [0, 2^32); got 4294967296"));

@@ -2,7 +2,7 @@
 // Reads the #include lines of the library and knows which folder may include which:
 //
 //   parade.hpp → train → engine, data, metrics → concepts → core
-//                leaves → concepts, kernels → core          leaves never include each other (but models → layers)
+//                engine, leaves → kernels → core            leaves never include each other (but models → layers, data → io)
 #include <filesystem>
 #include <fstream>
 #include <istream>
@@ -26,8 +26,8 @@ const std::map<std::string, Folders> allowed = [] {
       {"core", {}},
       {"concepts", {"core"}},
       {"kernels", {"core"}},
-      {"engine", {"concepts", "core"}},
-      {"train", {"engine", "data", "metrics", "concepts", "core"}},
+      {"engine", {"concepts", "kernels", "core"}},
+      {"train", {"engine", "data", "metrics", "concepts", "kernels", "core"}},
       {"distributed", {"concepts", "core"}},
       {"testing", {"engine", "concepts", "core"}},
   };
@@ -35,6 +35,7 @@ const std::map<std::string, Folders> allowed = [] {
        {"data", "models", "layers", "losses", "regularizers", "constraints", "optimizers", "schedules", "metrics", "callbacks", "io"})
     rules[leaf] = {"concepts", "kernels", "core"};
   rules["models"].insert("layers");
+  rules["data"].insert("io");
   return rules;
 }();
 

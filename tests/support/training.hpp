@@ -2,10 +2,12 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <limits>
 #include <numeric>
+#include <span>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -19,6 +21,8 @@
 #if PARADE_HAS_OPENMP
 #include <omp.h>
 #endif
+
+#include "support/catch.hpp"
 
 // What the tests of the engine and the trainer share: small data sets that are the same on every machine, a user's own model, and ways to
 // make the surroundings of a run unpleasant.
@@ -74,6 +78,17 @@ inline std::vector<Index> first_samples(Index n) {
   std::iota(samples.begin(), samples.end(), Index{0});
   return samples;
 }
+
+/// The same data, but a third of the shards take a nap: so that on a small or busy machine, too, every worker gets some to do, and shards are
+/// done in another order than they began.
+template <class S>
+struct SleepyData : parade::DenseData<S> {
+  explicit SleepyData(const parade::DenseData<S>& data) : parade::DenseData<S>(data) {}
+  void gather(std::span<const Index> samples, parade::DenseBatch<S>& batch) const {
+    if (samples.front() % 3 == 0) std::this_thread::sleep_for(std::chrono::microseconds(50));
+    parade::DenseData<S>::gather(samples, batch);
+  }
+};
 
 /// As a user writes it, in plain Eigen: z = B tanh(A x), A (h,d), B (k,h). Its inner dimensions may be so large that Eigen cuts them into
 /// blocks, and its products so large that Eigen would give them threads of its own.
@@ -132,6 +147,33 @@ class OpenMpSettings {
   OpenMpSettings(const OpenMpSettings&) = delete;
   OpenMpSettings& operator=(const OpenMpSettings&) = delete;
 };
+
+/// Whether this is a build with ThreadSanitizer, whose view of OpenMP (libarcher) crashes in `omp teams`.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr bool thread_sanitizer = true;
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+inline constexpr bool thread_sanitizer = true;
+#else
+inline constexpr bool thread_sanitizer = false;
+#endif
+#else
+inline constexpr bool thread_sanitizer = false;
+#endif
+
+/// Calls `call` on the calling thread under a limit of `limit` threads, as OMP_THREAD_LIMIT sets it. Returns whether it did.
+template <class Call>
+bool under_thread_limit([[maybe_unused]] int limit, [[maybe_unused]] const Call& call) {
+#if PARADE_HAS_OPENMP
+  if constexpr (!thread_sanitizer) {
+#pragma omp teams num_teams(1) thread_limit(limit)
+    call();
+    return true;
+  }
+#endif
+  WARN("NOT TESTED: a limit on the number of threads");
+  return false;
+}
 
 /// Keeps a core busy while it lives.
 class BusyThread {

@@ -198,9 +198,9 @@ class DenseData {
   Index samples_;
   double scale_ = std::is_same_v<T, std::uint8_t> ? 1.0 / 255 : 1;
   double offset_ = 0;
-  std::shared_ptr<const Vector<Label>> labels_;     // (n), null where there are none
-  std::shared_ptr<const Matrix<double>> targets_;   // (k,n), the same
-  std::shared_ptr<const Vector<double>> weights_;   // (n), the same
+  std::shared_ptr<const Vector<Label>> labels_;    // (n), null where there are none
+  std::shared_ptr<const Matrix<double>> targets_;  // (k,n), the same
+  std::shared_ptr<const Vector<double>> weights_;  // (n), the same
 };
 
 /// The two parts that a data set is published in: `const auto [train, test] = parade::mnist(folder);`

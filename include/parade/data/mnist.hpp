@@ -26,7 +26,8 @@ inline std::filesystem::path find_mnist_file(const std::filesystem::path& folder
       tried += (tried.empty() ? "" : ", ") + name;
     }
   std::error_code ignored;
-  const char* problem = std::filesystem::is_directory(folder, ignored) ? ": has none of these files: " : ": no such folder, where one of these files should be: ";
+  const char* problem = std::filesystem::is_directory(folder, ignored) ? ": has none of these files: "
+                                                                       : ": no such folder, where one of these files should be: ";
   throw FileError(text(folder.string(), problem, tried));
 }
 

@@ -39,32 +39,22 @@ class Subset {
   Index num_targets() const { return data_.num_targets(); }
 
   /// These two where D has them, too.
-  bool has_weights() const
-    requires requires(const D& d) { d.has_weights(); }
-  {
-    return data_.has_weights();
-  }
-  auto label(Index s) const
-    requires requires(const D& d) { d.label(Index{}); }
-  {
-    return data_.label(sample(s));
-  }
+  bool has_weights() const requires requires(const D& d) { d.has_weights(); }
+  { return data_.has_weights(); }
+  auto label(Index s) const requires requires(const D& d) { d.label(Index{}); }
+  { return data_.label(sample(s)); }
 
   const D& data() const { return data_; }
   std::span<const Index> samples() const { return *samples_; }
 
   template <class Batch>
-  void reserve(Batch& batch, Index capacity) const
     requires HasGather<D, Batch>
-  {
-    data_.reserve(batch, capacity);
-  }
+  void reserve(Batch& batch, Index capacity) const { data_.reserve(batch, capacity); }
 
   /// Allocates nothing for up to 1024 samples; a longer list of indices needs memory of its own for a moment.
   template <class Batch>
-  void gather(std::span<const Index> samples, Batch& batch) const
     requires HasGather<D, Batch>
-  {
+  void gather(std::span<const Index> samples, Batch& batch) const {
     std::array<Index, 1024> room;
     std::vector<Index> larger_room(samples.size() > room.size() ? samples.size() : 0);
     const std::span<Index> all = larger_room.empty() ? std::span<Index>{room} : std::span<Index>{larger_room};

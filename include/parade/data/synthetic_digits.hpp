@@ -24,6 +24,7 @@ using Glyph = std::vector<GlyphStroke>;
 
 /// How each digit may be written, in a box of about 70 × 120 units around (0, 0); y points down.
 inline const std::array<std::vector<Glyph>, 10>& glyphs() {
+  // clang-format off
   static const std::array<std::vector<Glyph>, 10> all{{
       {{{{0, -60}, {36, -60}, {36, 0}, {36, 60}, {0, 60}, {-36, 60}, {-36, 0}, {-36, -60}, {0, -60}}}},
       {{{{0, -60}, {0, 0}, {0, 60}}},
@@ -47,6 +48,7 @@ inline const std::array<std::vector<Glyph>, 10>& glyphs() {
       {{{{28, -34}, {24, -60}, {-4, -60}, {-34, -58}, {-30, -28}, {-26, -4}, {4, -6}, {28, -10}, {28, -34}, {30, 20}, {20, 60}}},
        {{{26, -36}, {20, -60}, {-6, -60}, {-34, -56}, {-30, -30}, {-24, -6}, {2, -8}, {24, -12}, {26, -36}, {38, 62}, {-2, 60}, {-18, 60}, {-28, 46}}}},
   }};
+  // clang-format on
   return all;
 }
 
@@ -78,7 +80,9 @@ class DigitPainter {
   }
 
  private:
-  Index between(Index low, Index high) { return low + static_cast<Index>(random_.below(next_++, static_cast<std::uint64_t>(high - low + 1))); }
+  Index between(Index low, Index high) {
+    return low + static_cast<Index>(random_.below(next_++, static_cast<std::uint64_t>(high - low + 1)));
+  }
 
   /// Scale, slant, turn, shift, thickness.
   void place() {
@@ -167,7 +171,8 @@ inline DenseData<std::uint8_t> synthetic_digits(Index samples, std::uint64_t see
     throw OptionError(detail::text("first must be in [0, 2^32 - samples]; got ", first, " (samples = ", samples, ")"));
   Matrix<std::uint8_t> images(pixels, samples);
   Vector<Label> labels(samples);
-  for (Index s = 0; s < samples; ++s) labels[s] = detail::DigitPainter{seed, static_cast<std::uint64_t>(first + s)}.paint(images.col(s).data());
+  for (Index s = 0; s < samples; ++s)
+    labels[s] = detail::DigitPainter{seed, static_cast<std::uint64_t>(first + s)}.paint(images.col(s).data());
   return DenseData<std::uint8_t>{std::move(images)}.with_labels(std::move(labels));
 }
 

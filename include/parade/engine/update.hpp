@@ -33,7 +33,7 @@ class TrainingState {
   /// State vector i is column i, from row 0 to P.
   Matrix<Scalar>& states() { return states_; }
   const Matrix<Scalar>& states() const { return states_; }
-  StateRef<Scalar> slice(Range range) { return {states_.data() + range.begin, stride_, range.size()}; }
+  StateRef<Scalar> slice(Range range) { return {states_.cols() > 0 ? &states_(range.begin, 0) : nullptr, stride_, range.size()}; }
 
  private:
   Index stride_ = 0;

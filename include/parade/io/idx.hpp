@@ -3,12 +3,12 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <istream>
 #include <limits>
 #include <new>
 #include <optional>
@@ -36,7 +36,8 @@ struct IdxArray {
 
 namespace detail {
 
-[[noreturn]] inline void fail_at(const std::filesystem::path& file, std::uint64_t byte, const std::string& found, const std::string& expected) {
+[[noreturn]] inline void fail_at(const std::filesystem::path& file, std::uint64_t byte, const std::string& found,
+                                 const std::string& expected) {
   throw FileError(text(file.string(), ": byte ", byte, ": found ", found, ", expected ", expected));
 }
 
@@ -64,7 +65,8 @@ class Gunzip {
       stream_.next_out = to.data() + done;
       stream_.avail_out = room;
       const int status = inflate(&stream_, Z_NO_FLUSH);
-      if (status != Z_OK && status != Z_STREAM_END) fail(text("bytes that do not unpack (", stream_.msg ? stream_.msg : "no reason given", ")"));
+      if (status != Z_OK && status != Z_STREAM_END)
+        fail(text("bytes that do not unpack (", stream_.msg ? stream_.msg : "no reason given", ")"));
       member_complete_ = status == Z_STREAM_END;
       done += room - stream_.avail_out;
     }
@@ -95,7 +97,8 @@ class Gunzip {
 class Gunzip {
  public:
   Gunzip(const std::filesystem::path& file, std::istream&) {
-    throw FileError(text(file.string(), ": is packed by gzip; unpack it with gunzip, or compile with -DPARADE_WITH_ZLIB and link with -lz"));
+    throw FileError(
+        text(file.string(), ": is packed by gzip; unpack it with gunzip, or compile with -DPARADE_WITH_ZLIB and link with -lz"));
   }
   std::size_t read(std::span<std::uint8_t>) { return 0; }
 };
@@ -108,7 +111,8 @@ class ByteReader {
   explicit ByteReader(const std::filesystem::path& file) : file_(file) {
     std::error_code ignored;
     if (std::filesystem::exists(file, ignored) && !std::filesystem::is_regular_file(file, ignored))
-      throw FileError(text(file.string(), ": is ", std::filesystem::is_directory(file, ignored) ? "a directory" : "a device or pipe", ", expected a file"));
+      throw FileError(text(file.string(), ": is ", std::filesystem::is_directory(file, ignored) ? "a directory" : "a device or pipe",
+                           ", expected a file"));
     in_.open(file, std::ios::binary);
     if (!in_) throw FileError(text(file.string(), ": cannot be opened: ", std::generic_category().message(errno)));
 
@@ -159,15 +163,8 @@ inline std::array<std::uint8_t, 4> read_idx_field(ByteReader& in, const std::str
 }
 
 inline const char* idx_type_name(std::uint8_t type) {
-  switch (type) {
-    case 0x08: return "unsigned byte";
-    case 0x09: return "signed byte";
-    case 0x0B: return "16-bit integer";
-    case 0x0C: return "32-bit integer";
-    case 0x0D: return "float";
-    case 0x0E: return "double";
-    default: return "no type of IDX";
-  }
+  constexpr std::array names{"unsigned byte", "signed byte", "unknown", "16-bit integer", "32-bit integer", "float", "double"};
+  return type >= 0x08 && type <= 0x0E ? names[type - 0x08u] : "unknown";
 }
 
 inline std::string idx_shape_text(const std::vector<Index>& shape) {
@@ -207,7 +204,8 @@ inline IdxArray read_idx(const std::filesystem::path& file) {
   for (int i = 0; i < rank; ++i) {
     const auto byte = in.offset();
     const auto field = detail::read_idx_field(in, detail::text("the size of dimension ", i + 1, " of ", int{rank}));
-    const std::uint64_t size = (std::uint64_t{field[0]} << 24) | (std::uint64_t{field[1]} << 16) | (std::uint64_t{field[2]} << 8) | field[3];
+    const std::uint64_t size =
+        (std::uint64_t{field[0]} << 24) | (std::uint64_t{field[1]} << 16) | (std::uint64_t{field[2]} << 8) | field[3];
     array.shape.push_back(static_cast<Index>(size));
     if (size != 0 && total > static_cast<std::uint64_t>(std::numeric_limits<Index>::max()) / size)
       in.fail(byte, "the dimensions " + detail::idx_shape_text(array.shape), "a product below 2^63");

@@ -277,7 +277,7 @@ class Trainer {
   void check_callbacks(const Callbacks&... callbacks) const {
     constexpr int sources = (0 + ... + (HasValidationData<const Callbacks&> ? 1 : 0));
     static_assert(sources <= 1, "at most one callback of a fit may bring validation data");
-    const auto check = [this](const auto& callback) {
+    [[maybe_unused]] const auto check = [this](const auto& callback) {
       using T = std::remove_cvref_t<decltype(callback)>;
       if constexpr (HasValidationData<const T&>) {
         const auto& data = callback.validation_data();

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT
+#include <cmath>
+#include <limits>
+#include <regex>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <parade/callbacks/early_stopping.hpp>
+#include <parade/callbacks/progress_bar.hpp>
+#include <parade/callbacks/validate.hpp>
+#include <parade/losses/softmax_cross_entropy.hpp>
+#include <parade/models/mlp.hpp>
+#include <parade/optimizers/sgd.hpp>
+#include <parade/regularizers/no_regularizer.hpp>
+#include <parade/train/trainer.hpp>
+
+#include "support/catch.hpp"
+#include "support/training.hpp"
+
+namespace {
+
+using parade::EpochReport, parade::FitOptions, parade::Index, parade::Signal, parade::StepReport, parade::StopReason;
+
+constexpr Index n = 50, b = 20;  // 3 steps an epoch
+
+parade::Trainer<parade::Mlp<double>, parade::SoftmaxCrossEntropy, parade::NoRegularizer, parade::Sgd> small_trainer() {
+  return {parade::Mlp<double>{5, 8, 3}, parade::SoftmaxCrossEntropy{}, parade::NoRegularizer{}, parade::Sgd{.rate = 0.1}};
+}
+parade::DenseData<double> data() { return training::labelled_data<double>(5, n, 3); }
+FitOptions options(Index epochs) { return {.epochs = epochs, .batch_size = b, .seed = 1, .threads = 2, .shard_size = 4}; }
+
+std::uint64_t hash_after(Index epochs) { return small_trainer().fit(data(), options(epochs)).theta_hash; }
+
+/// Writes down every call, under its name.
+struct Diary {
+  std::string name;
+  std::vector<std::string>* calls;
+
+  void on_begin() { note("begin"); }
+  void on_end() { note("end"); }
+  void on_step(const StepReport& report) { note("step" + std::to_string(report.step)); }
+  void on_epoch(const EpochReport& report) { note("epoch" + std::to_string(report.epoch) + (report.validation ? "v" : "")); }
+  void note(const std::string& what) { calls->push_back(name + what); }
+};
+
+/// Answers with a signal at one step or epoch.
+struct AtStep {
+  std::int64_t step;
+  Signal signal;
+  Signal on_step(const StepReport& report) const { return report.step == step ? signal : Signal::go_on; }
+};
+struct AtEpoch {
+  Index epoch;
+  Signal signal;
+  Signal on_epoch(const EpochReport& report) const { return report.epoch == epoch ? signal : Signal::go_on; }
+};
+
+/// Plays validation losses, one an epoch, to an EarlyStopping; what it answers.
+std::vector<Signal> play(parade::EarlyStopping& early, const std::vector<double>& losses) {
+  std::vector<Signal> answers;
+  early.on_begin();
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    EpochReport report;
+    report.epoch = static_cast<Index>(i + 1);
+    report.validation.emplace();
+    report.validation->loss = losses[i];
+    answers.push_back(early.on_epoch(report));
+  }
+  return answers;
+}
+
+}  // namespace
+
+TEST_CASE("the hooks of callbacks are called in the order of the run and of the arguments") {
+  std::vector<std::string> calls;
+  auto trainer = small_trainer();
+  Diary a{"a:", &calls};
+  trainer.fit(data(), options(2), a, Diary{"b:", &calls}, parade::Validate{data()});
+  const std::vector<std::string> expected{"a:begin", "b:begin", "a:step1", "b:step1", "a:step2", "b:step2", "a:step3", "b:step3", "a:epoch1v", "b:epoch1v",
+                                          "a:step4", "b:step4", "a:step5", "b:step5", "a:step6", "b:step6", "a:epoch2v", "b:epoch2v", "a:end",   "b:end"};
+  CHECK(calls == expected);
+}
+
+TEST_CASE("callbacks see where the run stands, and do not change theta") {
+  struct See {
+    std::vector<StepReport> steps;
+    std::vector<EpochReport> epochs;
+    void on_step(const StepReport& report) { steps.push_back(report); }
+    void on_epoch(const EpochReport& report) { epochs.push_back(report); }
+  } see;
+  auto trainer = small_trainer();
+  const auto summary = trainer.fit(data(), options(2), see, parade::Validate{data()});
+  CHECK(summary.theta_hash == hash_after(2));
+  REQUIRE(see.steps.size() == 6);
+  for (std::size_t i = 0; i < 6; ++i) {
+    const auto& step = see.steps[i];
+    CHECK(step.step == static_cast<std::int64_t>(i + 1));
+    CHECK(step.epoch == static_cast<Index>(i / 3 + 1));
+    CHECK(step.epochs == 2);
+    CHECK(step.samples == n);
+    CHECK(step.samples_done == std::vector<Index>{20, 40, 50}[i % 3]);
+    CHECK(step.rate == 0.1);
+    CHECK(step.loss > 0);
+  }
+  REQUIRE(see.epochs.size() == 2);
+  CHECK(see.epochs[1].loss == Catch::Approx((20 * see.steps[3].loss + 20 * see.steps[4].loss + 10 * see.steps[5].loss) / 50).epsilon(1e-14));
+  REQUIRE(see.epochs[1].validation.has_value());
+  CHECK(see.epochs[1].validation->loss == trainer.evaluate(data()).loss);
+  REQUIRE(summary.history[1].validation.has_value());
+  CHECK(summary.history[1].validation->loss == see.epochs[1].validation->loss);
+  CHECK(summary.history[1].validation->accuracy == trainer.accuracy(data()));
+}
+
+TEST_CASE("a callback stops the run after the step or the epoch at which it says so") {
+  auto trainer = small_trainer();
+  const auto at_epoch = trainer.fit(data(), options(9), AtEpoch{2, Signal::stop});
+  CHECK(at_epoch.stop_reason == StopReason::callback);
+  CHECK(at_epoch.steps == 6);
+  CHECK(at_epoch.epochs() == 2);
+  CHECK(at_epoch.theta_hash == hash_after(2));
+  const auto at_step = trainer.fit(data(), options(9), AtStep{5, Signal::stop});
+  CHECK(at_step.stop_reason == StopReason::callback);
+  CHECK(at_step.steps == 5);
+  CHECK(trainer.steps() == 5);
+  // The other callbacks are asked all the same, and the stop stands.
+  CHECK(trainer.fit(data(), options(9), AtEpoch{2, Signal::stop}, AtEpoch{2, Signal::go_on}).epochs() == 2);
+}
+
+TEST_CASE("a run may be asked for more epochs than there is memory to note, and be stopped by a callback") {
+  auto trainer = small_trainer();
+  CHECK(trainer.fit(data(), options(Index{1} << 40), AtEpoch{2, Signal::stop}).theta_hash == hash_after(2));
+}
+
+TEST_CASE("a callback that says remember keeps that theta: the last one remembered is the result") {
+  auto trainer = small_trainer();
+  const auto summary = trainer.fit(data(), options(5), AtEpoch{1, Signal::remember}, AtEpoch{3, Signal::remember});
+  CHECK(summary.steps == 15);
+  CHECK(summary.remembered_epoch == 3);
+  CHECK(summary.stop_reason == StopReason::completed);
+  CHECK(summary.theta_hash == hash_after(3));
+  CHECK(parade::theta_hash(trainer.theta()) == summary.theta_hash);
+  CHECK_THAT(summary.full(), Catch::Matchers::ContainsSubstring("that of epoch 3"));
+  const auto next = trainer.fit(data(), options(2));  // nothing is remembered from run to run
+  CHECK(next.remembered_epoch == 0);
+  CHECK(next.theta_hash == hash_after(2));
+}
+
+TEST_CASE("early stopping waits for patience epochs after the best one, and starts anew with every run") {
+  using enum Signal;
+  parade::EarlyStopping early{.patience = 2};
+  const std::vector<Signal> expected{remember, remember, go_on, remember, go_on, stop};
+  for (int run = 0; run < 2; ++run) {
+    CHECK(play(early, {3, 2, 2, 1, 1.5, 1.2}) == expected);
+    CHECK(early.best == 1);
+    CHECK(early.best_epoch == 4);
+  }
+  parade::EarlyStopping coarse{.patience = 3, .min_delta = 0.5};
+  CHECK(play(coarse, {3, 2.6, 2.5, 2.4}) == std::vector<Signal>{remember, go_on, go_on, remember});
+  parade::EarlyStopping lost{.patience = 2};
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  CHECK(play(lost, {nan, nan}) == std::vector<Signal>{go_on, stop});
+}
+
+TEST_CASE("early stopping leaves the theta of the best epoch behind") {
+  // The validation data has every label wrong: the loss on it rises as training goes on, after the first epochs at the latest.
+  auto labels = data().labels();
+  for (auto& label : labels) label = (label + 1) % 3;
+  auto trainer = small_trainer();
+  parade::EarlyStopping early{.patience = 3};
+  const auto summary = trainer.fit(data(), options(200), parade::Validate{data().with_labels(labels)}, early);
+  CHECK(summary.stop_reason == StopReason::callback);
+  CHECK(summary.remembered_epoch == early.best_epoch);
+  CHECK(summary.epochs() == early.best_epoch + 3);
+  CHECK(summary.theta_hash == hash_after(early.best_epoch));
+  CHECK(trainer.evaluate(data().with_labels(labels)).loss == early.best);
+}
+
+TEST_CASE("early stopping without validation data is an error before anything starts") {
+  std::vector<std::string> calls;
+  auto trainer = small_trainer();
+  CHECK_THROWS_AS(trainer.fit(data(), options(2), Diary{"", &calls}, parade::EarlyStopping{}), parade::OptionError);
+  CHECK(calls.empty());
+  CHECK_THROWS_AS(trainer.theta(), std::logic_error);
+}
+
+TEST_CASE("on_end is called when an exception ends the run") {
+  struct Throws {
+    void on_step(const StepReport& report) {
+      if (report.step == 4) throw std::runtime_error("enough");
+    }
+  };
+  std::vector<std::string> calls;
+  auto trainer = small_trainer();
+  CHECK_THROWS_WITH(trainer.fit(data(), options(2), Diary{"", &calls}, Throws{}), "enough");
+  CHECK(calls == std::vector<std::string>{"begin", "step1", "step2", "step3", "epoch1", "step4", "end"});
+}
+
+TEST_CASE("on_end is called for the callbacks that have begun when another one's on_begin throws") {
+  struct Refuses {
+    void on_begin() { throw std::runtime_error("no"); }
+    void on_step(const StepReport&) {}
+  };
+  std::vector<std::string> calls;
+  auto trainer = small_trainer();
+  CHECK_THROWS_WITH(trainer.fit(data(), options(2), Diary{"", &calls}, Refuses{}), "no");
+  CHECK(calls == std::vector<std::string>{"begin", "end"});
+}
+
+TEST_CASE("the progress bar writes a plain line an epoch where there is no terminal") {
+  std::ostringstream out;
+  auto trainer = small_trainer();
+  trainer.fit(data(), options(11), parade::ProgressBar{out}, parade::Validate{data()});
+  std::istringstream lines{out.str()};
+  std::string line;
+  for (int epoch = 1; epoch <= 11; ++epoch) {
+    REQUIRE(std::getline(lines, line));
+    CAPTURE(line);
+    const std::string number = (epoch < 10 ? " " : "") + std::to_string(epoch);
+    CHECK(std::regex_match(line, std::regex("epoch " + number + "/11  loss [0-9.e-]+  validation loss [0-9.e-]+  accuracy [0-9.]+  [0-9.e+]+ samples/s")));
+  }
+  CHECK_FALSE(std::getline(lines, line));
+}
+
+TEST_CASE("the progress bar draws over its line on a terminal") {
+  std::ostringstream out;
+  auto trainer = small_trainer();
+  trainer.fit(data(), options(2), parade::ProgressBar{out, true});
+  const std::string text = out.str();
+  CAPTURE(text);
+  CHECK(std::regex_search(text, std::regex("\repoch 1/2 \\[=*> *\\] +[0-9]+ %  loss [0-9.e-]+.*\x1b\\[K")));
+  CHECK(std::regex_search(text, std::regex("\repoch 2/2  loss [0-9.e-]+  [0-9.e+]+ samples/s\x1b\\[K\n$")));
+
+  parade::ProgressBar bar{out, true};
+  for (const Index done : {0, 25, 50}) {  // a full bar is as wide as an empty one
+    out.str("");
+    bar.on_begin();
+    bar.on_step({.step = 1, .epoch = 1, .epochs = 2, .samples_done = done, .samples = 50});
+    const auto open = out.str().find('['), close = out.str().find(']');
+    REQUIRE(close != std::string::npos);
+    CHECK(close - open == 31);
+  }
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include <parade/engine/parallel_gradient.hpp>
+#include <parade/engine/serial_gradient.hpp>
+#include <parade/losses/hinge.hpp>
+#include <parade/losses/logistic.hpp>
+#include <parade/losses/softmax_cross_entropy.hpp>
+#include <parade/losses/squared_error.hpp>
+#include <parade/models/linear.hpp>
+#include <parade/models/mlp.hpp>
+
+#include "support/catch.hpp"
+#include "support/training.hpp"
+
+namespace {
+
+using parade::Activation, parade::BatchSum, parade::DenseData, parade::Index, parade::Linear, parade::Mlp, parade::ParallelGradient;
+using parade::SerialGradient, parade::Vector;
+using training::EigenModel;
+
+template <class S>
+Vector<S> start_of(const parade::Model auto& model) {
+  return static_cast<S>(0.3) * training::random_vector<S>(parade::ParameterList(model.parameters()).size(), 9);
+}
+
+bool same(const BatchSum& a, const BatchSum& b) { return a.loss == b.loss && a.weight == b.weight && a.samples == b.samples; }
+
+/// Every batch size, shard size and number of threads against the serial oracle, bit for bit.
+template <class M, class L, class S = typename M::Scalar>
+void check_bits(const M& model, const L& loss, const DenseData<S>& data, const std::vector<Index>& shard_sizes = {1, 7, 32, 1000}) {
+  const Vector<S> theta = start_of<S>(model);
+  std::vector<Index> order = training::first_samples(data.size());
+  std::reverse(order.begin(), order.end());
+  for (const Index shard_size : shard_sizes) {
+    const SerialGradient<M, L> serial(model, loss, shard_size);
+    std::vector<Index> batch_sizes{1, 2, 31, 32, 33, 97, 128, data.size()};
+    std::vector<Vector<S>> expected(batch_sizes.size());
+    std::vector<BatchSum> sums;
+    for (std::size_t i = 0; i < batch_sizes.size(); ++i) {
+      const auto samples = std::span<const Index>(order).first(static_cast<std::size_t>(batch_sizes[i]));
+      sums.push_back(serial.sum(theta, data, samples, expected[i]));
+      REQUIRE(expected[i].allFinite());
+      REQUIRE(sums.back().samples == batch_sizes[i]);
+    }
+    for (const int threads : training::thread_counts) {
+      ParallelGradient<M, L> engine(model, loss, {.threads = threads, .shard_size = shard_size});
+      Vector<S> grad;
+      for (std::size_t i = 0; i < batch_sizes.size(); ++i) {
+        CAPTURE(threads, shard_size, batch_sizes[i], sizeof(S));
+        const auto samples = std::span<const Index>(order).first(static_cast<std::size_t>(batch_sizes[i]));
+        const BatchSum sum = engine.sum(theta, data, samples, grad);
+        REQUIRE(parade::theta_hash(grad) == parade::theta_hash(expected[i]));
+        REQUIRE(same(sum, sums[i]));
+      }
+    }
+  }
+}
+
+/// A model on which some calls take long, so that shards finish in another order than they began.
+template <class Base>
+struct Sleepy : Base {
+  using Base::Base;
+  std::atomic<int>* calls = nullptr;
+
+  template <class Theta>
+  auto forward(const Theta& theta, const parade::ConstMatrixRef<typename Base::Scalar>& x, typename Base::Workspace& workspace) const {
+    if (calls && (*calls)++ % 3 == 0) std::this_thread::sleep_for(std::chrono::microseconds(300));
+    return Base::forward(theta, x, workspace);
+  }
+};
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("the gradient of a linear model has the bits of the serial one on any number of threads", "", float, double) {
+  using S = TestType;
+  check_bits(Linear<S>(9, 4), parade::SoftmaxCrossEntropy{}, training::labelled_data<S>(9, 211, 4));
+  check_bits(Linear<S>(5, 3), parade::SquaredError{}, training::regression_data<S>(5, 211, 3), {7});
+  check_bits(Linear<S>(5, 1), parade::Logistic{}, training::labelled_data<S>(5, 211, 2), {7});
+  check_bits(Linear<S>(5, 1), parade::Hinge{}, training::labelled_data<S>(5, 211, 2), {7});
+}
+
+TEMPLATE_TEST_CASE("the gradient of an Mlp has the bits of the serial one on any number of threads", "", float, double) {
+  using S = TestType;
+  const auto data = training::labelled_data<S>(11, 211, 3);
+  check_bits(Mlp<S>{11, 13, 5, 3}, parade::SoftmaxCrossEntropy{}, data);
+  for (const auto activation : {Activation::tanh, Activation::sigmoid})
+    check_bits(Mlp<S>({11, 13, 3}, activation), parade::SoftmaxCrossEntropy{}, data, {7, 0});
+  check_bits(Mlp<S>{11, 7, 2}, parade::SquaredError{}, training::regression_data<S>(11, 150, 2), {0});
+}
+
+TEMPLATE_TEST_CASE("the gradient of weighted samples has the bits of the serial one on any number of threads", "", float, double) {
+  using S = TestType;
+  const auto data = training::labelled_data<S>(11, 211, 3).with_weights(training::sample_weights(211));
+  check_bits(Mlp<S>{11, 13, 3}, parade::SoftmaxCrossEntropy{}, data, {1, 32});
+}
+
+TEMPLATE_TEST_CASE("the gradient of a user's Eigen model has the bits of the serial one on any number of threads", "", float, double) {
+  using S = TestType;
+  const training::OpenMpSettings settings;
+  training::OpenMpSettings{}.threads(4);  // or Eigen would not start threads of its own on a machine of one core
+  check_bits(EigenModel<S>{1000, 24, 5}, parade::SoftmaxCrossEntropy{}, training::labelled_data<S>(1000, 140, 5), {7, 32, 1000});
+}
+
+TEST_CASE("shards that finish in another order, as their threads please, are summed in their own order") {
+  using Model = Sleepy<Mlp<float>>;
+  const auto data = training::labelled_data<float>(6, 130, 3);
+  const auto samples = training::first_samples(130);
+  Model model{6, 9, 3};
+  const Vector<float> theta = start_of<float>(model);
+  Vector<float> expected, grad;
+  SerialGradient<Model, parade::SoftmaxCrossEntropy>(model, {}, 5).sum(theta, data, samples, expected);
+  std::atomic<int> calls{0};
+  model.calls = &calls;
+  for (const int threads : training::thread_counts) {
+    CAPTURE(threads);
+    ParallelGradient<Model, parade::SoftmaxCrossEntropy> engine(model, {}, {.threads = threads, .shard_size = 5});
+    for (int repeat = 0; repeat < 5; ++repeat) {
+      engine.sum(theta, data, samples, grad);
+      REQUIRE(parade::theta_hash(grad) == parade::theta_hash(expected));
+    }
+  }
+}
+
+TEMPLATE_TEST_CASE("the gradient of many shards is that of one shard up to rounding", "", float, double) {
+  using S = TestType;
+  const auto check = [](const auto& model, const auto& data) {
+    using M = std::remove_cvref_t<decltype(model)>;
+    const Vector<S> theta = start_of<S>(model);
+    const Index d = data.num_features();
+    for (const Index b : {1, 2, 31, 33, 97, 130}) {
+      const auto samples = training::first_samples(b);
+      const std::span<const Index> all(samples);
+      Vector<S> whole, one, sharded;
+      SerialGradient<M, parade::SoftmaxCrossEntropy>(model, {}, b).sum(theta, data, samples, whole);
+      // An element is a sum over samples; each order of the sum, and of the sums inside a sample, errs by some eps of Σ|terms|.
+      Vector<double> magnitude = Vector<double>::Zero(whole.size());
+      const SerialGradient<M, parade::SoftmaxCrossEntropy> serial(model, {}, 1);
+      for (std::size_t i = 0; i < samples.size(); ++i) {
+        serial.sum(theta, data, all.subspan(i, 1), one);
+        magnitude += one.template cast<double>().cwiseAbs();
+      }
+      for (const Index shard_size : {1, 7, 32}) {
+        CAPTURE(b, shard_size, sizeof(S));
+        ParallelGradient<M, parade::SoftmaxCrossEntropy> engine(model, {}, {.threads = 3, .shard_size = shard_size});
+        const BatchSum sum = engine.sum(theta, data, samples, sharded);
+        CHECK(sum.weight == static_cast<double>(b));
+        const Vector<double> difference = (sharded - whole).template cast<double>().cwiseAbs();
+        const double k = static_cast<double>(d + b), eps = static_cast<double>(std::numeric_limits<S>::epsilon());
+        const double floor = eps * magnitude.mean();  // where the terms themselves cancel inside a sample
+        CHECK((difference.array() <= k * eps * magnitude.array() + k * floor).all());
+        CHECK(magnitude.minCoeff() < magnitude.maxCoeff());
+      }
+    }
+  };
+  check(Mlp<S>{11, 13, 3}, training::labelled_data<S>(11, 130, 3));
+  check(EigenModel<S>{300, 10, 3}, training::labelled_data<S>(300, 130, 3));
+}
+
+TEST_CASE("a sample may stand in a batch more than once, and an empty batch gives zero") {
+  const auto data = training::labelled_data<double>(4, 20, 3);
+  const Linear<double> model(4, 3);
+  const Vector<double> theta = start_of<double>(model);
+  Vector<double> once, twice, nothing;
+  ParallelGradient<Linear<double>, parade::SoftmaxCrossEntropy> engine(model, {}, {.threads = 2, .shard_size = 1});
+  const std::vector<Index> three{3}, three_three{3, 3};
+  engine.sum(theta, data, three, once);
+  const BatchSum sum = engine.sum(theta, data, three_three, twice);
+  CHECK(twice == 2 * once);
+  CHECK(sum.samples == 2);
+  CHECK(same(engine.sum(theta, data, {}, nothing), BatchSum{}));
+  CHECK(nothing == Vector<double>::Zero(theta.size()));
+  CHECK(same(SerialGradient<Linear<double>, parade::SoftmaxCrossEntropy>(model, {}).sum(theta, data, {}, twice), BatchSum{}));
+  CHECK(twice == nothing);
+}
+
+TEST_CASE("a theta or data of another size, or a negative shard size, is an error that names both numbers") {
+  using Catch::Matchers::ContainsSubstring;
+  const auto data = training::labelled_data<double>(4, 20, 3);
+  const auto samples = training::first_samples(20);
+  Vector<double> grad;
+  using Engine = ParallelGradient<Linear<double>, parade::SoftmaxCrossEntropy>;
+  CHECK_THROWS_WITH(Engine(Linear<double>(4, 3), {}, {.shard_size = -2}), ContainsSubstring("shard_size") && ContainsSubstring("-2"));
+  CHECK_THROWS_WITH(Engine(Linear<double>(4, 3), {}, {.threads = -3}), ContainsSubstring("threads") && ContainsSubstring("-3"));
+  Engine engine(Linear<double>(4, 3), {}, {.threads = 2});
+  CHECK_THROWS_WITH(engine.sum(Vector<double>(14), data, samples, grad), ContainsSubstring("15") && ContainsSubstring("14"));
+  Engine other(Linear<double>(5, 3), {}, {.threads = 2});
+  CHECK_THROWS_WITH(other.sum(Vector<double>(18), data, samples, grad), ContainsSubstring("5") && ContainsSubstring("4"));
+}
