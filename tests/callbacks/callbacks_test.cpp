@@ -78,8 +78,9 @@ TEST_CASE("the hooks of callbacks are called in the order of the run and of the 
   auto trainer = small_trainer();
   Diary a{"a:", &calls};
   trainer.fit(data(), options(2), a, Diary{"b:", &calls}, parade::Validate{data()});
-  const std::vector<std::string> expected{"a:begin", "b:begin", "a:step1", "b:step1", "a:step2", "b:step2", "a:step3", "b:step3", "a:epoch1v", "b:epoch1v",
-                                          "a:step4", "b:step4", "a:step5", "b:step5", "a:step6", "b:step6", "a:epoch2v", "b:epoch2v", "a:end",   "b:end"};
+  const std::vector<std::string> expected{"a:begin", "b:begin",   "a:step1",   "b:step1",   "a:step2", "b:step2", "a:step3",
+                                          "b:step3", "a:epoch1v", "b:epoch1v", "a:step4",   "b:step4", "a:step5", "b:step5",
+                                          "a:step6", "b:step6",   "a:epoch2v", "b:epoch2v", "a:end",   "b:end"};
   CHECK(calls == expected);
 }
 
@@ -105,7 +106,8 @@ TEST_CASE("callbacks see where the run stands, and do not change theta") {
     CHECK(step.loss > 0);
   }
   REQUIRE(see.epochs.size() == 2);
-  CHECK(see.epochs[1].loss == Catch::Approx((20 * see.steps[3].loss + 20 * see.steps[4].loss + 10 * see.steps[5].loss) / 50).epsilon(1e-14));
+  CHECK(see.epochs[1].loss ==
+        Catch::Approx((20 * see.steps[3].loss + 20 * see.steps[4].loss + 10 * see.steps[5].loss) / 50).epsilon(1e-14));
   REQUIRE(see.epochs[1].validation.has_value());
   CHECK(see.epochs[1].validation->loss == trainer.evaluate(data()).loss);
   REQUIRE(summary.history[1].validation.has_value());
@@ -218,7 +220,8 @@ TEST_CASE("the progress bar writes a plain line an epoch where there is no termi
     REQUIRE(std::getline(lines, line));
     CAPTURE(line);
     const std::string number = (epoch < 10 ? " " : "") + std::to_string(epoch);
-    CHECK(std::regex_match(line, std::regex("epoch " + number + "/11  loss [0-9.e-]+  validation loss [0-9.e-]+  accuracy [0-9.]+  [0-9.e+]+ samples/s")));
+    CHECK(std::regex_match(
+        line, std::regex("epoch " + number + "/11  loss [0-9.e-]+  validation loss [0-9.e-]+  accuracy [0-9.]+  [0-9.e+]+ samples/s")));
   }
   CHECK_FALSE(std::getline(lines, line));
 }

@@ -76,6 +76,22 @@ static_assert(Refused<ValidationAsField>);
 static_assert(Refused<MutableValidation>);
 static_assert(Refused<ValidationOfEpoch>);
 
+struct VoidValidation       : Brings { void validation_data() const; };
+struct ValidationByValue    : Brings { Data validation_data() const; };
+struct ValidationIsNumber   : Brings { const int& validation_data() const; };
+static_assert(Refused<VoidValidation>);
+static_assert(Refused<ValidationByValue>);
+static_assert(Refused<ValidationIsNumber>);
+
+// a slip in one hook is not passed over because another is right
+struct EpochSlips           : OnStep { bool on_epoch(const EpochReport&); };
+struct StepSlips            : OnEpoch { Signal on_step(StepReport&); };
+struct ValidationSlips      : OnEpoch { Data validation_data() const; };
+static_assert(!Callback<EpochSlips> && !HasOnEpoch<EpochSlips> && HasOnStep<EpochSlips>);
+static_assert(!Callback<StepSlips> && HasOnEpoch<StepSlips> && !HasOnStep<StepSlips>);
+static_assert(!Callback<ValidationSlips> && HasOnEpoch<ValidationSlips> && !HasValidationData<ValidationSlips>);
+static_assert(!Callback<EpochSlips&> && !Callback<const StepSlips&>);
+
 // the answer
 static_assert(Answer<void> && Answer<Signal>);
 static_assert(!Answer<bool> && !Answer<int> && !Answer<Signal&> && !Answer<Signal*>);

@@ -81,6 +81,14 @@ static_assert(LacksOnly<MutableProject, penalty | projection>);
 static_assert(LacksOnly<ProjectOfPlain, penalty | projection>);
 static_assert(LacksOnly<ProjectOfDoubles, penalty | projection>);
 static_assert(LacksOnly<ProjectLikeProx, penalty | projection>);
+struct ProjectOfACopy      : Projection { void project(Vector<float>) const; };
+static_assert(LacksOnly<ProjectOfACopy, penalty | projection>);
+
+// A slip in one of two kinds is not passed over because the other is right.
+struct BothMutableGradient : Both { void add_gradient(const Theta&, Grad); };
+struct BothMutableProject  : Both { void project(VectorRef<float>); };
+static_assert(!Constraint<BothMutableGradient, float> && lacking<BothMutableGradient> == penalty);
+static_assert(!Constraint<BothMutableProject, float> && lacking<BothMutableProject> == projection);
 // clang-format on
 
 // --- the forms that a user's constraint may take --------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@
 namespace {
 
 using parade::ChecksOutputs, parade::ChecksTarget, parade::HasTarget, parade::HasValueAndGradient, parade::Loss;
-using parade::ConstMatrixRef, parade::Index, parade::Label, parade::Matrix, parade::MatrixRef, parade::Real, parade::TargetsRef,
-    parade::Vector, parade::VectorRef;
+using parade::ConstMatrixRef, parade::ConstVectorRef, parade::Index, parade::Label, parade::Matrix, parade::MatrixRef, parade::Real,
+    parade::TargetsRef, parade::Vector, parade::VectorRef;
 
 using Z = ConstMatrixRef<float>;          // (k,m)
 using Labels = TargetsRef<Label, float>;  // (m)
@@ -65,6 +65,15 @@ struct PlainValues      : OnLabels { void value_and_gradient(const Z&, const Lab
 struct PlainGradient    : OnLabels { void value_and_gradient(const Z&, const Labels&, J, Matrix<float>&) const; };
 struct DoubleValues     : OnLabels { void value_and_gradient(const Z&, const Labels&, VectorRef<double>, DZ) const; };
 struct DoubleGradient   : OnLabels { void value_and_gradient(const Z&, const Labels&, J, MatrixRef<double>) const; };
+struct CopiedValues     : OnLabels { void value_and_gradient(const Z&, const Labels&, Vector<float>, DZ) const; };
+struct CopiedGradient   : OnLabels { void value_and_gradient(const Z&, const Labels&, J, Matrix<float>) const; };
+struct ReadOnlyGradient : OnLabels { void value_and_gradient(const Z&, const Labels&, J, const Z&) const; };
+struct SwappedResults   : OnLabels { void value_and_gradient(const Z&, const Labels&, DZ, J) const; };
+struct DoubleScores     : OnLabels { void value_and_gradient(const ConstMatrixRef<double>&, const Labels&, J, DZ) const; };
+struct FloatLabels      : OnLabels { void value_and_gradient(const Z&, const ConstVectorRef<float>&, J, DZ) const; };
+struct RealsForLabels   : OnLabels { void value_and_gradient(const Z&, const Reals&, J, DZ) const; };
+struct LabelsForReals   : OnReals  { void value_and_gradient(const Z&, const Labels&, J, DZ) const; };
+struct ScoresAreRef     : OnLabels { void value_and_gradient(DZ, const Labels&, J, DZ) const; };
 struct WritableScores   : OnLabels { void value_and_gradient(Matrix<float>&, const Labels&, J, DZ) const; };
 static_assert(LacksOnly<NoFunction, value_and_gradient>);
 static_assert(LacksOnly<Mutable, value_and_gradient>);
@@ -76,6 +85,15 @@ static_assert(LacksOnly<PlainValues, value_and_gradient>);
 static_assert(LacksOnly<PlainGradient, value_and_gradient>);
 static_assert(LacksOnly<DoubleValues, value_and_gradient>);
 static_assert(LacksOnly<DoubleGradient, value_and_gradient>);
+static_assert(LacksOnly<CopiedValues, value_and_gradient>);
+static_assert(LacksOnly<CopiedGradient, value_and_gradient>);
+static_assert(LacksOnly<ReadOnlyGradient, value_and_gradient>);
+static_assert(LacksOnly<SwappedResults, value_and_gradient>);
+static_assert(LacksOnly<DoubleScores, value_and_gradient>);
+static_assert(LacksOnly<FloatLabels, value_and_gradient>);
+static_assert(LacksOnly<RealsForLabels, value_and_gradient>);
+static_assert(LacksOnly<LabelsForReals, value_and_gradient>);
+static_assert(LacksOnly<ScoresAreRef, value_and_gradient>);
 static_assert(LacksOnly<WritableScores, value_and_gradient>);
 // clang-format on
 

@@ -58,7 +58,7 @@ concept LacksOnly = !Model<M, Input> && lacking<M, Input> == pieces;
 
 // 1. Scalar
 struct NoScalar : Functions<float, Empty> { using Workspace = Empty; };
-static_assert(!HasScalar<NoScalar> && !Model<NoScalar, X>);  // most other pieces cannot be asked for without it
+static_assert(!HasScalar<NoScalar> && !Model<NoScalar> && !Model<NoScalar, X>);  // most other pieces cannot be asked for without it
 static_assert(LacksOnly<ModelOf<int>, scalar, ConstMatrixRef<int>>);
 static_assert(LacksOnly<ModelOf<long double>, scalar, ConstMatrixRef<long double>>);
 
@@ -100,12 +100,16 @@ struct MutableInitialize   : Good { void initialize(VectorRef<float>, Seed); };
 struct InitializeUnseeded  : Good { void initialize(VectorRef<float>) const; };
 struct InitializePlain     : Good { void initialize(Vector<float>&, Seed) const; };
 struct InitializeDouble    : Good { void initialize(VectorRef<double>, Seed) const; };
+struct InitializeACopy     : Good { void initialize(Vector<float>, Seed) const; };
+struct InitializeReadOnly  : Good { void initialize(const Theta&, Seed) const; };
 struct InitializeTextSeed  : Good { void initialize(VectorRef<float>, std::string) const; };
 static_assert(LacksOnly<NoInitialize, start>);
 static_assert(LacksOnly<MutableInitialize, start>);
 static_assert(LacksOnly<InitializeUnseeded, start>);
 static_assert(LacksOnly<InitializePlain, start>);
 static_assert(LacksOnly<InitializeDouble, start>);
+static_assert(LacksOnly<InitializeACopy, start>);
+static_assert(LacksOnly<InitializeReadOnly, start>);
 static_assert(LacksOnly<InitializeTextSeed, start>);
 
 // 6. forward(theta, x, workspace)
@@ -114,6 +118,11 @@ struct MutableForward      : Good { Z forward(const Theta&, const X&, Workspace&
 struct VoidForward         : Good { void forward(const Theta&, const X&, Workspace&) const; };
 struct NumberForward       : Good { float forward(const Theta&, const X&, Workspace&) const; };
 struct DoubleForward       : Good { Matrix<double> forward(const Theta&, const X&, Workspace&) const; };
+struct DoubleRefForward    : Good { ConstMatrixRef<double> forward(const Theta&, const X&, Workspace&) const; };
+struct ForwardOfDoubles    : Good { Z forward(const ConstVectorRef<double>&, const X&, Workspace&) const; };
+struct ForwardOfDoubleX    : Good { Z forward(const Theta&, const ConstMatrixRef<double>&, Workspace&) const; };
+struct ForwardWritesTheta  : Good { Z forward(Grad, const X&, Workspace&) const; };
+struct ForwardOfOneSample  : Good { Z forward(const Theta&, const Theta& x, Workspace&) const; };
 struct ForwardOfPlainX     : Good { Z forward(const Theta&, Matrix<float>&, Workspace&) const; };
 struct ForwardNoWorkspace  : Good { Z forward(const Theta&, const X&) const; };
 struct ForwardOtherSpace   : Good { Z forward(const Theta&, const X&, NeedsArgument&) const; };
@@ -122,6 +131,11 @@ static_assert(LacksOnly<MutableForward, forwards>);
 static_assert(LacksOnly<VoidForward, forwards>);
 static_assert(LacksOnly<NumberForward, forwards>);
 static_assert(LacksOnly<DoubleForward, forwards>);
+static_assert(LacksOnly<DoubleRefForward, forwards>);
+static_assert(LacksOnly<ForwardOfDoubles, forwards>);
+static_assert(LacksOnly<ForwardOfDoubleX, forwards>);
+static_assert(LacksOnly<ForwardWritesTheta, forwards>);
+static_assert(LacksOnly<ForwardOfOneSample, forwards>);
 static_assert(LacksOnly<ForwardOfPlainX, forwards>);
 static_assert(LacksOnly<ForwardNoWorkspace, forwards>);
 static_assert(LacksOnly<ForwardOtherSpace, forwards>);
@@ -132,12 +146,22 @@ struct MutableAddGradient  : Good { void add_gradient(const Theta&, const X&, co
 struct GradientReturned    : Good { Vector<float> add_gradient(const Theta&, const X&, const Z&, Workspace&) const; };
 struct GradientIsPlain     : Good { void add_gradient(const Theta&, const X&, const Z&, Workspace&, Vector<float>&) const; };
 struct GradientIsDouble    : Good { void add_gradient(const Theta&, const X&, const Z&, Workspace&, VectorRef<double>) const; };
+struct GradientIsACopy     : Good { void add_gradient(const Theta&, const X&, const Z&, Workspace&, Vector<float>) const; };
+struct GradientIsReadOnly  : Good { void add_gradient(const Theta&, const X&, const Z&, Workspace&, const Theta&) const; };
+struct GradientOfDoubles   : Good { void add_gradient(const ConstVectorRef<double>&, const X&, const Z&, Workspace&, Grad) const; };
+struct GradientOfDoubleX   : Good { void add_gradient(const Theta&, const ConstMatrixRef<double>&, const Z&, Workspace&, Grad) const; };
+struct GradientOfDoubleDz  : Good { void add_gradient(const Theta&, const X&, const ConstMatrixRef<double>&, Workspace&, Grad) const; };
 struct GradientNoDz        : Good { void add_gradient(const Theta&, const X&, Workspace&, Grad) const; };
 static_assert(LacksOnly<NoAddGradient, gradient>);
 static_assert(LacksOnly<MutableAddGradient, gradient>);
 static_assert(LacksOnly<GradientReturned, gradient>);
 static_assert(LacksOnly<GradientIsPlain, gradient>);
 static_assert(LacksOnly<GradientIsDouble, gradient>);
+static_assert(LacksOnly<GradientIsACopy, gradient>);
+static_assert(LacksOnly<GradientIsReadOnly, gradient>);
+static_assert(LacksOnly<GradientOfDoubles, gradient>);
+static_assert(LacksOnly<GradientOfDoubleX, gradient>);
+static_assert(LacksOnly<GradientOfDoubleDz, gradient>);
 static_assert(LacksOnly<GradientNoDz, gradient>);
 // clang-format on
 
@@ -249,11 +273,16 @@ static_assert(!PreparesOnceAStep<ByThreads>);
 struct NoPrepare           : Prepares { void prepare() = delete; };
 struct MutablePrepare      : Prepares { void prepare(const Theta&, Index, Packed&); };
 struct PrepareWhole        : Prepares { void prepare(const Theta&, Packed&) const; };
+struct PrepareDoubles      : Prepares { void prepare(const ConstVectorRef<double>&, Index, Packed&) const; };
 struct PrepareReturned     : Prepares { Packed prepare(const Theta&, Index) const; };
 static_assert(!PreparesOnceAStep<NoPrepare>);
 static_assert(!PreparesOnceAStep<MutablePrepare>);
 static_assert(!PreparesOnceAStep<PrepareWhole>);
+static_assert(!PreparesOnceAStep<PrepareDoubles>);
 static_assert(!PreparesOnceAStep<PrepareReturned>);
+
+// A slip in one of these functions is not passed over: who has a Prepared must prepare.
+static_assert(!Model<NoReserve> && !Model<MutableReserve> && !Model<NoPreparations> && !Model<MutablePrepare>);
 
 // What was prepared stands in the place of theta.
 struct ForwardOfTheta      : Prepares { Z forward(const Theta&, const X&, Workspace&) const; };

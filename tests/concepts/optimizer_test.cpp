@@ -67,6 +67,10 @@ struct StepOfDoubles     : Good { void step(VectorRef<double>, const Grad&, cons
 struct StepOfDoubleState : Good { void step(Theta, const Grad&, const StateRef<double>&, const StepInfo&) const; };
 struct StepSetsState     : Good { void step(Theta, const Grad&, State&, const StepInfo&) const; };
 struct StepSetsTime      : Good { void step(Theta, const Grad&, const State&, StepInfo&) const; };
+struct StepOfACopy       : Good { void step(Vector<float>, const Grad&, const State&, const StepInfo&) const; };
+struct StepOfReadOnly    : Good { void step(const Grad&, const Grad&, const State&, const StepInfo&) const; };
+struct StepOfDoubleGrad  : Good { void step(Theta, const ConstVectorRef<double>&, const State&, const StepInfo&) const; };
+struct StepSetsGrad      : Good { void step(Theta, Theta, const State&, const StepInfo&) const; };
 struct StepOfRate        : Good { void step(Theta, const Grad&, const State&, double) const; };
 static_assert(LacksOnly<NoStep, step>);
 static_assert(LacksOnly<MutableStep, step>);
@@ -76,6 +80,10 @@ static_assert(LacksOnly<StepOfDoubles, step>);
 static_assert(LacksOnly<StepOfDoubleState, step>);
 static_assert(LacksOnly<StepSetsState, step>);
 static_assert(LacksOnly<StepSetsTime, step>);
+static_assert(LacksOnly<StepOfACopy, step>);
+static_assert(LacksOnly<StepOfReadOnly, step>);
+static_assert(LacksOnly<StepOfDoubleGrad, step>);
+static_assert(LacksOnly<StepSetsGrad, step>);
 static_assert(LacksOnly<StepOfRate, step>);
 
 // not required: step_sizes(state, at, sizes)
@@ -84,8 +92,8 @@ struct MutableSizes      : Good { void step_sizes(const State&, const StepInfo&,
 struct DoubleSizes       : Good { void step_sizes(const State&, const StepInfo&, VectorRef<double>) const; };
 static_assert(!HasStepSizes<Good, float>);
 static_assert(HasStepSizes<Sizes, float> && Optimizer<Sizes, float>);
-static_assert(!HasStepSizes<MutableSizes, float>);
-static_assert(!HasStepSizes<DoubleSizes, float>);
+static_assert(!HasStepSizes<MutableSizes, float> && !Optimizer<MutableSizes, float>);  // a slip is not passed over
+static_assert(!HasStepSizes<DoubleSizes, float> && !Optimizer<DoubleSizes, float>);
 // clang-format on
 
 // --- the forms that a user's optimizer may take ---------------------------------------------------------------------------------------

@@ -70,6 +70,11 @@ static_assert(LacksOnly<GradientIsReturned, smooth | proximal>);
 static_assert(LacksOnly<GradientIsPlain, smooth | proximal>);
 static_assert(LacksOnly<GradientIsDouble, smooth | proximal>);
 
+struct GradientIsACopy     : Smooth { void add_gradient(const Theta&, Vector<float>) const; };
+struct GradientOfDoubles   : Smooth { void add_gradient(const ConstVectorRef<double>&, Grad) const; };
+static_assert(LacksOnly<GradientIsACopy, smooth | proximal>);
+static_assert(LacksOnly<GradientOfDoubles, smooth | proximal>);
+
 // 2. prox(theta, steps) of a proximal one
 struct NoProx              : Proximal { void prox() = delete; };
 struct MutableProx         : Proximal { void prox(VectorRef<float>, const Theta&); };
@@ -83,6 +88,16 @@ static_assert(LacksOnly<ProxIsReturned, smooth | proximal>);
 static_assert(LacksOnly<ProxOfPlain, smooth | proximal>);
 static_assert(LacksOnly<ProxOfDoubles, smooth | proximal>);
 static_assert(LacksOnly<ProxOfOneStep, smooth | proximal>);
+struct ProxOfACopy         : Proximal { void prox(Vector<float>, const Theta&) const; };
+struct ProxSetsSteps       : Proximal { void prox(VectorRef<float>, VectorRef<float>) const; };
+static_assert(LacksOnly<ProxOfACopy, smooth | proximal>);
+static_assert(LacksOnly<ProxSetsSteps, smooth | proximal>);
+
+// A slip in one of two terms is not passed over because the other is right.
+struct BothMutableGradient : Both { void add_gradient(const Theta&, Grad); };
+struct BothMutableProx     : Both { void prox(VectorRef<float>, const Theta&); };
+static_assert(!Regularizer<BothMutableGradient, float> && lacking<BothMutableGradient> == smooth);
+static_assert(!Regularizer<BothMutableProx, float> && lacking<BothMutableProx> == proximal);
 // clang-format on
 
 // --- the forms that a user's regularizer may take -------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@
 
 #include "support/catch.hpp"
 
-using parade::ConstVectorRef, parade::Index, parade::ParameterList, parade::Role, parade::Vector, parade::VectorRef;
 using Catch::Matchers::ContainsSubstring;
+using parade::ConstVectorRef, parade::Index, parade::ParameterList, parade::Role, parade::Vector, parade::VectorRef;
 
 TEST_CASE("parameter blocks lie one behind the other and are found by name") {
   ParameterList list{{"weight", 3, 2}, {"bias", 3, 1, Role::bias}};

@@ -52,7 +52,7 @@ TEST_CASE("uniform numbers are in [0, 1), have the mean and variance of a unifor
   }
   CHECK(inside);
   CHECK(multiple);
-  CHECK(std::abs(sum / n - 0.5) < 5 * std::sqrt(1.0 / 12 / n));              // 5 standard deviations
+  CHECK(std::abs(sum / n - 0.5) < 5 * std::sqrt(1.0 / 12 / n));  // 5 standard deviations
   CHECK(std::abs(squares / n - 1.0 / 12) < 5 * std::sqrt(1.0 / 180 / n));
 }
 

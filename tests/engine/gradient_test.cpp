@@ -104,8 +104,8 @@ TEMPLATE_TEST_CASE("the gradient of weighted samples has the bits of the serial 
 
 TEMPLATE_TEST_CASE("the gradient of a user's Eigen model has the bits of the serial one on any number of threads", "", float, double) {
   using S = TestType;
-  const training::OpenMpSettings settings;
-  training::OpenMpSettings{}.threads(4);  // or Eigen would not start threads of its own on a machine of one core
+  training::OpenMpSettings settings;
+  settings.threads(4);  // or Eigen would not start threads of its own on a machine of one core
   check_bits(EigenModel<S>{1000, 24, 5}, parade::SoftmaxCrossEntropy{}, training::labelled_data<S>(1000, 140, 5), {7, 32, 1000});
 }
 

@@ -31,8 +31,12 @@ struct SlowJob {
   Index throws_from;
 
   SlowJob(Index tasks, int workers, std::chrono::microseconds how_long, Index throws = 1000)
-      : runs(static_cast<std::size_t>(tasks)), keeps(static_cast<std::size_t>(tasks)), result(static_cast<std::size_t>(tasks), -1),
-        own(static_cast<std::size_t>(workers)), nap(how_long), throws_from(throws) {}
+      : runs(static_cast<std::size_t>(tasks)),
+        keeps(static_cast<std::size_t>(tasks)),
+        result(static_cast<std::size_t>(tasks), -1),
+        own(static_cast<std::size_t>(workers)),
+        nap(how_long),
+        throws_from(throws) {}
 
   void run(Index task, int worker, int) {
     // Only the first to take a task sleeps: its rival is quick.

@@ -157,7 +157,8 @@ TEST_CASE("an exception of the body reaches the caller on any number of threads,
       CHECK_THROWS_WITH(team.run([&] {
         runs_of(team, 10);
         throw std::runtime_error("body");
-      }), "body");
+      }),
+                        "body");
       CHECK(runs_of(team, 10) == once(10));
     }
   }

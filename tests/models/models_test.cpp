@@ -13,8 +13,9 @@
 
 namespace {
 
-using parade::Activation, parade::ConstVectorRef, parade::Index, parade::Initialization, parade::Linear, parade::Matrix, parade::Mlp, parade::Vector;
 using Catch::Matchers::ContainsSubstring;
+using parade::Activation, parade::ConstVectorRef, parade::Index, parade::Initialization, parade::Linear, parade::Matrix, parade::Mlp,
+    parade::Vector;
 
 template <class M, class S = typename M::Scalar>
 typename M::Prepared prepared_of(const M& model, const Vector<S>& theta) {
@@ -26,9 +27,12 @@ typename M::Prepared prepared_of(const M& model, const Vector<S>& theta) {
 
 double activated(Activation activation, double x) {
   switch (activation) {
-    case Activation::relu: return x > 0 ? x : 0;
-    case Activation::tanh: return std::tanh(x);
-    case Activation::sigmoid: return 1 / (1 + std::exp(-x));
+    case Activation::relu:
+      return x > 0 ? x : 0;
+    case Activation::tanh:
+      return std::tanh(x);
+    case Activation::sigmoid:
+      return 1 / (1 + std::exp(-x));
   }
   return 0;
 }
@@ -53,7 +57,8 @@ Matrix<double> plain_scores(const Mlp<S>& model, const Vector<S>& theta, const M
 TEMPLATE_TEST_CASE("the scores of an Mlp are its formula, for any sizes", "", float, double) {
   using S = TestType;
   for (const auto activation : {Activation::relu, Activation::tanh, Activation::sigmoid})
-    for (const std::vector<Index>& sizes : {std::vector<Index>{1, 1}, {3, 2}, {1, 1, 1}, {17, 5, 3}, {7, 33, 16, 2}, {50, 49, 48, 47, 10}}) {
+    for (const std::vector<Index>& sizes :
+         {std::vector<Index>{1, 1}, {3, 2}, {1, 1, 1}, {17, 5, 3}, {7, 33, 16, 2}, {50, 49, 48, 47, 10}}) {
       const Mlp<S> model(sizes, activation);
       Vector<S> theta = static_cast<S>(0.3) * training::random_vector<S>(model.parameters().size(), 6);
       const auto prepared = prepared_of(model, theta);
@@ -79,7 +84,8 @@ TEMPLATE_TEST_CASE("add_gradient adds what gradient overwrites", "", float, doub
     const Vector<S> theta = training::random_vector<S>(size, 1), old = training::random_vector<S>(size, 2);
     const auto prepared = prepared_of(model, theta);
     typename std::remove_cvref_t<decltype(model)>::Workspace workspace;
-    const Matrix<S> x = training::random_matrix<S>(model.num_inputs(), m, 3), dscores = training::random_matrix<S>(model.num_outputs(), m, 4);
+    const Matrix<S> x = training::random_matrix<S>(model.num_inputs(), m, 3),
+                    dscores = training::random_matrix<S>(model.num_outputs(), m, 4);
     model.forward(prepared, x, workspace);
     Vector<S> fresh = Vector<S>::Constant(size, std::numeric_limits<S>::quiet_NaN()), zero = Vector<S>::Zero(size), sum = old;
     model.gradient(prepared, x, dscores, workspace, fresh);

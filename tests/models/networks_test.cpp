@@ -26,8 +26,11 @@ struct Case {
   Case(const nlohmann::json& figures, parade::Activation activation)
       : data(parade::DenseData<double>(reference::columns(figures.at("x")))
                  .with_labels(Vector<Label>(reference::vector(figures.at("labels")).cast<Label>()))),
-        model({6, 5, 4, 3}, activation), theta(model.parameters().size()), gradient(theta.size()),
-        scores(reference::columns(figures.at("scores"))), value(figures.at("value").get<double>()) {
+        model({6, 5, 4, 3}, activation),
+        theta(model.parameters().size()),
+        gradient(theta.size()),
+        scores(reference::columns(figures.at("scores"))),
+        value(figures.at("value").get<double>()) {
     // In the file: weight (outputs, inputs) as rows, bias, weight, bias, …; reference::columns makes columns of the rows.
     std::size_t i = 0;
     for (const auto& block : model.parameters()) {
@@ -64,12 +67,14 @@ void check_network(const std::string& name, parade::Activation activation) {
     for (const auto& block : network.model.parameters()) {
       CAPTURE(block.name);
       CHECK(reference::relative_error(parade::slice<double>(parade::ConstVectorRef<double>(grad), block) / b,
-                                      parade::slice<double>(parade::ConstVectorRef<double>(network.gradient), block)) <= reference::tolerance);
+                                      parade::slice<double>(parade::ConstVectorRef<double>(network.gradient), block)) <=
+            reference::tolerance);
     }
   };
   Vector<double> grad;
   for (const Index shard_size : {0, 1, 3}) {
-    const auto sum = parade::SerialGradient<Mlp<double>, Loss>(network.model, {}, shard_size).sum(network.theta, network.data, samples, grad);
+    const auto sum =
+        parade::SerialGradient<Mlp<double>, Loss>(network.model, {}, shard_size).sum(network.theta, network.data, samples, grad);
     check(sum, grad);
     for (const int threads : {1, 3}) {
       parade::ParallelGradient<Mlp<double>, Loss> engine(network.model, {}, {.threads = threads, .shard_size = shard_size});
@@ -82,4 +87,6 @@ void check_network(const std::string& name, parade::Activation activation) {
 
 TEST_CASE("scores, loss and gradient of an Mlp with ReLU are those of PyTorch") { check_network("mlp_relu", parade::Activation::relu); }
 TEST_CASE("scores, loss and gradient of an Mlp with tanh are those of PyTorch") { check_network("mlp_tanh", parade::Activation::tanh); }
-TEST_CASE("scores, loss and gradient of an Mlp with sigmoid are those of PyTorch") { check_network("mlp_sigmoid", parade::Activation::sigmoid); }
+TEST_CASE("scores, loss and gradient of an Mlp with sigmoid are those of PyTorch") {
+  check_network("mlp_sigmoid", parade::Activation::sigmoid);
+}

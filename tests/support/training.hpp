@@ -103,7 +103,9 @@ struct EigenModel {
   parade::ParameterList parameters() const { return {{"first", h, d}, {"second", k, h}}; }
   Index num_inputs() const { return d; }
   Index num_outputs() const { return k; }
-  void initialize(parade::VectorRef<S> theta, std::uint64_t seed) const { theta = static_cast<S>(0.1) * random_vector<S>(theta.size(), 100 + seed); }
+  void initialize(parade::VectorRef<S> theta, std::uint64_t seed) const {
+    theta = static_cast<S>(0.1) * random_vector<S>(theta.size(), 100 + seed);
+  }
 
   parade::ConstMatrixRef<S> forward(const parade::ConstVectorRef<S>& theta, const parade::ConstMatrixRef<S>& x, Workspace& w) const {
     w.hidden.noalias() = first(theta.data()) * x;  // (h,m) = (h,d)(d,m)
@@ -115,7 +117,7 @@ struct EigenModel {
                     Workspace& w, parade::VectorRef<S> grad) const {
     w.delta.noalias() = second(theta.data()).transpose() * dscores;  // (h,m) = (h,k)(k,m)
     for (Index i = 0; i < w.delta.size(); ++i) w.delta.data()[i] *= 1 - w.hidden.data()[i] * w.hidden.data()[i];
-    Eigen::Map<Matrix<S>>(grad.data(), h, d).noalias() += w.delta * x.transpose();                       // (h,d) += (h,m)(m,d)
+    Eigen::Map<Matrix<S>>(grad.data(), h, d).noalias() += w.delta * x.transpose();                 // (h,d) += (h,m)(m,d)
     Eigen::Map<Matrix<S>>(grad.data() + h * d, k, h).noalias() += dscores * w.hidden.transpose();  // (k,h) += (k,m)(m,h)
   }
 

@@ -159,7 +159,7 @@ struct Affine {
   using Scalar = double;
   struct Workspace {
     Matrix<double> scores;       // (k,m)
-    std::optional<double> last;  // bias that it was called with before
+    std::optional<double> last;  // the end of the θ before
   };
   Index inputs = 4, outputs = 3;
   mutable double calls = 0;
@@ -176,8 +176,8 @@ struct Affine {
     if (fault != stale_workspace || workspace.scores.cols() < x.cols()) workspace.scores.resize(outputs, x.cols());
     workspace.scores.leftCols(x.cols()) = (weight(theta) * x).colwise() + bias(theta).col(0);  // (k,m) = (k,d)(d,m) + (k)
     if (fault == counts_calls) workspace.scores.array() *= 1 + 1e-12 * calls++;
-    const double last = std::exchange(workspace.last, bias(theta)(0)).value_or(bias(theta)(0));
-    if (fault == lags_behind) workspace.scores.array() += 1e-6 * (bias(theta)(0) - last);
+    const double now = theta[theta.size() - 1], last = std::exchange(workspace.last, now).value_or(now);
+    if (fault == lags_behind) workspace.scores.array() += 1e-6 * (now - last);
     if (fault == not_finite) workspace.scores(1, 0) = std::nan("");
     if (fault == too_many_columns) workspace.scores.conservativeResize(outputs, x.cols() + 1);
     return workspace.scores.leftCols(fault == too_many_columns ? x.cols() + 1 : x.cols());

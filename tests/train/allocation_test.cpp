@@ -159,7 +159,8 @@ TEMPLATE_TEST_CASE("no memory is allocated after the first step of an epoch on a
   const FitOptions options{.batch_size = 24, .seed = 1, .shard_size = 5};  // the last batch of an epoch has 10 samples
   const parade::SoftmaxCrossEntropy loss;
   check_no_allocation(Trainer{parade::Linear<S>(40, 5), loss, parade::L2{.lambda = 0.01}, parade::Sgd{.rate = 0.1}}, data, options);
-  check_no_allocation(Trainer{parade::Mlp<S>{40, 67, 5}, loss, parade::L1{.lambda = 0.01}, parade::Adam{.rate = 0.01}, parade::Cosine{}}, data, options);
+  check_no_allocation(Trainer{parade::Mlp<S>{40, 67, 5}, loss, parade::L1{.lambda = 0.01}, parade::Adam{.rate = 0.01}, parade::Cosine{}},
+                      data, options);
   check_no_allocation(Trainer{parade::Mlp<S>({40, 33, 9, 5}, parade::Activation::tanh), loss, parade::L2{.lambda = 0.01},
                               parade::Sgd{.rate = 0.1, .momentum = 0.9}, parade::Box{.lower = -1, .upper = 1}},
                       data.with_weights(training::sample_weights(130)), options);

@@ -29,7 +29,8 @@
 
 namespace {
 
-using parade::Adam, parade::FitOptions, parade::Index, parade::L1, parade::L2, parade::Linear, parade::Mlp, parade::NoRegularizer, parade::Sgd;
+using parade::Adam, parade::FitOptions, parade::Index, parade::L1, parade::L2, parade::Linear, parade::Mlp, parade::NoRegularizer,
+    parade::Sgd;
 using parade::SoftmaxCrossEntropy, parade::Trainer, parade::Vector;
 
 template <class T, class D>
@@ -44,7 +45,8 @@ std::uint64_t hash_of(T trainer, const D& data, FitOptions options, int threads)
 
 /// make() gives a fresh trainer: its hash must be the same for every number of threads.
 template <class Make, class D>
-std::uint64_t same_hash(const Make& make, const D& data, const FitOptions& options, const std::vector<int>& threads = training::thread_counts) {
+std::uint64_t same_hash(const Make& make, const D& data, const FitOptions& options,
+                        const std::vector<int>& threads = training::thread_counts) {
   const std::uint64_t expected = hash_of(make(), data, options, 1);
   for (const int t : threads) {
     CAPTURE(t, options.batch_size, options.shard_size);
@@ -57,7 +59,8 @@ const std::vector<Sgd> all_sgd{{.rate = 0.1}, {.rate = 0.05, .momentum = 0.9}, {
 
 /// Plain SGD with L2 on the weights, as a textbook has it: one thread, one vector, no blocks.
 template <class M, class L, class S = typename M::Scalar>
-Vector<S> textbook(const M& model, const L& loss, double lambda, const Sgd& sgd, const parade::DenseData<S>& data, const FitOptions& options) {
+Vector<S> textbook(const M& model, const L& loss, double lambda, const Sgd& sgd, const parade::DenseData<S>& data,
+                   const FitOptions& options) {
   const auto parameters = model.parameters();
   Vector<S> theta(parameters.size()), grad, velocity = Vector<S>::Zero(parameters.size());
   model.initialize(theta, options.seed);
@@ -133,8 +136,11 @@ TEMPLATE_TEST_CASE("theta has the same bits on any number of threads for every b
 }
 
 TEST_CASE("theta has the same bits on any number of threads for a model of many blocks of parameters") {
-  const training::SleepyData<float> data(training::labelled_data<float>(300, 96, 10));  // P = 21 thousand: the update has several blocks, the last one odd
-  const auto make = [] { return Trainer{Mlp<float>{300, 67, 10}, SoftmaxCrossEntropy{}, L2{.lambda = 1e-3}, Sgd{.rate = 0.1, .momentum = 0.9}}; };
+  const training::SleepyData<float> data(
+      training::labelled_data<float>(300, 96, 10));  // P = 21 thousand: the update has several blocks, the last one odd
+  const auto make = [] {
+    return Trainer{Mlp<float>{300, 67, 10}, SoftmaxCrossEntropy{}, L2{.lambda = 1e-3}, Sgd{.rate = 0.1, .momentum = 0.9}};
+  };
   same_hash(make, data, {.epochs = 2, .batch_size = 48, .seed = 1, .shard_size = 5});
 }
 
@@ -143,13 +149,25 @@ TEST_CASE("theta has the same bits on any number of threads under schedules and 
   const FitOptions options{.epochs = 3, .batch_size = 40, .seed = 2, .shard_size = 6};
   const Sgd sgd{.rate = 0.5};
   const Mlp<double> model{7, 9, 3};
-  const auto cosine = same_hash([&] { return Trainer{model, SoftmaxCrossEntropy{}, NoRegularizer{}, sgd, parade::Cosine{}}; }, data, options);
+  const auto cosine = same_hash(
+      [&] {
+        return Trainer{model, SoftmaxCrossEntropy{}, NoRegularizer{}, sgd, parade::Cosine{}};
+      },
+      data, options);
   const auto warm = same_hash(
-      [&] { return Trainer{model, SoftmaxCrossEntropy{}, NoRegularizer{}, sgd, parade::warmup(4, 0.1, parade::StepDecay{.steps = 3})}; }, data, options);
-  const auto make_box = [&] { return Trainer{model, SoftmaxCrossEntropy{}, NoRegularizer{}, sgd, parade::Box{.lower = -0.2, .upper = 0.2}}; };
+      [&] {
+        return Trainer{model, SoftmaxCrossEntropy{}, NoRegularizer{}, sgd, parade::warmup(4, 0.1, parade::StepDecay{.steps = 3})};
+      },
+      data, options);
+  const auto make_box = [&] {
+    return Trainer{model, SoftmaxCrossEntropy{}, NoRegularizer{}, sgd, parade::Box{.lower = -0.2, .upper = 0.2}};
+  };
   const auto box = same_hash(make_box, data, options);
   const auto both = same_hash(
-      [&] { return Trainer{model, SoftmaxCrossEntropy{}, NoRegularizer{}, sgd, parade::Cosine{}, parade::Box{.lower = -0.2, .upper = 0.2}}; }, data, options);
+      [&] {
+        return Trainer{model, SoftmaxCrossEntropy{}, NoRegularizer{}, sgd, parade::Cosine{}, parade::Box{.lower = -0.2, .upper = 0.2}};
+      },
+      data, options);
   CHECK(cosine != warm);
   CHECK(box != both);
   auto trainer = make_box();

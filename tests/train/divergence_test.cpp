@@ -21,7 +21,8 @@
 
 namespace {
 
-using parade::FitOptions, parade::Index, parade::Linear, parade::OnDivergence, parade::Sgd, parade::StopReason, parade::Subset, parade::Trainer;
+using parade::FitOptions, parade::Index, parade::Linear, parade::OnDivergence, parade::Sgd, parade::StopReason, parade::Subset,
+    parade::Trainer;
 
 constexpr Index n = 60, b = 20;
 
@@ -50,12 +51,13 @@ struct HalfBroken {
   Index num_inputs() const { return 1; }
   Index num_outputs() const { return 1; }
   void initialize(parade::VectorRef<double> theta, std::uint64_t) const { theta.setZero(); }
-  parade::ConstMatrixRef<double> forward(const parade::ConstVectorRef<double>& theta, const parade::ConstMatrixRef<double>& x, Workspace& w) const {
+  parade::ConstMatrixRef<double> forward(const parade::ConstVectorRef<double>& theta, const parade::ConstMatrixRef<double>& x,
+                                         Workspace& w) const {
     w.scores = (theta[0] * x).array() + theta[1];
     return w.scores;
   }
-  void add_gradient(const parade::ConstVectorRef<double>&, const parade::ConstMatrixRef<double>& x, const parade::ConstMatrixRef<double>& dscores,
-                    Workspace&, parade::VectorRef<double> grad) const {
+  void add_gradient(const parade::ConstVectorRef<double>&, const parade::ConstMatrixRef<double>& x,
+                    const parade::ConstMatrixRef<double>& dscores, Workspace&, parade::VectorRef<double> grad) const {
     grad[0] += x.cwiseProduct(dscores).sum();
     grad[1] += x.maxCoeff() > 5 ? std::numeric_limits<double>::quiet_NaN() : dscores.sum();
   }

@@ -22,7 +22,8 @@
 
 namespace {
 
-using parade::ConstMatrixRef, parade::ConstVectorRef, parade::Index, parade::MatrixRef, parade::StateRef, parade::StepInfo, parade::VectorRef;
+using parade::ConstMatrixRef, parade::ConstVectorRef, parade::Index, parade::MatrixRef, parade::StateRef, parade::StepInfo,
+    parade::VectorRef;
 
 /// Which part throws, from the third step on. Feature 0 of a sample is its number, which the text names.
 enum class Part { none, prepare, forward, add_gradient, loss, smooth, prox, penalty, optimizer, step_sizes, gather, on_step, on_epoch };
@@ -128,7 +129,8 @@ void check_part(Part part, const R& regularizer, Index steps_taken, const std::s
   const auto data = numbered_data();
   const auto fresh = [&] { return parade::Trainer{Model(3, 700), Loss{}, regularizer, Optimizer{{.rate = 1e-5, .momentum = 0.9}}}; };
   const auto options = [](int threads) {
-    return parade::FitOptions{.epochs = 1, .batch_size = b, .seed = 1, .threads = threads, .shard_size = shard_size, .shuffle = false, .check_data = false};
+    return parade::FitOptions{
+        .epochs = 1, .batch_size = b, .seed = 1, .threads = threads, .shard_size = shard_size, .shuffle = false, .check_data = false};
   };
   armed = Part::none;
   auto reference = fresh();

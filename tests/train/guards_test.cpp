@@ -59,7 +59,8 @@ struct Witness : EigenModel<float> {
   };
   Notes* notes = nullptr;
 
-  parade::ConstMatrixRef<float> forward(const parade::ConstVectorRef<float>& theta, const parade::ConstMatrixRef<float>& x, Workspace& w) const {
+  parade::ConstMatrixRef<float> forward(const parade::ConstVectorRef<float>& theta, const parade::ConstMatrixRef<float>& x,
+                                        Workspace& w) const {
     {
       const std::lock_guard lock(notes->mutex);
       notes->eigen_threads.insert(Eigen::nbThreads());

@@ -113,7 +113,8 @@ TEST_CASE("parts that break a rule are an error that names field, value and rule
   const Linear<double> model(4, 3);
   const parade::SoftmaxCrossEntropy loss;
   for (const double rate : {-0.5, not_a_number, infinity})
-    check_fit<OptionError>(Trainer{model, loss, L2{}, Sgd{.rate = rate}}, data, options, {"rate", parade::detail::text(rate), "finite", "at least 0"});
+    check_fit<OptionError>(Trainer{model, loss, L2{}, Sgd{.rate = rate}}, data, options,
+                           {"rate", parade::detail::text(rate), "finite", "at least 0"});
   check_fit<OptionError>(Trainer{model, loss, L2{}, Sgd{.rate = 0.1, .momentum = 1}}, data, options, {"Sgd.momentum", "[0, 1)", "got 1"});
   check_fit<OptionError>(Trainer{model, loss, L2{.lambda = -2}, Sgd{}}, data, options, {"L2.lambda", "-2", "at least 0"});
   check_fit<OptionError>(Trainer{model, loss, parade::L1{.lambda = not_a_number}, Sgd{}}, data, options, {"L1.lambda", "nan"});
@@ -133,7 +134,8 @@ TEST_CASE("data that does not fit the model or the loss is an error that names b
   check_fit<DataError>(good_trainer(), training::regression_data<double>(4, 30, 3), options, {"label", "none"});
   check_fit<DataError>(Trainer{Linear<double>(4, 1), parade::SoftmaxCrossEntropy{}, l2, sgd}, data, options, {"1 outputs", "at least 2"});
   check_fit<DataError>(Trainer{Linear<double>(4, 3), parade::Logistic{}, l2, sgd}, data, options, {"3 outputs", "1 output"});
-  check_fit<DataError>(good_trainer(), DenseData<double>(Matrix<double>(4, 0)).with_labels(Vector<Label>(0)), options, {"at least 1 sample", "got 0"});
+  check_fit<DataError>(good_trainer(), DenseData<double>(Matrix<double>(4, 0)).with_labels(Vector<Label>(0)), options,
+                       {"at least 1 sample", "got 0"});
 }
 
 TEST_CASE("labels out of range are an error that names the sample, on any number of threads") {

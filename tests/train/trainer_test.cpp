@@ -22,7 +22,8 @@
 
 namespace {
 
-using parade::FitOptions, parade::Index, parade::L2, parade::Label, parade::Linear, parade::Matrix, parade::Mlp, parade::Sgd, parade::Subset;
+using parade::FitOptions, parade::Index, parade::L2, parade::Label, parade::Linear, parade::Matrix, parade::Mlp, parade::Sgd,
+    parade::Subset;
 using parade::SoftmaxCrossEntropy, parade::Trainer, parade::Vector;
 
 constexpr double eps = std::numeric_limits<double>::epsilon();
@@ -115,9 +116,10 @@ TEST_CASE("the brief form of a summary is a line, the full form a page, whatever
   std::ostringstream out;
   out << summary;
   CHECK(out.str() == brief + "\n");
-  for (const std::string& word : {std::string("stop        completed after 1 epochs, 6 steps"), std::string("103 samples, batches of 20 in 1 shards"),
-                                  std::string("75 parameters in double"), std::string("1 of 1 asked for"), std::string("gather"),
-                                  std::string("gradient"), std::string("reduce"), std::string("update"), std::string("waiting"), "theta hash  " + hash})
+  for (const std::string& word :
+       {std::string("stop        completed after 1 epochs, 6 steps"), std::string("103 samples, batches of 20 in 1 shards"),
+        std::string("75 parameters in double"), std::string("1 of 1 asked for"), std::string("gather"), std::string("gradient"),
+        std::string("reduce"), std::string("update"), std::string("waiting"), "theta hash  " + hash})
     CHECK_THAT(summary.full(), Catch::Matchers::ContainsSubstring(word));
 }
 
@@ -136,7 +138,9 @@ TEST_CASE("nothing is trained in 0 epochs, and theta is the starting one") {
 
 TEST_CASE("a fit starts anew, and a warm start goes on") {
   const auto data = training::labelled_data<double>(5, 50, 3);
-  const auto options = [](Index epochs, bool warm) { return FitOptions{.epochs = epochs, .batch_size = 16, .seed = 2, .threads = 2, .warm_start = warm}; };
+  const auto options = [](Index epochs, bool warm) {
+    return FitOptions{.epochs = epochs, .batch_size = 16, .seed = 2, .threads = 2, .warm_start = warm};
+  };
   auto whole = small_trainer(), parts = small_trainer();
   const auto expected = whole.fit(data, options(5, false)).theta_hash;
   CHECK(whole.fit(data, options(5, false)).theta_hash == expected);
@@ -148,7 +152,9 @@ TEST_CASE("a fit starts anew, and a warm start goes on") {
   CHECK(parts.steps() == 20);
 
   // The schedule goes on, too.
-  const auto decayed = [&] { return Trainer{Linear<double>(5, 3), SoftmaxCrossEntropy{}, L2{}, Sgd{.rate = 0.1}, parade::StepDecay{.steps = 6}}; };
+  const auto decayed = [&] {
+    return Trainer{Linear<double>(5, 3), SoftmaxCrossEntropy{}, L2{}, Sgd{.rate = 0.1}, parade::StepDecay{.steps = 6}};
+  };
   auto one = decayed(), two = decayed();
   const auto hash = one.fit(data, options(3, false)).theta_hash;
   two.fit(data, options(1, false));
@@ -321,7 +327,8 @@ TEST_CASE("parameters are found by name, as matrices, and are slices of theta") 
   auto trainer = small_trainer();
   trainer.fit(training::labelled_data<double>(5, 60, 3), {.epochs = 1, .batch_size = 20, .seed = 1});
   Index at = 0;
-  for (const auto& [name, rows, cols] : {std::tuple{"layer0.weight", 8, 5}, {"layer0.bias", 8, 1}, {"layer1.weight", 3, 8}, {"layer1.bias", 3, 1}}) {
+  for (const auto& [name, rows, cols] :
+       {std::tuple{"layer0.weight", 8, 5}, {"layer0.bias", 8, 1}, {"layer1.weight", 3, 8}, {"layer1.bias", 3, 1}}) {
     const Matrix<double> parameter = trainer.parameter(name);
     REQUIRE(parameter.rows() == rows);
     REQUIRE(parameter.cols() == cols);

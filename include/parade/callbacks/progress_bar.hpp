@@ -47,8 +47,8 @@ class ProgressBar {
     const int filled = static_cast<int>(done * width);
     auto line = start(report.epoch, report.epochs);
     line << " [" << std::string(static_cast<std::size_t>(filled), '=') << (filled < width ? ">" : "")
-         << std::string(static_cast<std::size_t>(filled < width ? width - filled - 1 : 0), ' ') << "] " << std::setw(3) << static_cast<int>(100 * done)
-         << " %  loss " << report.loss;
+         << std::string(static_cast<std::size_t>(filled < width ? width - filled - 1 : 0), ' ') << "] " << std::setw(3)
+         << static_cast<int>(100 * done) << " %  loss " << report.loss;
     const double seconds = std::chrono::duration<double>(now - epoch_begin_).count();
     if (seconds > 0) line << "  " << std::setprecision(3) << static_cast<double>(report.samples_done) / seconds << " samples/s";
     *out_ << '\r' << line.str() << "\x1b[K" << std::flush;

@@ -4,6 +4,7 @@
 #include <concepts>
 #include <type_traits>
 
+#include <parade/concepts/dataset.hpp>
 #include <parade/core/report.hpp>
 
 namespace parade {
@@ -22,9 +23,28 @@ concept HasOnStep = requires(C callback, const StepReport& report) {
   { callback.on_step(report) } -> Answer;
 };
 
+namespace detail {
+
+template <class T>
+concept DataReference = std::is_lvalue_reference_v<T> && HasSize<std::remove_cvref_t<T>>;
+
+}  // namespace detail
+
 /// A callback that brings data to be evaluated after every epoch: the result is in `EpochReport::validation` of every callback.
 template <class C>
-concept HasValidationData = requires(const C callback) { callback.validation_data(); };
+concept HasValidationData = requires(const C callback) {
+  { callback.validation_data() } -> detail::DataReference;
+};
+
+namespace detail {
+
+/// A member of one of these names means to be that hook: a wrong argument or answer is not passed over because another hook is right.
+template <class C, class Plain>
+concept SoundHooks = (!requires { &Plain::on_epoch; } || HasOnEpoch<C>)&&(!requires { &Plain::on_step; } || HasOnStep<C>)&&(!requires {
+  &Plain::validation_data;
+} || HasValidationData<C>);
+
+}  // namespace detail
 
 /// Callback: sees a small report, and answers go on, remember or stop. It never reaches into the trainer, and costs nothing when there is
 /// none.
@@ -39,6 +59,6 @@ concept HasValidationData = requires(const C callback) { callback.validation_dat
 /// callback with `static constexpr bool needs_validation = true` is refused where no other brings validation data.
 /// See also: parade::ProgressBar, parade::Validate, parade::EarlyStopping.
 template <class C>
-concept Callback = HasOnEpoch<C> || HasOnStep<C> || HasValidationData<C>;
+concept Callback = (HasOnEpoch<C> || HasOnStep<C> || HasValidationData<C>)&&detail::SoundHooks<C, std::remove_cvref_t<C>>;
 
 }  // namespace parade

@@ -4,6 +4,7 @@
 #include <concepts>
 #include <string>
 
+#include <parade/concepts/argument.hpp>
 #include <parade/core/types.hpp>
 
 namespace parade {
@@ -12,8 +13,9 @@ template <class L>
 concept HasTarget = std::same_as<typename L::Target, Label> || std::same_as<typename L::Target, Real>;
 
 template <class L, class Scalar>
-concept HasValueAndGradient = requires(const L loss, const ConstMatrixRef<Scalar>& scores, const TargetsRef<typename L::Target, Scalar>& targets,
-                                       VectorRef<Scalar> values, MatrixRef<Scalar> dscores) {
+concept HasValueAndGradient = requires(const L loss, const detail::Argument<ConstMatrixRef<Scalar>>& scores,
+                                       const detail::Argument<TargetsRef<typename L::Target, Scalar>>& targets,
+                                       detail::Argument<VectorRef<Scalar>> values, detail::Argument<MatrixRef<Scalar>> dscores) {
   loss.value_and_gradient(scores, targets, values, dscores);
 };
 

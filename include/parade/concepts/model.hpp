@@ -4,6 +4,7 @@
 #include <concepts>
 #include <cstdint>
 
+#include <parade/concepts/argument.hpp>
 #include <parade/core/parameters.hpp>
 #include <parade/core/types.hpp>
 
@@ -27,7 +28,9 @@ concept HasShape = requires(const M model) {
 };
 
 template <class M>
-concept HasInitialize = requires(const M model, VectorRef<typename M::Scalar> theta, std::uint64_t seed) { model.initialize(theta, seed); };
+concept HasInitialize = requires(const M model, detail::Argument<VectorRef<typename M::Scalar>> theta, std::uint64_t seed) {
+  model.initialize(theta, seed);
+};
 
 /// A model that asks for one preparation a step, which all shards share: weights packed for the kernels, say. It is given the prepared
 /// object wherever another model is given θ.
@@ -36,14 +39,34 @@ concept HasInitialize = requires(const M model, VectorRef<typename M::Scalar> th
 ///   2. `model.num_preparations()`: into how many independent pieces the work is cut. It must not depend on the number of threads.
 ///   3. `model.prepare(theta, piece, prepared)`, const: does one piece; pieces run at the same time on several threads.
 template <class M>
-concept PreparesOnceAStep = requires(const M model, const ConstVectorRef<typename M::Scalar> theta, Index piece, typename M::Prepared& prepared) {
+concept PreparesOnceAStep = requires(const M model, const detail::Argument<ConstVectorRef<typename M::Scalar>>& theta, Index piece,
+                                     typename M::Prepared& prepared) {
   requires std::default_initializable<typename M::Prepared>;
   model.reserve(prepared);
   { model.num_preparations() } -> std::convertible_to<Index>;
   model.prepare(theta, piece, prepared);
 };
 
+/// A type with a `Prepared` means to be one of those: a slip in its functions is not passed over.
+template <class M>
+concept PreparesIfItSaysSo = !requires {
+  typename M::Prepared;
+}
+|| PreparesOnceAStep<M>;
+
 namespace detail {
+
+/// A shard's features where nothing else is said. (No default argument of a concept may be ill-formed: Model<M> must be false without Scalar.)
+template <class M>
+struct DenseInputType {
+  using type = void;
+};
+template <HasScalar M>
+struct DenseInputType<M> {
+  using type = ConstMatrixRef<typename M::Scalar>;
+};
+template <class M>
+using DenseInput = typename DenseInputType<M>::type;
 
 template <class M>
 struct PreparedType {
@@ -62,13 +85,15 @@ template <class M>
 using PreparedOf = typename detail::PreparedType<M>::type;
 
 template <class M, class Input>
-concept HasForward = requires(const M model, const PreparedOf<M>& theta, const Input& x, typename M::Workspace& workspace) {
-  { model.forward(theta, x, workspace) } -> std::convertible_to<ConstMatrixRef<typename M::Scalar>>;
+concept HasForward = requires(const M model, const detail::ArgumentOf<PreparedOf<M>>& theta, const detail::ArgumentOf<Input>& x,
+                              typename M::Workspace& workspace) {
+  { model.forward(theta, x, workspace) } -> detail::MatrixLike<typename M::Scalar>;
 };
 
 template <class M, class Input>
-concept HasAddGradient = requires(const M model, const PreparedOf<M>& theta, const Input& x, const ConstMatrixRef<typename M::Scalar>& dscores,
-                                  typename M::Workspace& workspace, VectorRef<typename M::Scalar> grad) {
+concept HasAddGradient = requires(const M model, const detail::ArgumentOf<PreparedOf<M>>& theta, const detail::ArgumentOf<Input>& x,
+                                  const detail::Argument<ConstMatrixRef<typename M::Scalar>>& dscores, typename M::Workspace& workspace,
+                                  detail::Argument<VectorRef<typename M::Scalar>> grad) {
   model.add_gradient(theta, x, dscores, workspace, grad);
 };
 
@@ -93,17 +118,20 @@ concept HasAddGradient = requires(const M model, const PreparedOf<M>& theta, con
 ///
 /// `Input` is the type of a shard's features: ConstMatrixRef<S> for dense data.
 /// See also: Loss, PreparesOnceAStep, parade::Linear, parade::Mlp, parade::testing::check_gradient.
-template <class M, class Input = ConstMatrixRef<typename M::Scalar>>
+template <class M, class Input = detail::DenseInput<M>>
 concept Model = HasScalar<M> && HasWorkspace<M> && HasParameters<M> && HasShape<M> && HasInitialize<M> && HasForward<M, Input> &&
-                HasAddGradient<M, Input>;
+    HasAddGradient<M, Input> && PreparesIfItSaysSo<M>;
 
-template <class M, class Input = ConstMatrixRef<typename M::Scalar>>
-concept OverwritesGradient = requires(const M model, const PreparedOf<M>& theta, const Input& x, const ConstMatrixRef<typename M::Scalar>& dscores,
-                                      typename M::Workspace& workspace, VectorRef<typename M::Scalar> grad) {
+template <class M, class Input = detail::DenseInput<M>>
+concept OverwritesGradient = requires(const M model, const detail::ArgumentOf<PreparedOf<M>>& theta, const detail::ArgumentOf<Input>& x,
+                                      const detail::Argument<ConstMatrixRef<typename M::Scalar>>& dscores, typename M::Workspace& workspace,
+                                      detail::Argument<VectorRef<typename M::Scalar>> grad) {
   model.gradient(theta, x, dscores, workspace, grad);
 };
 
 template <class M>
-concept ReservesWorkspace = requires(const M model, typename M::Workspace& workspace, Index samples) { model.reserve(workspace, samples); };
+concept ReservesWorkspace = requires(const M model, typename M::Workspace& workspace, Index samples) {
+  model.reserve(workspace, samples);
+};
 
 }  // namespace parade

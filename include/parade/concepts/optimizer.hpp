@@ -4,6 +4,7 @@
 #include <concepts>
 #include <cstdint>
 
+#include <parade/concepts/argument.hpp>
 #include <parade/core/types.hpp>
 
 namespace parade {
@@ -39,8 +40,23 @@ concept HasNumStates = requires(const O optimizer) {
 };
 
 template <class O, class Scalar>
-concept HasStep = requires(const O optimizer, VectorRef<Scalar> theta, const ConstVectorRef<Scalar>& grad, const StateRef<Scalar>& state,
-                           const StepInfo& at) { optimizer.step(theta, grad, state, at); };
+concept HasStep = requires(const O optimizer, detail::Argument<VectorRef<Scalar>> theta,
+                           const detail::Argument<ConstVectorRef<Scalar>>& grad, const StateRef<Scalar>& state, const StepInfo& at) {
+  optimizer.step(theta, grad, state, at);
+};
+
+template <class O, class Scalar>
+concept HasStepSizes = requires(const O optimizer, const StateRef<Scalar>& state, const StepInfo& at,
+                                detail::Argument<VectorRef<Scalar>> sizes) {
+  optimizer.step_sizes(state, at, sizes);
+};
+
+/// A member of that name means to be that function: a slip is not passed over.
+template <class O, class Scalar>
+concept SoundStepSizes = !requires {
+  &O::step_sizes;
+}
+|| HasStepSizes<O, Scalar>;
 
 /// Optimizer: θ ← θ − α(…): one step, elementwise.
 ///
@@ -55,11 +71,6 @@ concept HasStep = requires(const O optimizer, VectorRef<Scalar> theta, const Con
 /// setting that breaks a rule; it is called before training starts.
 /// See also: Schedule, parade::Sgd, parade::Adam.
 template <class O, class Scalar>
-concept Optimizer = HasRate<O> && HasNumStates<O> && HasStep<O, Scalar>;
-
-template <class O, class Scalar>
-concept HasStepSizes = requires(const O optimizer, const StateRef<Scalar>& state, const StepInfo& at, VectorRef<Scalar> sizes) {
-  optimizer.step_sizes(state, at, sizes);
-};
+concept Optimizer = HasRate<O> && HasNumStates<O> && HasStep<O, Scalar> && SoundStepSizes<O, Scalar>;
 
 }  // namespace parade

@@ -3,23 +3,29 @@
 
 #include <concepts>
 
+#include <parade/concepts/argument.hpp>
 #include <parade/core/parameters.hpp>
 #include <parade/core/types.hpp>
 
 namespace parade {
 
 template <class R, class Scalar>
-concept HasPenaltyValue = requires(const R regularizer, const ConstVectorRef<Scalar>& theta) {
+concept HasPenaltyValue = requires(const R regularizer, const detail::Argument<ConstVectorRef<Scalar>>& theta) {
   { regularizer.value(theta) } -> std::convertible_to<double>;
 };
 
 /// A term that is added to the gradient: `add_gradient(theta, grad)`: grad += λ∇R(theta).
 template <class R, class Scalar>
-concept HasSmoothTerm = requires(const R term, const ConstVectorRef<Scalar>& theta, VectorRef<Scalar> grad) { term.add_gradient(theta, grad); };
+concept HasSmoothTerm = requires(const R term, const detail::Argument<ConstVectorRef<Scalar>>& theta,
+                                 detail::Argument<VectorRef<Scalar>> grad) {
+  term.add_gradient(theta, grad);
+};
 
 /// A term that is a step of its own after the gradient's: `prox(theta, steps)`: theta ← argmin_u λR(u) + Σ_i (u_i − theta_i)² / (2 steps_i).
 template <class R, class Scalar>
-concept HasProx = requires(const R term, VectorRef<Scalar> theta, const ConstVectorRef<Scalar>& steps) { term.prox(theta, steps); };
+concept HasProx = requires(const R term, detail::Argument<VectorRef<Scalar>> theta, const detail::Argument<ConstVectorRef<Scalar>>& steps) {
+  term.prox(theta, steps);
+};
 
 /// SmoothRegularizer: λR(θ) with a gradient.
 ///   1. `value(theta)` returns λR of a slice of θ, convertible to double.
@@ -37,20 +43,30 @@ concept SmoothRegularizer = HasPenaltyValue<R, Scalar> && HasSmoothTerm<R, Scala
 template <class R, class Scalar>
 concept ProximalRegularizer = HasPenaltyValue<R, Scalar> && HasProx<R, Scalar>;
 
+namespace detail {
+
+/// A function of either name means to be that term: a slip in one is not passed over because the other is right.
+template <class R, class Scalar>
+concept SoundTerms = (!requires { &R::add_gradient; } || HasSmoothTerm<R, Scalar>)&&(!requires { &R::prox; } || HasProx<R, Scalar>);
+
+}  // namespace detail
+
 /// Regularizer: smooth, proximal, or both (each part then enters in its own way). It enters once a step, never once a shard, and λ is
 /// part of it.
 ///
 /// Not required: `applies_to(const ParameterBlock&)`, which says which blocks of θ it is for; without it, all but the biases.
 /// See also: parade::NoRegularizer, parade::L2, parade::L1, Constraint.
 template <class R, class Scalar>
-concept Regularizer = SmoothRegularizer<R, Scalar> || ProximalRegularizer<R, Scalar>;
+concept Regularizer = (SmoothRegularizer<R, Scalar> || ProximalRegularizer<R, Scalar>)&&detail::SoundTerms<R, Scalar>;
 
 namespace detail {
 
 /// Whether a regularizer or constraint is for this block of θ: what it says itself, else every block but the biases.
 template <class Term>
 bool applies_to(const Term& term, const ParameterBlock& block) {
-  if constexpr (requires { { term.applies_to(block) } -> std::convertible_to<bool>; })
+  if constexpr (requires {
+                  { term.applies_to(block) } -> std::convertible_to<bool>;
+                })
     return term.applies_to(block);
   else
     return block.role != Role::bias;

@@ -21,22 +21,22 @@ struct PhaseSeconds {
 /// What a model does on a data set. Exact for any number of samples: sums and weights, one division.
 struct Evaluation {
   Index samples = 0;
-  double weight = 0;  // Σ w_i
-  double loss = std::numeric_limits<double>::quiet_NaN();      // (1/W) Σ w_i J_i
-  double accuracy = std::numeric_limits<double>::quiet_NaN();  // share of Σ w_i predicted right; NaN without class labels
+  double weight = 0;                                                      // Σ w_i
+  double loss = std::numeric_limits<double>::quiet_NaN();                 // (1/W) Σ w_i J_i
+  double accuracy = std::numeric_limits<double>::quiet_NaN();             // share of Σ w_i predicted right; NaN without class labels
   Eigen::Matrix<std::int64_t, Eigen::Dynamic, Eigen::Dynamic> confusion;  // (classes, classes) counts: row = true class, column = predicted
 };
 
 /// Where a run stands when a callback is asked, and what `Summary::history` keeps of each epoch.
 struct EpochReport {
-  Index epoch = 0;   // 1-based: this many epochs are done
-  Index epochs = 0;  // asked for
-  std::int64_t step = 0;  // updates of θ so far
-  Index samples = 0;      // seen in this epoch
-  double loss = 0;        // (1/W) Σ w_i J_i over the epoch, each sample at the θ of its own step
-  double penalty = 0;     // λR(θ) + βC(θ) at the end of the epoch
-  double rate = 0;        // α of the last step
-  double seconds = 0;     // of this epoch, callbacks not counted
+  Index epoch = 0;                       // 1-based: this many epochs are done
+  Index epochs = 0;                      // asked for
+  std::int64_t step = 0;                 // updates of θ so far
+  Index samples = 0;                     // seen in this epoch
+  double loss = 0;                       // (1/W) Σ w_i J_i over the epoch, each sample at the θ of its own step
+  double penalty = 0;                    // λR(θ) + βC(θ) at the end of the epoch
+  double rate = 0;                       // α of the last step
+  double seconds = 0;                    // of this epoch, callbacks not counted
   std::optional<Evaluation> validation;  // set when a callback like Validate brought data
 
   double samples_per_second() const { return seconds > 0 ? static_cast<double>(samples) / seconds : 0; }
@@ -44,8 +44,8 @@ struct EpochReport {
 
 /// Where a run stands after a step.
 struct StepReport {
-  std::int64_t step = 0;   // 1-based
-  Index epoch = 0;         // 1-based: the epoch under way
+  std::int64_t step = 0;  // 1-based
+  Index epoch = 0;        // 1-based: the epoch under way
   Index epochs = 0;
   Index samples_done = 0;  // of this epoch
   Index samples = 0;       // n

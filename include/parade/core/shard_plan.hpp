@@ -28,9 +28,9 @@ class ShardPlan {
   constexpr ShardPlan(Index batch_size, Index shard_size)
       : batch_size_(batch_size), shard_size_(shard_size > 0 ? shard_size : automatic_shard_size(batch_size)) {}
 
-  constexpr Index batch_size() const { return batch_size_; }                                 // b
+  constexpr Index batch_size() const { return batch_size_; }                                // b
   constexpr Index shards() const { return (batch_size_ + shard_size_ - 1) / shard_size_; }  // S
-  constexpr Index shard_size() const { return shard_size_; }                                 // no shard is larger
+  constexpr Index shard_size() const { return shard_size_; }                                // no shard is larger
   constexpr Range operator[](Index shard) const { return part_of(batch_size_, shards(), shard); }
 
   /// At least 32 samples, so that a product is wide enough to be fast; and at most 32 shards, so that reading S gradients stays cheap

@@ -46,10 +46,15 @@ class ParallelGradient {
   using Batch = Batch_;
 
   ParallelGradient(M model, L loss, EngineOptions options = {})
-      : model_(std::move(model)), loss_(std::move(loss)), options_(options), num_parameters_(model_.parameters().size()),
-        team_(std::make_unique<Team>(options.threads)), workers_(static_cast<std::size_t>(team_->max_workers())),
+      : model_(std::move(model)),
+        loss_(std::move(loss)),
+        options_(options),
+        num_parameters_(model_.parameters().size()),
+        team_(std::make_unique<Team>(options.threads)),
+        workers_(static_cast<std::size_t>(team_->max_workers())),
         steps_(static_cast<std::size_t>(std::min(3, team_->max_workers()))) {
-    if (options.shard_size < 0) throw OptionError(detail::text("shard_size must be at least 1, or 0 for the default; got ", options.shard_size));
+    if (options.shard_size < 0)
+      throw OptionError(detail::text("shard_size must be at least 1, or 0 for the default; got ", options.shard_size));
   }
 
   ParallelGradient(const ParallelGradient&) = delete;
@@ -230,10 +235,10 @@ class ParallelGradient {
   std::vector<Step> steps_;  // slots of the race
   Job job_{*this};
 
-  std::deque<Vector<Scalar>> vectors_;      // (P) each; owned by a worker, kept for a shard, or free
-  std::vector<Scalar*> free_;               // those before next_free_ were exchanged for kept ones
+  std::deque<Vector<Scalar>> vectors_;  // (P) each; owned by a worker, kept for a shard, or free
+  std::vector<Scalar*> free_;           // those before next_free_ were exchanged for kept ones
   std::atomic<std::size_t> next_free_{0};
-  std::vector<const Scalar*> gradients_;    // of shard s
+  std::vector<const Scalar*> gradients_;  // of shard s
   std::vector<BatchSum> sums_;
   std::size_t shards_ = 0;
   const Step* last_ = nullptr;

@@ -25,8 +25,8 @@ template <class Scalar>
 void tree_sum(std::span<const Scalar* const> parts, Range range, Scalar* out) {
   constexpr Index chunk = 256;
   constexpr std::size_t levels = 33;
-  alignas(64) Scalar storage[levels][chunk];   // storage[l]: a finished node over 2^l parts
-  std::array<const Scalar*, levels> node{};    // where it is; a node over one part stays where the part is
+  alignas(64) Scalar storage[levels][chunk];  // storage[l]: a finished node over 2^l parts
+  std::array<const Scalar*, levels> node{};   // where it is; a node over one part stays where the part is
 
   const std::size_t count = parts.size();
   for (Index begin = range.begin; begin < range.end; begin += chunk, out += chunk) {

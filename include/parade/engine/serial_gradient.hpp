@@ -20,7 +20,8 @@ class SerialGradient {
  public:
   using Scalar = typename M::Scalar;
 
-  explicit SerialGradient(M model, L loss, Index shard_size = 0) : model_(std::move(model)), loss_(std::move(loss)), shard_size_(shard_size) {}
+  explicit SerialGradient(M model, L loss, Index shard_size = 0)
+      : model_(std::move(model)), loss_(std::move(loss)), shard_size_(shard_size) {}
 
   template <Dataset<Batch> D>
   BatchSum sum(const Vector<Scalar>& theta, const D& data, std::span<const Index> samples, Vector<Scalar>& grad) const {
@@ -51,8 +52,9 @@ class SerialGradient {
       detail::ShardWorker<M, L, Batch> worker;
       worker.reserve(model_, data, range.size());
       Vector<Scalar> grad(model_.parameters().size());
-      const BatchSum sum = worker.gradient(model_, loss_, prepared, data,
-                                           samples.subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size())), grad);
+      const BatchSum sum =
+          worker.gradient(model_, loss_, prepared, data,
+                          samples.subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size())), grad);
       return {sum, std::move(grad)};
     }
     Index half = 1;

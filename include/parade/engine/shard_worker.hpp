@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <algorithm>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -40,8 +40,8 @@ struct alignas(64) ShardWorker {
 
   Batch batch;
   typename M::Workspace workspace;
-  Vector<Scalar> values;    // (m)
-  Matrix<Scalar> dscores;   // (k,m)
+  Vector<Scalar> values;                  // (m)
+  Matrix<Scalar> dscores;                 // (k,m)
   std::atomic<double> gather_seconds{0};  // written by the worker alone, read by others
   std::atomic<double> gradient_seconds{0};
 
@@ -62,7 +62,8 @@ struct alignas(64) ShardWorker {
     add(gather_seconds, watch.lap());
     const auto m = static_cast<Index>(samples.size());
     const ConstMatrixRef<Scalar> scores = model.forward(theta, batch.input(), workspace);  // (k,m)
-    loss.value_and_gradient(scores, batch.template target<typename L::Target>(), values.head(m), dscores.leftCols(m));
+    loss.value_and_gradient(scores, batch.template target<typename L::Target>(), VectorRef<Scalar>(values.head(m)),
+                            MatrixRef<Scalar>(dscores.leftCols(m)));
     sum = {0, 0, m};
     if (batch.weights.size() == 0) {
       for (Index j = 0; j < m; ++j) sum.loss += static_cast<double>(values[j]);
@@ -92,10 +93,10 @@ struct alignas(64) ShardWorker {
     forward(model, loss, theta, data, samples, sum);
     StopWatch watch;
     if constexpr (OverwritesGradient<M>) {
-      model.gradient(theta, batch.input(), dscores.leftCols(sum.samples), workspace, grad);
+      model.gradient(theta, batch.input(), ConstMatrixRef<Scalar>(dscores.leftCols(sum.samples)), workspace, grad);
     } else {
       grad.setZero();
-      model.add_gradient(theta, batch.input(), dscores.leftCols(sum.samples), workspace, grad);
+      model.add_gradient(theta, batch.input(), ConstMatrixRef<Scalar>(dscores.leftCols(sum.samples)), workspace, grad);
     }
     add(gradient_seconds, watch.lap());
     return sum;

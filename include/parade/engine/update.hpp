@@ -55,9 +55,13 @@ class ParallelUpdate {
   static constexpr Index block_size = 2048;
 
   ParallelUpdate(const ParameterList& parameters, R regularizer, C constraint, O optimizer, int workers)
-      : regularizer_(std::move(regularizer)), constraint_(std::move(constraint)), optimizer_(std::move(optimizer)),
-        num_parameters_(parameters.size()), blocks_(static_cast<std::size_t>((num_parameters_ + block_size - 1) / block_size)),
-        workers_(static_cast<std::size_t>(workers)), penalties_(blocks_.size()) {
+      : regularizer_(std::move(regularizer)),
+        constraint_(std::move(constraint)),
+        optimizer_(std::move(optimizer)),
+        num_parameters_(parameters.size()),
+        blocks_(static_cast<std::size_t>((num_parameters_ + block_size - 1) / block_size)),
+        workers_(static_cast<std::size_t>(workers)),
+        penalties_(blocks_.size()) {
     for (std::size_t i = 0; i < blocks_.size(); ++i) {
       auto& block = blocks_[i];
       block.range.begin = static_cast<Index>(i) * block_size;
@@ -98,10 +102,11 @@ class ParallelUpdate {
     team.for_each(static_cast<Index>(blocks_.size()), [&](Index i, int) {
       double sum = 0;
       const auto& block = blocks_[static_cast<std::size_t>(i)];
-      for (const Range& piece : block.regularized) sum += static_cast<double>(regularizer_.value(theta.segment(piece.begin, piece.size())));
+      for (const Range& piece : block.regularized)
+        sum += static_cast<double>(regularizer_.value(ConstVectorRef<Scalar>(theta.segment(piece.begin, piece.size()))));
       if constexpr (PenaltyConstraint<C, Scalar>)
         for (const Range& piece : block.constrained)
-          sum += beta() * static_cast<double>(constraint_.violation(theta.segment(piece.begin, piece.size())));
+          sum += beta() * static_cast<double>(constraint_.violation(ConstVectorRef<Scalar>(theta.segment(piece.begin, piece.size()))));
       penalties_[static_cast<std::size_t>(i)] = sum;
     });
     return detail::tree_sum(std::span<const double>(penalties_));
@@ -150,7 +155,9 @@ class ParallelUpdate {
   }
 
   double beta() const {
-    if constexpr (requires { { constraint_.beta } -> std::convertible_to<double>; })
+    if constexpr (requires {
+                    { constraint_.beta } -> std::convertible_to<double>;
+                  })
       return constraint_.beta;
     else
       return 1;
@@ -159,33 +166,36 @@ class ParallelUpdate {
   void step(const Block& block, Scalar weight, const TrainingState<Scalar>& state, TrainingState<Scalar>& next, const StepInfo& at,
             Worker& worker) const {
     const Index begin = block.range.begin, size = block.range.size();
-    auto grad = worker.grad.head(size);
-    auto theta = next.theta.segment(begin, size);
+    VectorRef<Scalar> grad = worker.grad.head(size), theta = next.theta.segment(begin, size);
+    const auto read = [begin](const VectorRef<Scalar>& of, const Range& piece) {
+      return ConstVectorRef<Scalar>(of.segment(piece.begin - begin, piece.size()));
+    };
+    const auto write = [begin](VectorRef<Scalar>& of, const Range& piece) {
+      return VectorRef<Scalar>(of.segment(piece.begin - begin, piece.size()));
+    };
     grad /= weight;
     theta = state.theta.segment(begin, size);
-    for (Index i = 0; i < state.states().cols(); ++i) next.states().col(i).segment(begin, size) = state.states().col(i).segment(begin, size);
+    for (Index i = 0; i < state.states().cols(); ++i)
+      next.states().col(i).segment(begin, size) = state.states().col(i).segment(begin, size);
 
     if constexpr (SmoothRegularizer<R, Scalar>)
-      for (const Range& piece : block.regularized)
-        regularizer_.add_gradient(theta.segment(piece.begin - begin, piece.size()), grad.segment(piece.begin - begin, piece.size()));
+      for (const Range& piece : block.regularized) regularizer_.add_gradient(read(theta, piece), write(grad, piece));
     if constexpr (PenaltyConstraint<C, Scalar>)
-      for (const Range& piece : block.constrained)
-        constraint_.add_gradient(theta.segment(piece.begin - begin, piece.size()), grad.segment(piece.begin - begin, piece.size()));
+      for (const Range& piece : block.constrained) constraint_.add_gradient(read(theta, piece), write(grad, piece));
 
     const StateRef<Scalar> slice = next.slice(block.range);
-    optimizer_.step(theta, grad, slice, at);
+    optimizer_.step(theta, ConstVectorRef<Scalar>(grad), slice, at);
 
     if constexpr (ProximalRegularizer<R, Scalar>) {
-      auto steps = worker.steps.head(size);
+      VectorRef<Scalar> steps = worker.steps.head(size);
       if constexpr (HasStepSizes<O, Scalar>)
         optimizer_.step_sizes(slice, at, steps);
       else
         steps.setConstant(static_cast<Scalar>(at.rate));
-      for (const Range& piece : block.regularized)
-        regularizer_.prox(theta.segment(piece.begin - begin, piece.size()), steps.segment(piece.begin - begin, piece.size()));
+      for (const Range& piece : block.regularized) regularizer_.prox(write(theta, piece), read(steps, piece));
     }
     if constexpr (ProjectionConstraint<C, Scalar>)
-      for (const Range& piece : block.constrained) constraint_.project(theta.segment(piece.begin - begin, piece.size()));
+      for (const Range& piece : block.constrained) constraint_.project(write(theta, piece));
 
     if (!kernels::all_finite(grad.data(), size) || !kernels::all_finite(theta.data(), size)) worker.finite = false;
   }

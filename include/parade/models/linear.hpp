@@ -53,7 +53,8 @@ class Linear {
                     VectorRef<Scalar> grad) const {
     layer_.gradient(x.cols(), x.data(), x.outerStride(), dscores.data(), dscores.outerStride(), grad.data(), kernels::Start::stored);
   }
-  void gradient(const Prepared&, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace&, VectorRef<Scalar> grad) const {
+  void gradient(const Prepared&, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace&,
+                VectorRef<Scalar> grad) const {
     layer_.gradient(x.cols(), x.data(), x.outerStride(), dscores.data(), dscores.outerStride(), grad.data(), kernels::Start::zero);
   }
 

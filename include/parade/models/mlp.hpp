@@ -119,8 +119,8 @@ class Mlp {
   }
 
  private:
-  void backward(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace, Scalar* grad,
-                kernels::Start start) const {
+  void backward(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
+                Scalar* grad, kernels::Start start) const {
     const Index m = x.cols();
     const Scalar* delta = dscores.data();
     Index ld = dscores.outerStride();

@@ -490,11 +490,11 @@ class GradientCheck {
     const std::string cost =
         mismatch(total.costs, whole.costs, std::sqrt(epsilon) * whole.costs.abs(), [](Index j) { return text("J of sample ", j); });
     if (!cost.empty())
-      report_.faults.push_back(text("J of a sample must not depend on what else is in its shard; a mean where a sum is meant? In ", parts,
-                                    ' ', cost, ", as in the whole batch of ", size()));
-    return cost.empty() && compare(total.grad, whole.grad, rounding(sizes, sizes.maxCoeff()),
-                                   text("the gradients of ", parts, " must add up to that of the whole batch of ", size(),
-                                        "; a mean where a sum is meant?"));
+      throw Fault{text("J of a sample must not depend on what else is in its shard; a mean where a sum is meant? In ", parts, ' ', cost,
+                       ", as in the whole batch of ", size())};
+    return compare(
+        total.grad, whole.grad, rounding(sizes, sizes.maxCoeff()),
+        text("the gradients of ", parts, " must add up to that of the whole batch of ", size(), "; a mean where a sum is meant?"));
   }
 
   /// Those that are compared with differences.

@@ -56,7 +56,8 @@ void check_shapes(const M& model, const L& loss, const D& data) {
     if (!data.has_labels()) throw DataError("the loss needs a class label for every sample; the data has none");
   } else {
     if (data.num_targets() != model.num_outputs())
-      throw DataError(text("the loss compares ", model.num_outputs(), " outputs with as many targets a sample; the data has ", data.num_targets()));
+      throw DataError(
+          text("the loss compares ", model.num_outputs(), " outputs with as many targets a sample; the data has ", data.num_targets()));
   }
   if constexpr (ChecksOutputs<L>)
     if (const std::string rule = loss.check_outputs(model.num_outputs()); !rule.empty())

@@ -24,9 +24,12 @@ enum class StopReason {
 
 constexpr std::string_view to_string(StopReason reason) {
   switch (reason) {
-    case StopReason::completed: return "completed";
-    case StopReason::callback: return "stopped by a callback";
-    case StopReason::diverged: return "diverged";
+    case StopReason::completed:
+      return "completed";
+    case StopReason::callback:
+      return "stopped by a callback";
+    case StopReason::diverged:
+      return "diverged";
   }
   return "";
 }
@@ -43,9 +46,12 @@ struct Divergence {
     std::ostringstream out;
     out << "step " << step << " (epoch " << epoch << ')';
     if (shard >= 0) out << ", shard " << shard;
-    if (sample >= 0) out << ", sample " << sample << ": its loss is not finite";
-    else if (!parameter.empty()) out << ": the gradient of '" << parameter << "' is not finite";
-    else out << ": the new parameters are not finite";
+    if (sample >= 0)
+      out << ", sample " << sample << ": its loss is not finite";
+    else if (!parameter.empty())
+      out << ": the gradient of '" << parameter << "' is not finite";
+    else
+      out << ": the new parameters are not finite";
     return out.str();
   }
 };
@@ -72,13 +78,13 @@ struct Summary {
   Index parameters = 0;                 // P
   Index batch_size = 0;                 // b
   Index shard_size = 0;
-  Index shards = 0;          // S in a full batch
-  int threads_asked = 0;     // FitOptions::threads, or what stood for 0
-  int threads = 0;           // that arrived
-  std::string threads_why;   // what the process may use, and which limit decides
+  Index shards = 0;         // S in a full batch
+  int threads_asked = 0;    // FitOptions::threads, or what stood for 0
+  int threads = 0;          // that arrived
+  std::string threads_why;  // what the process may use, and which limit decides
   std::uint64_t seed = 0;
-  std::string scalar;        // "float" or "double"
-  std::string instructions;  // of the kernels: "AVX-512", …
+  std::string scalar;          // "float" or "double"
+  std::string instructions;    // of the kernels: "AVX-512", …
   Index remembered_epoch = 0;  // θ is that of the end of this epoch, because a callback answered remember; 0: θ is the last
   Timings seconds;
   std::uint64_t theta_hash = 0;
@@ -95,8 +101,8 @@ struct Summary {
   std::string brief() const {
     std::ostringstream out = stream();
     out << to_string(stop_reason) << " after " << epochs() << (epochs() == 1 ? " epoch, loss " : " epochs, loss ") << loss() << ", "
-        << std::setprecision(3) << samples_per_second() << " samples/s on " << threads << (threads == 1 ? " thread" : " threads") << ", theta "
-        << hash_text(theta_hash);
+        << std::setprecision(3) << samples_per_second() << " samples/s on " << threads << (threads == 1 ? " thread" : " threads")
+        << ", theta " << hash_text(theta_hash);
     return out.str();
   }
 
@@ -104,7 +110,8 @@ struct Summary {
   std::string full() const {
     std::ostringstream out = stream();
     out << "stop        " << to_string(stop_reason) << " after " << epochs() << " epochs, " << steps << " steps\n";
-    out << "data        " << samples << " samples, batches of " << batch_size << " in " << shards << " shards of up to " << shard_size << '\n';
+    out << "data        " << samples << " samples, batches of " << batch_size << " in " << shards << " shards of up to " << shard_size
+        << '\n';
     out << "model       " << parameters << " parameters in " << scalar << ", kernels for " << instructions << ", seed " << seed << '\n';
     out << "threads     " << threads << " of " << threads_asked << " asked for; this process may use " << threads_why << '\n';
     for (const std::string& note : notes()) out << "note        " << note << '\n';
@@ -129,7 +136,8 @@ struct Summary {
           << std::setprecision(1) << (all > 0 ? 100 * s / all : 0) << " %\n"
           << std::defaultfloat << std::setprecision(3);
     };
-    out << std::setprecision(3) << "time        " << seconds.wall << " s of training, " << samples_per_second() << " samples/s; thread-seconds by phase:\n";
+    out << std::setprecision(3) << "time        " << seconds.wall << " s of training, " << samples_per_second()
+        << " samples/s; thread-seconds by phase:\n";
     share("gather", seconds.gather);
     share("gradient", seconds.gradient);
     share("reduce", seconds.reduce);

@@ -69,18 +69,23 @@ struct Unconstrained {
 /// It is written with public parts only: ParallelGradient sums over a minibatch, ParallelUpdate divides once by W, adds λ∇R and β∇C and steps;
 /// `Batches` brings the samples of each step. See examples/05_own_loop.cpp for the same loop by hand.
 template <class M, class L, class R, class O, class H = detail::ConstantRate, class C = detail::Unconstrained>
-  requires Model<M> && Loss<L, typename M::Scalar> && Regularizer<R, typename M::Scalar> && Optimizer<O, typename M::Scalar> && Schedule<H> &&
-           Constraint<C, typename M::Scalar>
+  requires Model<M> && Loss<L, typename M::Scalar> && Regularizer<R, typename M::Scalar> && Optimizer<O, typename M::Scalar> &&
+      Schedule<H> && Constraint<C, typename M::Scalar>
 class Trainer {
  public:
   using Scalar = typename M::Scalar;
   using Batch = DenseBatch<Scalar>;
 
   Trainer(M model, L loss, R regularizer, O optimizer, H schedule = {}, C constraint = {})
-      : model_(std::move(model)), loss_(std::move(loss)), regularizer_(std::move(regularizer)), optimizer_(std::move(optimizer)),
-        schedule_(std::move(schedule)), constraint_(std::move(constraint)), parameters_(model_.parameters()) {}
-  Trainer(M model, L loss, R regularizer, O optimizer, C constraint)
-    requires(!std::same_as<C, detail::Unconstrained> && !std::same_as<C, H>)
+      : model_(std::move(model)),
+        loss_(std::move(loss)),
+        regularizer_(std::move(regularizer)),
+        optimizer_(std::move(optimizer)),
+        schedule_(std::move(schedule)),
+        constraint_(std::move(constraint)),
+        parameters_(model_.parameters()) {}
+  Trainer(M model, L loss, R regularizer, O optimizer,
+          C constraint) requires(!std::same_as<C, detail::Unconstrained> && !std::same_as<C, H>)
       : Trainer(std::move(model), std::move(loss), std::move(regularizer), std::move(optimizer), H{}, std::move(constraint)) {}
 
   /// Fits the model to `data`: θ starts anew from the seed (unless `warm_start`), and makes `epochs` passes over the data.
@@ -112,7 +117,7 @@ class Trainer {
     summary.history.reserve(static_cast<std::size_t>(options.epochs));
 
     run.before = phase_seconds();
-    const Hooks hooks(callbacks...);
+    const Hooks<std::remove_reference_t<Callbacks>...> hooks(callbacks...);
     team.run([&] {
       if (options.check_data) detail::check_values<Batch>(team, model_, loss_, data);
       if (!options.warm_start || !initialized_) initialize(options.seed);
@@ -189,9 +194,7 @@ class Trainer {
   /// The share of the weight that is predicted right.
   template <Dataset<Batch> D>
     requires std::same_as<typename L::Target, Label>
-  double accuracy(const D& data) {
-    return evaluate(data).accuracy;
-  }
+  double accuracy(const D& data) { return evaluate(data).accuracy; }
 
   /// θ (P). Throws std::logic_error before the first fit, partial_fit or initialize.
   const Vector<Scalar>& theta() const {
@@ -285,7 +288,8 @@ class Trainer {
         detail::check_shapes(model_, loss_, data);
       }
       if constexpr (requires { requires T::needs_validation; })
-        if (sources == 0) throw OptionError("a callback watches the validation loss, but there is no validation data: add parade::Validate{data}");
+        if (sources == 0)
+          throw OptionError("a callback watches the validation loss, but there is no validation data: add parade::Validate{data}");
     };
     (check(callbacks), ...);
   }
@@ -317,7 +321,8 @@ class Trainer {
   bool update(const BatchSum& sum, double rate) {
     if (sum.weight == 0) return true;  // a batch of weight 0 is no batch
     if (!std::isfinite(sum.loss)) return false;
-    if (!(*update_)(engine_->team(), engine_->shard_gradients(), sum.weight, state(), states_[1 - current_], {rate, steps_ + 1})) return false;
+    if (!(*update_)(engine_->team(), engine_->shard_gradients(), sum.weight, state(), states_[1 - current_], {rate, steps_ + 1}))
+      return false;
     current_ = 1 - current_;
     ++steps_;
     return true;
@@ -477,9 +482,10 @@ class Trainer {
 
 template <class M, class L, class R, class O, class X>
   requires(Schedule<X> && !Constraint<X, typename M::Scalar>)
-Trainer(M, L, R, O, X) -> Trainer<M, L, R, O, X>;
+Trainer(M, L, R, O, X)
+->Trainer<M, L, R, O, X>;
 template <class M, class L, class R, class O, class X>
-  requires Constraint<X, typename M::Scalar>
-Trainer(M, L, R, O, X) -> Trainer<M, L, R, O, detail::ConstantRate, X>;
+  requires Constraint<X, typename M::Scalar> Trainer(M, L, R, O, X)
+->Trainer<M, L, R, O, detail::ConstantRate, X>;
 
 }  // namespace parade
