@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+// Trains softmax regression or a multilayer perceptron on MNIST, or on synthetic digits, and reports in text and JSON.
+#include <cerrno>
+#include <charconv>
+#include <concepts>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <limits>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <parade/parade.hpp>
+
+using parade::Index;
+using Json = nlohmann::ordered_json;
+
+struct Options {
+  std::optional<std::string> data, json;
+  std::string model = "mlp", schedule = "cosine";
+  std::vector<Index> hidden = {128, 64};
+  parade::L2 l2{.lambda = 1e-4};
+  parade::Sgd sgd{.rate = 0.1, .momentum = 0.9};
+  parade::FitOptions fit{.epochs = 10, .batch_size = 128, .seed = 1};
+};
+
+/// Takes whole numbers in [low, high], real ones in [low, high). (CLI11's own ranges let NaN pass, and its conversion reads 010 as 8.)
+template <class Number>
+CLI::Validator in(Number low, Number high) {
+  constexpr bool whole = std::integral<Number>;
+  const auto check = [=](std::string& text) {
+    Number x{};
+    std::ostringstream rule;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), x);
+    if (error != std::errc{} || end != text.data() + text.size() || !(low <= x && (whole ? x <= high : x < high)))
+      rule << "must be a " << (whole ? "whole " : "") << "number in [" << low << ", " << high << (whole ? "]" : ")") << "; got '" << text
+           << "'";
+    else if (whole)
+      text = std::to_string(x);
+    return rule.str();
+  };
+  return {check, ""};
+}
+
+void add_options(CLI::App& app, Options& options) {
+  app.option_defaults()->always_capture_default();
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  constexpr Index many = 1'000'000'000;
+  constexpr std::uint64_t all = std::numeric_limits<std::uint64_t>::max();
+  const auto add = [&](const char* name, auto& value, const char* type, const char* help, CLI::Validator rule) {
+    return app.add_option(name, value, help)->type_name(type)->transform(std::move(rule));
+  };
+  add("--data", options.data, "FOLDER", "folder with MNIST's four files, plain or .gz; else the one in MNIST_DIR, else synthetic digits",
+      {});
+  add("--model", options.model, "NAME", "softmax: linear; mlp: with hidden layers of ReLUs", CLI::IsMember({"softmax", "mlp"}));
+  add("--hidden", options.hidden, "N,N,...", "neurons in each hidden layer of mlp", in<Index>(1, 65536))
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->default_str("128,64");
+  add("--epochs", options.fit.epochs, "N", "passes over the training data", in<Index>(1, 100'000));
+  add("--batch", options.fit.batch_size, "N", "samples a step, over all threads; no more than there are", in<Index>(1, many));
+  add("--rate", options.sgd.rate, "X", "learning rate of the first step", in<double>(0, infinity));
+  add("--schedule", options.schedule, "NAME", "of the rate; cosine: falls to 0 with the last step", CLI::IsMember({"constant", "cosine"}));
+  add("--momentum", options.sgd.momentum, "X", "of SGD", in<double>(0, 1));
+  add("--l2", options.l2.lambda, "X", "lambda of the L2 regularizer", in<double>(0, infinity));
+  add("--threads", options.fit.threads, "N", "0: as many as the process may use", in<int>(0, 1024));
+  add("--shard-size", options.fit.shard_size, "N", "samples a shard, 0: a rule that reads the batch size alone", in<Index>(0, many));
+  add("--seed", options.fit.seed, "N", "of the starting weights and of the order of the samples", in<std::uint64_t>(0, all));
+  add("--json", options.json, "FILE", "for the result; written when all is done", {});
+}
+
+struct Data {
+  parade::TrainTest<parade::DenseData<std::uint8_t>> digits;
+  std::string name;
+};
+
+Data load(const std::optional<std::string>& option) {
+  const char* variable = std::getenv("MNIST_DIR");
+  if (!option && !(variable && *variable)) return {parade::synthetic_mnist(), "synthetic digits, drawn by parade"};
+  const std::string folder = option ? *option : variable;
+  try {
+    return {parade::mnist(folder), folder};
+  } catch (const parade::FileError& error) {
+    throw std::runtime_error(std::string(option ? "--data: " : "MNIST_DIR: ") + error.what());
+  }
+}
+
+/// Writes a file as a whole or not at all: under another name, then moved. Without content it only finds out whether it can.
+void write(const std::string& file, const std::optional<std::string>& content) {
+  std::error_code error, ignored;
+  if (file.empty() || (std::filesystem::exists(file, error) && !std::filesystem::is_regular_file(file, error)))
+    throw std::runtime_error("--json must name a plain file; got '" + file + "'");
+  const std::string draft = file + ".part";
+  errno = 0;
+  std::ofstream out(draft);
+  out << content.value_or("");
+  out.close();
+  error.assign(out ? 0 : errno, std::generic_category());
+  if (out && content) std::filesystem::rename(draft, file, error);
+  std::filesystem::remove(draft, ignored);
+  if (!out || error) throw std::runtime_error("--json: cannot write '" + file + "': " + error.message());
+}
+
+Json to_json(const Options& options, const Data& data, const parade::Summary& summary, const parade::Evaluation& test) {
+  const auto& s = summary.seconds;
+  Json json{{"model", options.model}, {"parameters", summary.parameters}, {"data", data.name}, {"samples", summary.samples}};
+  if (options.model == "mlp") json["hidden"] = options.hidden;
+  json.update({{"threads", summary.threads}, {"threads_asked", summary.threads_asked}, {"batch", summary.batch_size}});
+  json.update({{"shards", summary.shards}, {"shard_size", summary.shard_size}, {"epochs", summary.epochs()}, {"seed", summary.seed}});
+  json.update({{"rate", options.sgd.rate}, {"schedule", options.schedule}, {"momentum", options.sgd.momentum}, {"l2", options.l2.lambda}});
+  json.update({{"stop_reason", to_string(summary.stop_reason)}, {"train_loss", summary.epochs() > 0 ? Json(summary.loss()) : Json()}});
+  json.update({{"test_loss", test.loss}, {"test_accuracy", test.accuracy}});
+  json.update({{"seconds", s.wall}, {"samples_per_second", summary.samples_per_second()}});
+  json["theta_hash"] = parade::hash_text(summary.theta_hash);
+  json["timings"] = {{"gather", s.gather}, {"gradient", s.gradient}, {"reduce", s.reduce}, {"update", s.update}, {"waiting", s.waiting}};
+  json["history"] = Json::array();
+  for (const auto& epoch : summary.history)
+    json["history"].push_back({{"train_loss", epoch.loss},
+                               {"rate", epoch.rate},
+                               {"seconds", epoch.seconds},
+                               {"test_loss", epoch.validation->loss},
+                               {"test_accuracy", epoch.validation->accuracy}});
+  return json;
+}
+
+template <class M>
+int train(const Options& options, const Data& data, M model) {
+  const auto& [training, test] = data.digits;
+  std::cout << "data: " << data.name << " (" << training.size() << " training, " << test.size() << " test)" << std::endl;
+
+  parade::Trainer trainer{
+      std::move(model), parade::SoftmaxCrossEntropy{}, options.l2, options.sgd,
+      parade::Cosine{.final_rate = options.schedule == "cosine" ? 0 : options.sgd.rate}};  // constant: it ends where it began
+  const auto summary = trainer.fit(training, options.fit, parade::ProgressBar{}, parade::Validate{test});
+  const auto result = trainer.evaluate(test);
+  std::cout << parade::ConfusionMatrix{result} << '\n'
+            << summary.full() << "test        loss " << result.loss << ", accuracy " << result.accuracy << '\n';
+  if (options.json)
+    write(*options.json, to_json(options, data, summary, result).dump(2, ' ', false, Json::error_handler_t::replace) + '\n');
+  return summary.stop_reason == parade::StopReason::diverged ? 1 : 0;
+}
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app{"Trains softmax regression or a multilayer perceptron on MNIST, or on synthetic digits."};
+  try {
+    add_options(app, options);
+    app.parse(argc, argv);
+    if (options.json) write(*options.json, {});
+    const Data data = load(options.data);
+    const Index inputs = data.digits.train.num_features(), classes = 10;
+    if (options.model == "softmax") return train(options, data, parade::SoftmaxRegression<float>{inputs, classes});
+    std::vector<Index> sizes = options.hidden;
+    sizes.insert(sizes.begin(), inputs);
+    sizes.push_back(classes);
+    return train(options, data, parade::Mlp<float>{sizes});
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;  // 0: --help
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << '\n';
+    return dynamic_cast<const parade::OptionError*>(&error) ? 2 : 1;
+  }
+}
