@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Is parade on one thread as fast as a hand-written loop of plain Eigen products?
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // false alarms of GCC 12 about the AVX-512 intrinsics in Eigen's products
+#if defined(__GNUC__) && !defined(__clang__)  // false alarms of GCC 12 about the AVX-512 intrinsics in Eigen's products
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
 #include <algorithm>
@@ -20,6 +21,7 @@
 #include <parade/parade.hpp>
 
 #include "../support/machine.hpp"
+#include "../support/options.hpp"
 #include "../support/results.hpp"
 #include "../support/workload.hpp"
 
@@ -280,21 +282,13 @@ int main(int argc, char** argv) try {
   CLI::App app{
       "Trains the same network with parade on one thread and by a hand-written loop of Eigen products, in turns. Ends with an error\n"
       "unless both did the same work."};
-  app.add_option("--hidden", options.hidden, "sizes of the hidden layers")
-      ->delimiter(',')
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  app.add_option("--batch", options.batches, "batch sizes, a line for each")
-      ->delimiter(',')
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  app.add_option("--hidden", options.hidden, "sizes of the hidden layers")->delimiter(',')->check(bench::positive)->capture_default_str();
+  app.add_option("--batch", options.batches, "batch sizes, a line for each")->delimiter(',')->check(bench::positive)->capture_default_str();
   app.add_option("--seconds", options.seconds, "a run is as many epochs as take the loop about this long")
-      ->check(CLI::PositiveNumber)
+      ->check(bench::positive)
       ->capture_default_str();
-  app.add_option("--repeats", options.repeats, "runs of each, of which the median counts")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  app.add_option("--samples", options.samples, "train on the first so many samples only")->check(CLI::PositiveNumber);
+  app.add_option("--repeats", options.repeats, "runs of each, of which the median counts")->check(bench::positive)->capture_default_str();
+  app.add_option("--samples", options.samples, "train on the first so many samples only")->check(bench::positive);
   app.add_option("--data", options.data,
                  "folder with the files of MNIST (default: mnist in the folder that PARADE_DATA names, else synthetic digits)");
   app.add_option("--seed", options.seed, "of the starting theta and of the order of the samples")->capture_default_str();

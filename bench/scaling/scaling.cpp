@@ -17,6 +17,7 @@
 
 #include "../support/busy_processes.hpp"
 #include "../support/machine.hpp"
+#include "../support/options.hpp"
 #include "../support/results.hpp"
 #include "../support/workload.hpp"
 
@@ -212,24 +213,24 @@ int main(int argc, char** argv) try {
   app.add_option("--model", options.model, "softmax or mlp")->check(CLI::IsMember({"softmax", "mlp"}))->capture_default_str();
   app.add_option("--hidden", options.hidden, "sizes of the mlp's hidden layers")
       ->delimiter(',')
-      ->check(CLI::PositiveNumber)
+      ->check(bench::positive)
       ->capture_default_str();
   app.add_option("--batch", options.batches, "batch sizes, a table for each")
       ->delimiter(',')
-      ->check(CLI::PositiveNumber)
+      ->check(bench::positive)
       ->capture_default_str();
-  auto* epochs = app.add_option("--epochs", options.epochs, "epochs a run")->check(CLI::PositiveNumber);
+  auto* epochs = app.add_option("--epochs", options.epochs, "epochs a run")->check(bench::positive);
   app.add_option("--seconds", options.seconds, "instead: as many epochs as take one thread about this long")
-      ->check(CLI::PositiveNumber)
+      ->check(bench::positive)
       ->excludes(epochs)
       ->capture_default_str();
   app.add_option("--max-threads", options.max_threads, "measure 1 ... this many threads (default: all that this process may use)")
-      ->check(CLI::PositiveNumber)
+      ->check(bench::positive)
       ->capture_default_str();
   app.add_option("--repeats", options.repeats, "runs for each number of threads, of which the median counts")
-      ->check(CLI::PositiveNumber)
+      ->check(bench::positive)
       ->capture_default_str();
-  app.add_option("--samples", options.samples, "train on the first so many samples only")->check(CLI::PositiveNumber);
+  app.add_option("--samples", options.samples, "train on the first so many samples only")->check(bench::positive);
   app.add_option("--data", options.data,
                  "folder with the files of MNIST (default: mnist in the folder that PARADE_DATA names, else synthetic digits)");
   app.add_option("--seed", options.seed, "of the starting theta and of the order of the samples")->capture_default_str();

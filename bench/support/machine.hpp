@@ -137,7 +137,7 @@ inline std::string flags() {
 
 /// Of the sources that this program was built from, "-dirty" where they had changes; asked now, so it may have moved on since the build.
 inline std::string commit() {
-  const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
+  const auto root = std::filesystem::path(__FILE__).lexically_normal().parent_path().parent_path().parent_path();
   std::string text;
   if (std::error_code ignored; std::filesystem::exists(root / ".git", ignored)) {
     setenv("PARADE_BENCH_ROOT", root.c_str(), 1);  // no quoting to get wrong

@@ -34,12 +34,6 @@ inline void to_json(nlohmann::ordered_json& json, const Spread& spread) {
   json = {{"median", spread.middle}, {"low", spread.low}, {"high", spread.high}};
 }
 
-/// For CLI11: an error text where a file cannot be made, so that it is found before the measuring and not after.
-inline std::string can_be_written(const std::string& file) {
-  const auto folder = std::filesystem::absolute(file).parent_path();
-  return std::filesystem::is_directory(folder) ? "" : "there is no folder " + folder.string();
-}
-
 /// Writes the whole file or, throwing, nothing.
 inline void write_json(const std::filesystem::path& file, const nlohmann::ordered_json& json) {
   auto partial = file;

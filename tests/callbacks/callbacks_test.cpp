@@ -80,7 +80,7 @@ TEST_CASE("the hooks of callbacks are called in the order of the run and of the 
   trainer.fit(data(), options(2), a, Diary{"b:", &calls}, parade::Validate{data()});
   const std::vector<std::string> expected{"a:begin", "b:begin",   "a:step1",   "b:step1",   "a:step2", "b:step2", "a:step3",
                                           "b:step3", "a:epoch1v", "b:epoch1v", "a:step4",   "b:step4", "a:step5", "b:step5",
-                                          "a:step6", "b:step6",   "a:epoch2v", "b:epoch2v", "a:end",   "b:end"};
+                                          "a:step6", "b:step6",   "a:epoch2v", "b:epoch2v", "b:end",   "a:end"};
   CHECK(calls == expected);
 }
 

@@ -79,8 +79,8 @@ inline std::vector<Index> first_samples(Index n) {
   return samples;
 }
 
-/// The same data, but a third of the shards take a nap: so that on a small or busy machine, too, every worker gets some to do, and shards are
-/// done in another order than they began.
+/// The same data, but a third of the shards take a nap: so that on a small or busy machine, too, every worker gets some to do, and shards
+/// are done in another order than they began.
 template <class S>
 struct SleepyData : parade::DenseData<S> {
   explicit SleepyData(const parade::DenseData<S>& data) : parade::DenseData<S>(data) {}

@@ -546,6 +546,12 @@ TEST_CASE("a sample of weight 0 is absent, even where its J is not a number") {
   check_found(check_gradient(model, Fragile{}, theta_for(model, 1), data.with_weights(weights)), "J of sample 2 is nan");
   weights[2] = 0;
   CHECK(check_gradient(model, Fragile{}, theta_for(model, 1), data.with_weights(weights)));
+
+  Matrix<double> x = 1e-10 * data.values();
+  x(1, 2) = 1e300;  // infinite after scaling
+  const auto infinite = DenseData<double>(x).with_scale(1e10).with_targets(targets);
+  check_found(check_gradient(model, SquaredError{}, theta_for(model, 1), infinite), "score 0 of sample 2 is ");
+  CHECK(check_gradient(model, SquaredError{}, theta_for(model, 1), infinite.with_weights(weights)));
 }
 
 // --- regularizers with a fault --------------------------------------------------------------------------------------------------------

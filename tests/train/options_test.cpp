@@ -53,7 +53,7 @@ void check_error(const Words& words, const Call& call) {
   for (const auto& word : words) CHECK_THAT(text, Catch::Matchers::ContainsSubstring(word));
 }
 
-/// fit throws Error with these words in its text, after no step; and θ is what it was, also what a warm start and a fresh start make of it.
+/// fit throws Error with these words in its text, after no step; and θ and the count of steps are what they were.
 template <class Error, class T, class D>
 void check_fit(T trainer, const D& data, const FitOptions& options, const Words& words) {
   trainer.initialize(7);
@@ -132,8 +132,8 @@ TEST_CASE("data that does not fit the model or the loss is an error that names b
   check_fit<DataError>(Trainer{Linear<double>(4, 2), parade::SquaredError{}, l2, sgd}, training::regression_data<double>(4, 30, 3), options,
                        {"2 outputs", "has 3"});
   check_fit<DataError>(good_trainer(), training::regression_data<double>(4, 30, 3), options, {"label", "none"});
-  check_fit<DataError>(Trainer{Linear<double>(4, 1), parade::SoftmaxCrossEntropy{}, l2, sgd}, data, options, {"1 outputs", "at least 2"});
-  check_fit<DataError>(Trainer{Linear<double>(4, 3), parade::Logistic{}, l2, sgd}, data, options, {"3 outputs", "1 output"});
+  check_fit<DataError>(Trainer{Linear<double>(4, 1), parade::SoftmaxCrossEntropy{}, l2, sgd}, data, options, {"has 1", "at least 2"});
+  check_fit<DataError>(Trainer{Linear<double>(4, 3), parade::Logistic{}, l2, sgd}, data, options, {"has 3", "1 output"});
   check_fit<DataError>(good_trainer(), DenseData<double>(Matrix<double>(4, 0)).with_labels(Vector<Label>(0)), options,
                        {"at least 1 sample", "got 0"});
 }

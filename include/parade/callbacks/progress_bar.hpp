@@ -50,7 +50,7 @@ class ProgressBar {
          << std::string(static_cast<std::size_t>(filled < width ? width - filled - 1 : 0), ' ') << "] " << std::setw(3)
          << static_cast<int>(100 * done) << " %  loss " << report.loss;
     const double seconds = std::chrono::duration<double>(now - epoch_begin_).count();
-    if (seconds > 0) line << "  " << std::setprecision(3) << static_cast<double>(report.samples_done) / seconds << " samples/s";
+    if (seconds > 0) line << "  " << detail::whole(static_cast<double>(report.samples_done) / seconds) << " samples/s";
     *out_ << '\r' << line.str() << "\x1b[K" << std::flush;
   }
 
@@ -61,7 +61,7 @@ class ProgressBar {
       line << "  validation loss " << report.validation->loss;
       if (report.validation->accuracy == report.validation->accuracy) line << "  accuracy " << report.validation->accuracy;
     }
-    line << std::setprecision(3) << "  " << report.samples_per_second() << " samples/s";
+    line << "  " << detail::whole(report.samples_per_second()) << " samples/s";
     *out_ << (terminal_ ? "\r" : "") << line.str() << (terminal_ ? "\x1b[K\n" : "\n") << std::flush;
   }
 

@@ -55,8 +55,8 @@ concept SoundHooks = (!requires { &Plain::on_epoch; } || HasOnEpoch<C>)&&(!requi
 ///   3. `validation_data()`, const, returning a data set (by reference) that is evaluated after every epoch.
 /// The hooks return void or Signal.
 ///
-/// Not required: `on_begin()` and `on_end()`, called once before the first step and after the last, also when the run ends by an exception. A
-/// callback with `static constexpr bool needs_validation = true` is refused where no other brings validation data.
+/// Not required: `on_begin()` and `on_end()`, called once before the first step and after the last, also when the run ends by an exception;
+/// the last to begin ends first, and `on_end` must not throw. A callback with `static constexpr bool needs_validation = true` is refused where no other brings validation data.
 /// See also: parade::ProgressBar, parade::Validate, parade::EarlyStopping.
 template <class C>
 concept Callback = (HasOnEpoch<C> || HasOnStep<C> || HasValidationData<C>)&&detail::SoundHooks<C, std::remove_cvref_t<C>>;

@@ -27,6 +27,9 @@ struct DenseBatch {
     size = 0;
   }
 
+  /// Sets the features of sample j to 0: it has weight 0, and whatever they are, nothing of them may reach a sum.
+  void clear(Index j) { x.col(j).setZero(); }
+
   Index capacity() const { return x.cols(); }
   ConstMatrixRef<Scalar> input() const { return x.leftCols(size); }  // (d,m)
 

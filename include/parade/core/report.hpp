@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -52,6 +53,17 @@ struct StepReport {
   double loss = 0;         // (1/W) Σ w_i J_i over the minibatch, at the θ before the step
   double rate = 0;         // α
 };
+
+namespace detail {
+
+/// A rate as it is printed: 291473, to three digits 291000.
+inline std::int64_t whole(double rate) {
+  double unit = 1;
+  while (rate / unit >= 1000) unit *= 10;
+  return static_cast<std::int64_t>(std::round(rate / unit) * unit);
+}
+
+}  // namespace detail
 
 /// What a callback answers.
 enum class Signal {

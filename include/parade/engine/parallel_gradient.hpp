@@ -164,9 +164,9 @@ class ParallelGradient {
       if (!std::isfinite(sums_[s].loss)) {
         const Range range = plan[shard];
         const auto part = samples.subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size()));
-        BatchSum sum;
         auto& compute = workers_[0].compute;
-        compute.forward(model_, loss_, last_->preparation.get(), data, part, sum);
+        compute.gather(data, part);
+        compute.forward(model_, loss_, last_->preparation.get());
         for (std::size_t j = 0; j < part.size(); ++j)
           if (!std::isfinite(compute.values[static_cast<Index>(j)])) return {shard, part[j], -1};
         return {shard, -1, -1};

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <span>
+#include <stdexcept>
 #include <type_traits>
 #include <utility>
 
@@ -12,6 +13,7 @@
 #include <parade/concepts/loss.hpp>
 #include <parade/concepts/model.hpp>
 #include <parade/core/batch.hpp>
+#include <parade/core/error.hpp>
 #include <parade/engine/batch_sum.hpp>
 
 namespace parade::detail {
@@ -53,18 +55,28 @@ struct alignas(64) ShardWorker {
     if constexpr (ReservesWorkspace<M>) model.reserve(workspace, capacity);
   }
 
-  /// Gathers the samples and computes their scores Z (k,m), which are returned, J, whose sums go to `sum`, and w_i ∂J_i/∂Z into dscores.
+  /// Fills the batch.
   template <class D>
-  ConstMatrixRef<Scalar> forward(const M& model, const L& loss, const PreparedOf<M>& theta, const D& data, std::span<const Index> samples,
-                                 BatchSum& sum) {
+  void gather(const D& data, std::span<const Index> samples) {
     StopWatch watch;
     data.gather(samples, batch);
     add(gather_seconds, watch.lap());
-    const auto m = static_cast<Index>(samples.size());
-    const ConstMatrixRef<Scalar> scores = model.forward(theta, batch.input(), workspace);  // (k,m)
+  }
+
+  /// Computes the scores Z (k,m) of the batch, which `use` may look at, J, whose sums are returned, and w_i ∂J_i/∂Z into dscores.
+  template <class Use = void (*)(const ConstMatrixRef<Scalar>&)>
+  BatchSum forward(
+      const M& model, const L& loss, const PreparedOf<M>& theta, Use&& use = [](const ConstMatrixRef<Scalar>&) {}) {
+    StopWatch watch;
+    const Index m = batch.size;
+    auto&& result = model.forward(theta, batch.input(), workspace);  // may be a matrix by value: it lives to the end of this function
+    const ConstMatrixRef<Scalar> scores(result);                     // (k,m)
+    if (scores.rows() != model.num_outputs() || scores.cols() != m)
+      throw std::logic_error(text("the model's forward must return scores of shape (", model.num_outputs(), ", ", m, "); got (",
+                                  scores.rows(), ", ", scores.cols(), ")"));
     loss.value_and_gradient(scores, batch.template target<typename L::Target>(), VectorRef<Scalar>(values.head(m)),
                             MatrixRef<Scalar>(dscores.leftCols(m)));
-    sum = {0, 0, m};
+    BatchSum sum{0, 0, m};
     if (batch.weights.size() == 0) {
       for (Index j = 0; j < m; ++j) sum.loss += static_cast<double>(values[j]);
       sum.weight = static_cast<double>(m);
@@ -82,15 +94,18 @@ struct alignas(64) ShardWorker {
       }
     }
     add(gradient_seconds, watch.lap());
-    return scores;
+    use(scores);
+    return sum;
   }
 
-  /// The same, and grad (P) = Σ_j w_j ∇J_j.
+  /// Of these samples: the sums, and grad (P) = Σ_j w_j ∇J_j.
   template <class D>
   BatchSum gradient(const M& model, const L& loss, const PreparedOf<M>& theta, const D& data, std::span<const Index> samples,
                     VectorRef<Scalar> grad) {
-    BatchSum sum;
-    forward(model, loss, theta, data, samples, sum);
+    gather(data, samples);
+    for (Index j = 0; j < batch.weights.size() && j < batch.size; ++j)
+      if (batch.weights[j] == 0) batch.clear(j);  // else an infinite score times 0 would be NaN
+    const BatchSum sum = forward(model, loss, theta);
     StopWatch watch;
     if constexpr (OverwritesGradient<M>) {
       model.gradient(theta, batch.input(), ConstMatrixRef<Scalar>(dscores.leftCols(sum.samples)), workspace, grad);

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <iomanip>
 #include <limits>
-#include <numeric>
 #include <ostream>
 #include <span>
 #include <string>
@@ -35,7 +34,7 @@ namespace parade::testing {
 
 /// How strict a check is.
 struct GradientCheckOptions {
-  double tolerance = 1e-5;         // in (0, 0.1]: how far gradient and difference may be apart, relative to the larger of the two
+  double tolerance = 1e-5;         // in (0, 0.1]: how far gradient and difference may be apart, relative to the larger of them
   double max_left_out = 0.1;       // in [0, 1]: share of the elements that differences may be unable to judge
   Index elements_per_block = 200;  // ≥ 1: of each named parameter so many elements are compared, drawn at random where it has more
   std::uint64_t seed = 1;          // of that draw
@@ -51,8 +50,8 @@ struct GradientCheckOptions {
 /// What a check found. `if (report)`: all is well.
 struct GradientReport {
   struct Element {
-    std::string name;       // "layer0.weight(2, 1)", counted from 0
-    double gradient = 0;    // what the code under test says
+    std::string name;       // "layer0.weight(2, 1) of sample 3", counted from 0
+    double gradient = 0;    // what the code under test says, for that sample
     double difference = 0;  // what central differences say
     double allowed = 0;     // how far apart they may be
   };
@@ -119,12 +118,12 @@ class Differences {
  public:
   Differences(const GradientCheckOptions& options, GradientReport& report) : options_(options), report_(report) {}
 
-  /// Element `name` of `block` has the value `at` and, says the code under test, this gradient for each of m samples: sample by sample, since
-  /// in a sum over samples terms may cancel, and with them a fault. What may be apart is measured by the sum of their magnitudes.
+  /// Element `name` of `block` has the value `at` and, says the code under test, this gradient (m): sample by sample, since in a sum over
+  /// samples terms may cancel, and with them a fault. How far they may be apart is measured by the sum of their magnitudes.
   ///
-  /// h = ∛eps max(1, |at|) makes the errors of truncation, ~ h², and of rounding, ~ eps/h, about equal. Where that leaves more doubt than the
-  /// tolerance allows, larger steps may get above the rounding, and a smaller one out of reach of a kink. An element for which no step is
-  /// good enough is left out: there is no absolute tolerance behind which a small wrong gradient could hide.
+  /// h = ∛eps max(1, |at|) makes the errors of truncation, ~ h², and of rounding, ~ eps/h, about equal. Where that leaves more doubt than
+  /// the tolerance allows, larger steps may get above the rounding, and a smaller one out of reach of a kink. An element for which no step
+  /// is good enough is left out: there is no absolute tolerance behind which a small wrong gradient could hide.
   template <class Costs>
   void compare(const std::string& block, const std::string& name, const Eigen::ArrayXd& gradient, double at, const Costs& costs,
                const Eigen::ArrayXd& center, double inner) {
@@ -137,7 +136,7 @@ class Differences {
     for (const double factor : {1.0, 0x1p5, 0x1p9, 0x1p-5}) {
       const auto [differences, doubt] = slopes(costs, center, inner, factor * h);
       const double allowed = options_.tolerance * gradient.abs().max(differences.abs()).sum();
-      if (!(std::isfinite(doubt) && doubt <= allowed)) continue;
+      if (!(doubt < allowed)) continue;  // also where J is not finite
       Index j = 0;
       (gradient - differences).abs().maxCoeff(&j);
       return judge({gradient.size() > 1 ? text(name, " of sample ", j) : name, gradient[j], differences[j], allowed + doubt});
@@ -322,6 +321,8 @@ class Worker {
     });
     const auto& prepared = preparation_.get();
     data_.gather(samples, batch_);
+    for (Index j = 0; j < batch_.weights.size() && j < batch_.size; ++j)
+      if (batch_.weights[j] == 0) batch_.clear(j);  // weight 0 is absence, also of NaN
     const ConstMatrixRef<double> x = batch_.input();
     const Index k = model_.num_outputs(), m = static_cast<Index>(samples.size());
     Shard shard;
@@ -334,7 +335,7 @@ class Worker {
     shard.dscores.resize(k, m);
     evaluate(loss_, shard.scores, batch_.template target<typename L::Target>(), values, shard.dscores);
     const Vector<double> weights = batch_.weights.size() > 0 ? Vector<double>(batch_.weights.head(m)) : Vector<double>::Ones(m);
-    shard.costs = (weights.array() == 0).select(0, weights.cwiseProduct(values)).array();  // weight 0 is absence, also of NaN
+    shard.costs = (weights.array() == 0).select(0, weights.cwiseProduct(values)).array();
     for (Index j = 0; j < m; ++j)
       shard.dscores.col(j) = weights[j] == 0 ? Vector<double>::Zero(k) : Vector<double>(weights[j] * shard.dscores.col(j));
 
@@ -399,17 +400,17 @@ class GradientCheck {
     Run other(model_, loss_, data_, size(), true);
     for (std::size_t i = shards.size(); i-- > 0;) must_be_same(other(theta_, parts[i], Run::Gradient::add, zero()), shards[i]);
 
-    // Every sample by itself. This also tells how large the terms are that the gradient is a sum of.
+    // Every sample by itself: what differences are compared with, and how large the terms are that the gradient is a sum of.
+    const std::vector<Element> elements = draw_elements();
+    Eigen::ArrayXXd gradients(size(), static_cast<Index>(elements.size()));
     Shard alone{{}, {}, Eigen::ArrayXd(size()), zero()};
     Eigen::ArrayXd sizes = zero();
-    const std::vector<Element> elements = draw_elements();
-    Eigen::ArrayXXd gradients(size(), static_cast<Index>(elements.size()));  // of these elements
     for (Index j = 0; j < size(); ++j) {
       const Shard one = worker(theta_, all.subspan(static_cast<std::size_t>(j), 1), Run::Gradient::add, zero());
+      for (std::size_t e = 0; e < elements.size(); ++e) gradients(j, static_cast<Index>(e)) = one.grad[elements[e].offset];
       alone.costs[j] = one.costs[0];
       alone.grad += one.grad;
       sizes += one.grad.array().abs();
-      for (std::size_t e = 0; e < elements.size(); ++e) gradients(j, static_cast<Index>(e)) = one.grad[elements[e].offset];
     }
     adds_up("two halves", sum(shards[1], shards[2]), whole, sizes) &&
         adds_up("the first sample and the rest", sum(shards[3], shards[4]), whole, sizes) &&
@@ -423,20 +424,7 @@ class GradientCheck {
               rounding(sizes, sizes.maxCoeff()),
               "gradient must overwrite all of grad, which may hold anything, with what add_gradient gives from 0");
 
-    const double inner = whole.scores.cwiseProduct(whole.dscores).cwiseAbs().sum();
-    Vector<double> moved = theta_;
-    Differences differences(options_, report_);
-    for (std::size_t e = 0; e < elements.size(); ++e) {
-      const auto& [block, offset] = elements[e];
-      const auto costs = [&, i = offset](double t) {
-        moved[i] = theta_[i] + t;
-        return worker(moved, samples_).costs;
-      };
-      differences.compare(block->name, name(*block, offset), gradients.col(static_cast<Index>(e)), theta_[offset], costs, whole.costs,
-                          inner);
-      moved[offset] = theta_[offset];
-    }
-    differences.finish();
+    compare_with_differences(worker, whole, elements, gradients);
     must_be_same(worker(theta_, all, Run::Gradient::add, zero()), whole);
   }
 
@@ -505,6 +493,23 @@ class GradientCheck {
       for (const Index i : draw(block.size(), options_.elements_per_block, Random(options_.seed, Purpose::user, stream++)))
         elements.push_back({&block, block.offset + i});
     return elements;
+  }
+
+  /// gradients (m,e): of e elements for every sample.
+  void compare_with_differences(Run& worker, const Shard& whole, const std::vector<Element>& elements, const Eigen::ArrayXXd& gradients) {
+    const double inner = whole.scores.cwiseProduct(whole.dscores).cwiseAbs().sum();
+    Vector<double> moved = theta_;
+    Differences differences(options_, report_);
+    for (std::size_t e = 0; e < elements.size(); ++e) {
+      const auto& [block, i] = elements[e];
+      const auto costs = [&, at = i](double t) {
+        moved[at] = theta_[at] + t;
+        return worker(moved, samples_).costs;
+      };
+      differences.compare(block->name, name(*block, i), gradients.col(static_cast<Index>(e)), theta_[i], costs, whole.costs, inner);
+      moved[i] = theta_[i];
+    }
+    differences.finish();
   }
 
   const M& model_;

@@ -61,7 +61,7 @@ void check_shapes(const M& model, const L& loss, const D& data) {
   }
   if constexpr (ChecksOutputs<L>)
     if (const std::string rule = loss.check_outputs(model.num_outputs()); !rule.empty())
-      throw DataError(text("the model has ", model.num_outputs(), " outputs; their number ", rule));
+      throw DataError(text(rule, "; the model has ", model.num_outputs()));
 }
 
 /// One pass over the data, in parallel: throws DataError for the first sample with a feature, target or weight that is not finite, or a
@@ -89,7 +89,7 @@ void check_values(Team& team, const M& model, const L& loss, const D& data) {
         throw DataError(text("the weight of sample ", sample, " is ", batch.weights[j], "; it must be finite and at least 0"));
       if constexpr (std::is_same_v<typename L::Target, Label> && ChecksTarget<L>)
         if (const std::string rule = loss.check_target(batch.labels[j], model.num_outputs()); !rule.empty())
-          throw DataError(text("the label of sample ", sample, " is ", batch.labels[j], "; it ", rule));
+          throw DataError(text("the label of sample ", sample, " is ", batch.labels[j], "; ", rule));
     }
     if constexpr (std::is_same_v<typename L::Target, Real>) check("target", batch.template target<Real>());
   });
@@ -124,15 +124,17 @@ Evaluation evaluate(Team& team, const M& model, const L& loss, const Vector<type
       auto& own = worker[static_cast<std::size_t>(w)];
       own.reserve(model, data, detail::evaluation_piece);
       const auto p = static_cast<std::size_t>(piece);
-      const auto z = own.forward(model, loss, prepared, data, samples, sums[p]);
-      if (scores) scores->middleCols(samples.front(), z.cols()) = z;
-      if constexpr (labelled) {
-        for (Index j = 0; j < z.cols(); ++j) {
-          const Label guess = predicted_label(z.col(j)), truth = k == 1 ? (own.batch.labels[j] > 0 ? 1 : 0) : own.batch.labels[j];
-          if (guess == truth) right[p] += own.batch.weights.size() > 0 ? own.batch.weights[j] : 1;
-          if (truth >= 0 && truth < classes) ++confusion[static_cast<std::size_t>(w)](truth, guess);
+      own.gather(data, samples);
+      sums[p] = own.forward(model, loss, prepared, [&](const ConstMatrixRef<typename M::Scalar>& z) {
+        if (scores) scores->middleCols(samples.front(), z.cols()) = z;
+        if constexpr (labelled) {
+          for (Index j = 0; j < z.cols(); ++j) {
+            const Label guess = predicted_label(z.col(j)), truth = k == 1 ? (own.batch.labels[j] > 0 ? 1 : 0) : own.batch.labels[j];
+            if (guess == truth) right[p] += own.batch.weights.size() > 0 ? own.batch.weights[j] : 1;
+            if (truth >= 0 && truth < classes) ++confusion[static_cast<std::size_t>(w)](truth, guess);
+          }
         }
-      }
+      });
     });
   });
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <iomanip>
+#include <limits>
 #include <locale>
 #include <ostream>
 #include <sstream>
@@ -90,7 +91,8 @@ struct Summary {
   std::uint64_t theta_hash = 0;
 
   Index epochs() const { return static_cast<Index>(history.size()); }
-  double loss() const { return history.empty() ? 0 : history.back().loss; }  // mean loss of the last epoch, while training
+  /// Mean loss of the last epoch, while training; NaN without one.
+  double loss() const { return history.empty() ? std::numeric_limits<double>::quiet_NaN() : history.back().loss; }
   double samples_per_second() const {
     Index seen = 0;
     for (const auto& epoch : history) seen += epoch.samples;
@@ -101,8 +103,8 @@ struct Summary {
   std::string brief() const {
     std::ostringstream out = stream();
     out << to_string(stop_reason) << " after " << epochs() << (epochs() == 1 ? " epoch, loss " : " epochs, loss ") << loss() << ", "
-        << std::setprecision(3) << samples_per_second() << " samples/s on " << threads << (threads == 1 ? " thread" : " threads")
-        << ", theta " << hash_text(theta_hash);
+        << detail::whole(samples_per_second()) << " samples/s on " << threads << (threads == 1 ? " thread" : " threads") << ", theta "
+        << hash_text(theta_hash);
     return out.str();
   }
 
@@ -122,7 +124,7 @@ struct Summary {
       column(15) << epoch.loss;
       column(12) << epoch.penalty;
       column(12) << epoch.rate;
-      column(12) << std::setprecision(3) << epoch.samples_per_second() << std::setprecision(6);
+      column(12) << detail::whole(epoch.samples_per_second());
       if (epoch.validation) {
         column(17) << epoch.validation->loss;
         column(10) << epoch.validation->accuracy;
@@ -136,7 +138,7 @@ struct Summary {
           << std::setprecision(1) << (all > 0 ? 100 * s / all : 0) << " %\n"
           << std::defaultfloat << std::setprecision(3);
     };
-    out << std::setprecision(3) << "time        " << seconds.wall << " s of training, " << samples_per_second()
+    out << std::setprecision(3) << "time        " << seconds.wall << " s of training, " << detail::whole(samples_per_second())
         << " samples/s; thread-seconds by phase:\n";
     share("gather", seconds.gather);
     share("gradient", seconds.gradient);

@@ -114,15 +114,18 @@ class Trainer {
     summary.batch_size = options.batch_size;
     summary.shard_size = engine_->plan(options.batch_size).shard_size();
     summary.shards = engine_->plan(options.batch_size).shards();
-    summary.history.reserve(static_cast<std::size_t>(options.epochs));
+    summary.history.reserve(static_cast<std::size_t>(std::min<Index>(options.epochs, 1000)));  // a callback may end a run of any length
 
     run.before = phase_seconds();
-    const Hooks<std::remove_reference_t<Callbacks>...> hooks(callbacks...);
-    team.run([&] {
-      if (options.check_data) detail::check_values<Batch>(team, model_, loss_, data);
-      if (!options.warm_start || !initialized_) initialize(options.seed);
-      for (Index epoch = 1; epoch <= options.epochs && !run.stopped; ++epoch) this->epoch(run, epoch, data, callbacks...);
-    });
+    with_hooks(
+        [&] {
+          team.run([&] {
+            if (options.check_data) detail::check_values<Batch>(team, model_, loss_, data);
+            if (!options.warm_start || !initialized_) initialize(options.seed);
+            for (Index epoch = 1; epoch <= options.epochs && !run.stopped; ++epoch) this->epoch(run, epoch, data, callbacks...);
+          });
+        },
+        callbacks...);
     if (run.remembered.size() > 0) state().theta = run.remembered;
     finish(run);
     return summary;
@@ -145,19 +148,19 @@ class Trainer {
       std::iota(everything_.begin(), everything_.end(), Index{0});
     }
     BatchSum sum;
-    bool finite = true;
     engine_->team().run([&] {
       if (options.check_data) detail::check_values<Batch>(engine_->team(), model_, loss_, data);
       if (!initialized_) initialize(options.seed);
       sum = engine_->accumulate(state().theta, data, everything_);
-      finite = update(sum, rate(time));
+      if (!update(sum, rate(time))) throw std::runtime_error(detail::text("the step was not taken: ", locate(data, 0).text()));
     });
-    if (!finite) throw std::runtime_error(detail::text("the step was not taken: ", locate(data, 0).text()));
     return sum;
   }
 
   /// Starts anew: θ from the seed, the optimizer's vectors at zero, step 0.
   void initialize(std::uint64_t seed) {
+    const detail::EigenGuard eigen;
+    const detail::FloatingPointGuard floating_point;
     Vector<Scalar> theta(parameters_.size());
     model_.initialize(VectorRef<Scalar>(theta), seed);
     start_from(std::move(theta));
@@ -233,30 +236,33 @@ class Trainer {
     bool stopped = false;
   };
 
-  /// Calls on_begin now and on_end when it goes.
-  template <class... Callbacks>
-  class Hooks {
+  /// Calls on_begin now, and on_end when it goes. An on_end must not throw.
+  template <class T>
+  class Hook {
    public:
-    explicit Hooks(Callbacks&... callbacks) : callbacks_(callbacks...) {
-      std::apply([](auto&... c) { (begin(c), ...); }, callbacks_);
-    }
-    ~Hooks() {
-      std::apply([](auto&... c) { (end(c), ...); }, callbacks_);
-    }
-    Hooks(const Hooks&) = delete;
-    Hooks& operator=(const Hooks&) = delete;
-
-   private:
-    template <class T>
-    static void begin(T& callback) {
+    explicit Hook(T& callback) : callback_(callback) {
       if constexpr (requires { callback.on_begin(); }) callback.on_begin();
     }
-    template <class T>
-    static void end(T& callback) {
-      if constexpr (requires { callback.on_end(); }) callback.on_end();
+    ~Hook() {
+      if constexpr (requires { callback_.on_end(); }) callback_.on_end();
     }
-    std::tuple<Callbacks&...> callbacks_;
+    Hook(const Hook&) = delete;
+    Hook& operator=(const Hook&) = delete;
+
+   private:
+    T& callback_;
   };
+
+  /// Runs the body between on_begin and on_end of every callback; those begun are ended, also if a later one's on_begin throws.
+  template <class Body>
+  static void with_hooks(Body&& body) {
+    body();
+  }
+  template <class Body, class T, class... Rest>
+  static void with_hooks(Body&& body, T& first, Rest&... rest) {
+    const Hook<T> hook(first);
+    with_hooks(body, rest...);
+  }
 
   using Clock = std::chrono::steady_clock;
   static double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
