@@ -51,13 +51,14 @@ class Subset {
     requires HasGather<D, Batch>
   void reserve(Batch& batch, Index capacity) const { data_.reserve(batch, capacity); }
 
-  /// Allocates nothing for up to 1024 samples; a longer list of indices needs memory of its own for a moment.
+  /// Allocates nothing for up to 1024 samples; for more, each thread once takes and keeps room for their indices.
   template <class Batch>
     requires HasGather<D, Batch>
   void gather(std::span<const Index> samples, Batch& batch) const {
     std::array<Index, 1024> room;
-    std::vector<Index> larger_room(samples.size() > room.size() ? samples.size() : 0);
-    const std::span<Index> all = larger_room.empty() ? std::span<Index>{room} : std::span<Index>{larger_room};
+    thread_local std::vector<Index> larger_room;
+    if (samples.size() > std::max(room.size(), larger_room.size())) larger_room.resize(samples.size());
+    const std::span<Index> all = samples.size() <= room.size() ? std::span<Index>{room} : std::span<Index>{larger_room};
     const auto mapped = all.first(samples.size());
     std::transform(samples.begin(), samples.end(), mapped.begin(), [this](Index s) { return sample(s); });
     data_.gather(mapped, batch);

@@ -63,6 +63,7 @@ class ParallelGradient {
   const M& model() const { return model_; }
   const L& loss() const { return loss_; }
   Team& team() { return *team_; }
+  const Team& team() const { return *team_; }
   Index num_parameters() const { return num_parameters_; }
   ShardPlan plan(Index batch_size) const { return {batch_size, options_.shard_size}; }
 
@@ -168,7 +169,9 @@ class ParallelGradient {
         compute.gather(data, part);
         compute.forward(model_, loss_, last_->preparation.get());
         for (std::size_t j = 0; j < part.size(); ++j)
-          if (!std::isfinite(compute.values[static_cast<Index>(j)])) return {shard, part[j], -1};
+          if (const auto i = static_cast<Index>(j);
+              !std::isfinite(compute.values[i]) && (compute.batch.weights.size() == 0 || compute.batch.weights[i] > 0))
+            return {shard, part[j], -1};
         return {shard, -1, -1};
       }
       for (Index i = 0; i < num_parameters_; ++i)

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <span>
 #include <stdexcept>
 #include <type_traits>
@@ -87,7 +88,7 @@ struct alignas(64) ShardWorker {
         if (w == 0) {
           dscores.col(j).setZero();
         } else {
-          sum.loss += w * static_cast<double>(values[j]);
+          sum.loss = std::fma(w, static_cast<double>(values[j]), sum.loss);
           sum.weight += w;
           dscores.col(j) *= static_cast<Scalar>(w);
         }

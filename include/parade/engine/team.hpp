@@ -10,6 +10,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <stdexcept>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -71,7 +72,8 @@ concept RaceJob = requires(J job, Index task, int worker, int slot) {
 ///
 /// A loop is over when its tasks are done, not when every thread has arrived: a thread that is late finds nothing left to do. Which worker
 /// does which task is open; so a task must write only to what its index owns, and to scratch of its worker, and the result is the same for any
-/// number of threads, under any schedule.
+/// number of threads, under any schedule. Every other worker claims from the end, so that in loop after loop each core tends to find in its own
+/// cache what its tasks own.
 ///
 /// Fewer threads than asked for may arrive (OMP_DYNAMIC, a thread limit, a nested region): `arrived()` says how many did. Without OpenMP
 /// the team is the calling thread.
@@ -79,13 +81,24 @@ class Team {
  public:
   /// `threads` = 0 stands for as many as the process may really use (thread_limits()). Throws OptionError if negative.
   explicit Team(int threads = 0)
-      : limits_(thread_limits()), asked_(threads > 0 ? threads : limits_.available()), workers_(static_cast<std::size_t>(max_workers())) {
-    if (threads < 0) throw OptionError(detail::text("threads must be at least 1, or 0 for all that the process may use; got ", threads));
+      : limits_(thread_limits()),
+        asked_(threads > 0 && threads <= 4096 ? threads : limits_.available()),
+        workers_(static_cast<std::size_t>(max_workers())) {
+    check(threads);
     spins_ = crowded() ? 50 : 4000;
   }
+  /// Throws OptionError unless `threads` is in [0, 4096]. OpenMP ends the process where the system refuses it a thread, so that no such number
+  /// may get there by a slip.
+  static void check(int threads) {
+    if (threads < 0 || threads > 4096)
+      throw OptionError(detail::text("threads must be in [1, 4096], or 0 for all that the process may use; got ", threads));
+  }
+
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
 
+  /// Whether a region is open.
+  bool inside() const { return inside_; }
   int asked() const { return asked_; }
   /// Threads in the last region; 1 before the first.
   int arrived() const { return arrived_; }
@@ -136,19 +149,23 @@ class Team {
   }
 
   /// Calls task(i, worker) once for each i in [0, tasks), and returns when all are done. `worker` is in [0, max_workers()), and no two tasks
-  /// with the same worker run at the same time. All tasks are done even if some throw; then the exception of the lowest i is rethrown, so
-  /// that it does not depend on the schedule. To be called by the thread that called `run`, or outside of `run`: then it opens a region.
+  /// with the same worker run at the same time. If some throw, the others are done nevertheless, and the exception of the lowest i is rethrown,
+  /// so that it does not depend on the schedule. To be called by the thread that called `run`, or outside of `run`: then it opens a region.
   template <std::invocable<Index, int> Task>
   void for_each(Index tasks, Task&& task) {
     if (tasks <= 0) return;
     if (!inside_) return run([&] { for_each(tasks, task); });
     failed_task_ = tasks;
-    if (arrived_ == 1 || tasks == 1) {
-      for (Index i = 0; i < tasks; ++i) guarded(i, [&] { task(i, 0); });
+    const Index group = (tasks + most_claims - 1) / most_claims,
+                claims = (tasks + group - 1) / group;  // group is 1 but for very many tasks
+    auto claim = [&](Index c, int worker) {
+      for (Index i = c * group; i < std::min(tasks, (c + 1) * group); ++i) guarded(i, [&] { task(i, worker); });
+    };
+    if (arrived_ == 1 || claims == 1) {
+      for (Index c = 0; c < claims; ++c) claim(c, 0);
     } else {
-      using Callable = std::remove_reference_t<Task>;
-      publish({[](void* context, Index i, int worker, int, bool) { (*static_cast<Callable*>(context))(i, worker); },
-               const_cast<void*>(static_cast<const void*>(&task)), tasks, no_slot});
+      publish({[](void* context, Index c, int worker, int, bool) { (*static_cast<decltype(claim)*>(context))(c, worker); }, &claim, claims,
+               no_slot});
       work(0);
       detail::wait_until(unfinished_, spins_, [](std::int32_t left) { return left == 0; });
       retire();
@@ -163,6 +180,8 @@ class Team {
   template <RaceJob Job>
   void race(Index tasks, int slot, Job& job) {
     if (tasks <= 0) return;
+    if (!inside_) throw std::logic_error("a race must be called inside run");
+    if (tasks > race_capacity_) throw std::logic_error(detail::text("reserve_race was for ", race_capacity_, " tasks; got ", tasks));
     failed_task_ = tasks;
     if (arrived_ == 1 || tasks == 1) {
       for (Index i = 0; i < tasks; ++i)
@@ -186,8 +205,10 @@ class Team {
     rethrow();
   }
 
-  /// Makes room for races of up to `tasks` tasks. Not to be called inside `run`.
+  /// Makes room for races of up to `tasks` tasks. Not to be called inside `run`. Throws OptionError for more than a race can have.
   void reserve_race(Index tasks) {
+    if (tasks > most_claims)
+      throw OptionError(detail::text("a batch must be cut into at most ", most_claims, " shards; got ", tasks, ": make shard_size larger"));
     if (tasks <= race_capacity_) return;
     runs_ = std::make_unique<std::atomic<std::uint64_t>[]>(static_cast<std::size_t>(tasks));
     race_capacity_ = tasks;
@@ -206,7 +227,9 @@ class Team {
   /// More threads than cores: then looking for work takes the core from the one that is waited for.
   bool crowded() const { return asked_ > limits_.available(); }
 
-  static constexpr std::uint64_t unclaimed_mask = 0xFFFFFFFFu;
+  // A ticket: generation << 32 | tasks not yet claimed << 16 | the first of them.
+  static constexpr Index most_claims = 0xFFFF;
+  static constexpr std::uint64_t unclaimed(std::uint64_t ticket) { return (ticket >> 16) & 0xFFFFu; }
   static constexpr int no_slot = -1;
 
   /// A loop under way. Read before a claim, and valid if the claim then succeeds: until its last task is claimed a loop cannot end.
@@ -256,7 +279,7 @@ class Team {
   void publish(const Loop& loop) {
     loop_.store(loop);
     unfinished_.store(static_cast<std::int32_t>(loop.tasks), std::memory_order_relaxed);
-    ticket_.store((std::uint64_t{++generation_} << 32) | static_cast<std::uint64_t>(loop.tasks));
+    ticket_.store((std::uint64_t{++generation_} << 32) | (static_cast<std::uint64_t>(loop.tasks) << 16));
     ring();
   }
 
@@ -266,14 +289,16 @@ class Team {
   /// Claims and does tasks until none is left. A claim succeeds only on the ticket that was read, generation included.
   void work(int worker) {
     auto& holds = workers_[static_cast<std::size_t>(worker)].holds;
+    const bool from_the_end = worker % 2 == 1;
     std::uint64_t ticket = ticket_.load();
-    while ((ticket & unclaimed_mask) != 0) {
+    while (unclaimed(ticket) != 0) {
       const Loop loop = loop_.load();
       if (loop.slot != no_slot) holds.store(loop.slot);  // before the claim, so that it is seen by whoever sees the claim
-      if (!ticket_.compare_exchange_weak(ticket, ticket - 1)) continue;
-      const Index task = loop.tasks - static_cast<Index>(ticket & unclaimed_mask);
+      const std::uint64_t front = ticket & 0xFFFFu;
+      const auto task = static_cast<Index>(from_the_end ? front + unclaimed(ticket) - 1 : front);
+      if (!ticket_.compare_exchange_weak(ticket, ticket - (1u << 16) + (from_the_end ? 0 : 1))) continue;
       if (loop.slot == no_slot) {
-        guarded(task, [&] { loop.call(loop.context, task, worker, no_slot, false); });
+        loop.call(loop.context, task, worker, no_slot, false);
         finish_one();
       } else {
         run_race_task(loop, task, worker, ticket >> 32);
@@ -312,7 +337,8 @@ class Team {
   /// In a race with nothing left to claim: waits for longer than a task takes, and then does one that is not done yet. False if the race is
   /// over, or every task left is in two hands already. How long it waits decides only who computes.
   bool overtake(int worker) {
-    const std::uint64_t generation = ticket_.load() >> 32;
+    const std::uint64_t ticket = ticket_.load(), generation = ticket >> 32;
+    if (generation % 2 == 0 || unclaimed(ticket) != 0) return false;  // published generations are odd, retired ones even
     const Loop loop = loop_.load();
     if (loop.slot == no_slot) return false;
     auto& own = workers_[static_cast<std::size_t>(worker)];
@@ -380,7 +406,7 @@ class Team {
   Index failed_task_ = 0;
   std::exception_ptr failure_;
 
-  alignas(64) std::atomic<std::uint64_t> ticket_{0};     // generation << 32 | tasks not yet claimed
+  alignas(64) std::atomic<std::uint64_t> ticket_{0};
   alignas(64) std::atomic<std::int32_t> unfinished_{0};  // tasks not yet done
   alignas(64) std::atomic<std::uint32_t> bell_{0};       // rung when there may be work
   std::atomic<bool> closed_{false};

@@ -20,7 +20,7 @@
 
 namespace parade {
 
-/// θ (P) and what the optimizer keeps beside it: vectors like θ, each 64-byte aligned, zero at the start.
+/// θ (P) and what the optimizer keeps beside it: vectors like θ, each aligned as Eigen aligns, zero at the start.
 template <class Scalar>
 class TrainingState {
  public:
@@ -173,7 +173,11 @@ class ParallelUpdate {
     const auto write = [begin](VectorRef<Scalar>& of, const Range& piece) {
       return VectorRef<Scalar>(of.segment(piece.begin - begin, piece.size()));
     };
-    grad /= weight;
+    // The one division. By a power of two a product gives the same bits, several times faster.
+    if (int exponent = 0; std::frexp(weight, &exponent) == Scalar{0.5} && std::isnormal(1 / weight))
+      grad *= 1 / weight;
+    else
+      grad /= weight;
     theta = state.theta.segment(begin, size);
     for (Index i = 0; i < state.states().cols(); ++i)
       next.states().col(i).segment(begin, size) = state.states().col(i).segment(begin, size);

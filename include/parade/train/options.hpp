@@ -5,6 +5,7 @@
 
 #include <parade/core/error.hpp>
 #include <parade/core/types.hpp>
+#include <parade/engine/team.hpp>
 
 namespace parade {
 
@@ -33,7 +34,7 @@ struct FitOptions {
     if (epochs < 0) throw OptionError(detail::text("epochs must be at least 0; got ", epochs));
     if (batch_size < 1 || batch_size > n)
       throw OptionError(detail::text("batch_size must be in [1, n]; got ", batch_size, " (n = ", n, ")"));
-    if (threads < 0) throw OptionError(detail::text("threads must be at least 1, or 0 for all that the process may use; got ", threads));
+    Team::check(threads);
     if (shard_size < 0) throw OptionError(detail::text("shard_size must be at least 1, or 0 for the default; got ", shard_size));
   }
 };

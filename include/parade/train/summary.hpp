@@ -52,7 +52,7 @@ struct Divergence {
     else if (!parameter.empty())
       out << ": the gradient of '" << parameter << "' is not finite";
     else
-      out << ": the new parameters are not finite";
+      out << (shard >= 0 ? ": its loss is not finite" : ": the sum over the shards, or a new parameter, is not finite");
     return out.str();
   }
 };

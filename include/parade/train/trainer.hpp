@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <numeric>
 #include <optional>
@@ -67,7 +68,7 @@ struct Unconstrained {
 /// The promise: for the same data, seed and settings, θ has the same bits after every step for any number of threads, under any load.
 ///
 /// It is written with public parts only: ParallelGradient sums over a minibatch, ParallelUpdate divides once by W, adds λ∇R and β∇C and steps;
-/// `Batches` brings the samples of each step. See examples/05_own_loop.cpp for the same loop by hand.
+/// EpochOrder, as in `Batches`, brings the samples of each step. See examples/05_own_loop.cpp for the same loop by hand.
 template <class M, class L, class R, class O, class H = detail::ConstantRate, class C = detail::Unconstrained>
   requires Model<M> && Loss<L, typename M::Scalar> && Regularizer<R, typename M::Scalar> && Optimizer<O, typename M::Scalar> &&
       Schedule<H> && Constraint<C, typename M::Scalar>
@@ -90,11 +91,13 @@ class Trainer {
 
   /// Fits the model to `data`: θ starts anew from the seed (unless `warm_start`), and makes `epochs` passes over the data.
   ///
-  /// Throws OptionError or DataError, before anything is changed, for options, shapes or data that break a rule. What a callback, a user's
-  /// model, loss, regularizer, … or data set throws reaches the caller; θ is then as it was before that step. A number that is not finite
+  /// Throws OptionError or DataError, before anything is changed, for options, shapes or data that break a rule. What a user's model,
+  /// loss, regularizer, … or data set throws reaches the caller; θ is then as it was before that step. So does what a callback throws; the step
+  /// that it was told of stays. A number that is not finite
   /// is no exception: see FitOptions::on_divergence and Summary::divergences.
   template <Dataset<Batch> D, Callback... Callbacks>
   Summary fit(const D& data, const FitOptions& options = {}, Callbacks&&... callbacks) {
+    check_not_running();
     const Index n = data.size();
     if (n == 0) throw DataError("the data must have at least 1 sample; got 0");
     options.check(n);
@@ -120,8 +123,11 @@ class Trainer {
     with_hooks(
         [&] {
           team.run([&] {
-            if (options.check_data) detail::check_values<Batch>(team, model_, loss_, data);
-            if (!options.warm_start || !initialized_) initialize(options.seed);
+            if (options.check_data) {
+              detail::check_values<Batch>(team, model_, loss_, data);
+              (check_validation_values(callbacks), ...);
+            }
+            if (!options.warm_start || !initialized_) start_from_seed(options.seed);
             for (Index epoch = 1; epoch <= options.epochs && !run.stopped; ++epoch) this->epoch(run, epoch, data, callbacks...);
           });
         },
@@ -136,6 +142,7 @@ class Trainer {
   /// then as it was.
   template <Dataset<Batch> D>
   BatchSum partial_fit(const D& data, const StepOptions& options = {}) {
+    check_not_running();
     const Index b = data.size();
     if (b == 0) throw DataError("the batch must have at least 1 sample; got 0");
     FitOptions{.batch_size = b, .threads = options.threads, .shard_size = options.shard_size}.check(b);
@@ -150,7 +157,7 @@ class Trainer {
     BatchSum sum;
     engine_->team().run([&] {
       if (options.check_data) detail::check_values<Batch>(engine_->team(), model_, loss_, data);
-      if (!initialized_) initialize(options.seed);
+      if (!initialized_) start_from_seed(options.seed);
       sum = engine_->accumulate(state().theta, data, everything_);
       if (!update(sum, rate(time))) throw std::runtime_error(detail::text("the step was not taken: ", locate(data, 0).text()));
     });
@@ -159,11 +166,8 @@ class Trainer {
 
   /// Starts anew: θ from the seed, the optimizer's vectors at zero, step 0.
   void initialize(std::uint64_t seed) {
-    const detail::EigenGuard eigen;
-    const detail::FloatingPointGuard floating_point;
-    Vector<Scalar> theta(parameters_.size());
-    model_.initialize(VectorRef<Scalar>(theta), seed);
-    start_from(std::move(theta));
+    check_not_running();
+    start_from_seed(seed);
   }
 
   /// Scores Z (k,n) for every sample.
@@ -204,8 +208,9 @@ class Trainer {
     if (!initialized_) throw std::logic_error("the trainer holds no parameters yet: call fit, partial_fit or initialize first");
     return states_[current_].theta;
   }
-  /// Replaces θ; the optimizer's vectors and the step count start anew.
+  /// Replaces θ; the optimizer's vectors and the step count start anew. `fit` goes on from it only with `warm_start`.
   void set_theta(const Vector<Scalar>& theta) {
+    check_not_running();
     if (theta.size() != parameters_.size())
       throw DataError(detail::text("theta must have one element per parameter: ", parameters_.size(), "; got ", theta.size()));
     start_from(theta);
@@ -300,6 +305,11 @@ class Trainer {
     (check(callbacks), ...);
   }
 
+  template <class T>
+  void check_validation_values(const T& callback) {
+    if constexpr (HasValidationData<const T&>) detail::check_values<Batch>(engine_->team(), model_, loss_, callback.validation_data());
+  }
+
   /// The engine for these settings: kept from call to call while they stay the same.
   void set_up(int threads, Index shard_size) {
     if (engine_ && threads == threads_ && shard_size == shard_size_) return;
@@ -370,7 +380,7 @@ class Trainer {
     ++epochs_;
 
     EpochReport report{epoch, options.epochs, steps_, total.samples, 0, 0, alpha, 0, {}};
-    report.loss = total.weight > 0 ? total.loss / total.weight : 0;
+    report.loss = total.weight > 0 ? total.loss / total.weight : std::numeric_limits<double>::quiet_NaN();  // every batch was left out
     report.penalty = update_->penalty(engine_->team(), state().theta);
     report.seconds = seconds_since(begin) - callback_seconds;
     const auto called = Clock::now();
@@ -454,6 +464,19 @@ class Trainer {
   }
 
   TrainingState<Scalar>& state() { return states_[current_]; }
+
+  /// A callback may look at the trainer, and evaluate, but not change what a run under way is using.
+  void check_not_running() const {
+    if (engine_ && engine_->team().inside()) throw std::logic_error("the trainer is in a run: a callback may not fit or change parameters");
+  }
+
+  void start_from_seed(std::uint64_t seed) {
+    const detail::EigenGuard eigen;
+    const detail::FloatingPointGuard floating_point;
+    Vector<Scalar> theta(parameters_.size());
+    model_.initialize(VectorRef<Scalar>(theta), seed);
+    start_from(std::move(theta));
+  }
 
   void start_from(Vector<Scalar> theta) {
     TrainingState<Scalar> fresh(parameters_.size(), optimizer_.num_states());
