@@ -163,7 +163,7 @@ TEST_CASE("a step that leads out of the finite numbers is not taken") {
     CHECK(summary.stop_reason == StopReason::diverged);
     CHECK(summary.steps == 0);
     REQUIRE(summary.divergences.size() == 1);
-    CHECK(summary.divergences.front().text() == "step 1 (epoch 1): the new parameters are not finite");
+    CHECK(summary.divergences.front().text() == "step 1 (epoch 1): the sum over the shards, or a new parameter, is not finite");
     CHECK(trainer.theta() == before);
   }
 }

@@ -103,7 +103,8 @@ TEST_CASE("options that break a rule are an error that names field, value and ru
   check_fit<OptionError>(good_trainer(), data, {.batch_size = 0}, {"batch_size must be in [1, n]; got 0 (n = 30)"});
   check_fit<OptionError>(good_trainer(), data, {.batch_size = -5}, {"batch_size", "-5"});
   check_fit<OptionError>(good_trainer(), data, {.batch_size = 31}, {"batch_size must be in [1, n]; got 31 (n = 30)"});
-  check_fit<OptionError>(good_trainer(), data, {.batch_size = 10, .threads = -2}, {"threads", "-2", "at least 1"});
+  check_fit<OptionError>(good_trainer(), data, {.batch_size = 10, .threads = -2}, {"threads", "-2", "4096"});
+  check_fit<OptionError>(good_trainer(), data, {.batch_size = 10, .threads = 4097}, {"threads", "4097", "4096"});
   check_fit<OptionError>(good_trainer(), data, {.batch_size = 10, .shard_size = -3}, {"shard_size", "-3", "at least 1"});
 }
 
