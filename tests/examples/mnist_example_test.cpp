@@ -355,11 +355,15 @@ TEST_CASE("a JSON file is written as a whole or stays as it was") {
     fs::resize_file(folder.path / "t10k-images-idx3-ubyte", 1000);
     CHECK(run(folder, quick + "--json r").status == 1);
   }
+#if defined(__clang__)
+  WARN("NOT TESTED: no room for the file: LLVM's OpenMP runtime needs a file of its own at the start, and dies without");
+#else
   SECTION("no room: files may have one block, and the signal that would tell the program is ignored") {
     const auto [status, out, err] = run(folder, quick + "--json r >/dev/null", "trap '' XFSZ; ulimit -f 1;");
     CHECK(status == 1);
     CHECK_THAT(err, ContainsSubstring("--json: cannot write 'r': File too large"));
   }
+#endif
   SECTION("killed while training") { CHECK(run(folder, small + "--epochs 100000 --json r", "timeout -s KILL 0.5").status != 0); }
   CHECK(read(folder.path / "r") == "old");
   CHECK(folder.files() == files);

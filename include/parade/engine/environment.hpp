@@ -18,7 +18,8 @@ namespace parade::detail {
 /// While one of these lives, Eigen's products run on the thread that calls them and with blocks of one fixed size. Both decide the order of
 /// their sums: Eigen 3.4 takes all cores unless `omp_get_num_threads() > 1`, so that a team of one would not be a team of one, and cuts the
 /// inner dimension by the cache sizes that it asks of the processor. The settings belong to the process: the first guard saves them, the
-/// last one restores them, so that several runs may overlap.
+/// last one restores them, so that several runs may overlap. Eigen does not lock these settings: a product on a thread that parade does not
+/// know, at the moment when the first run begins or the last one ends, reads them unguarded.
 class EigenGuard {
  public:
   EigenGuard() {
