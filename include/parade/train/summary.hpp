@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include <parade/core/config.hpp>
+#include <parade/core/error.hpp>
 #include <parade/core/hash.hpp>
 #include <parade/core/report.hpp>
 #include <parade/core/types.hpp>
