@@ -93,8 +93,7 @@ class Trainer {
   ///
   /// Throws OptionError or DataError, before anything is changed, for options, shapes or data that break a rule. What a user's model,
   /// loss, regularizer, … or data set throws reaches the caller; θ is then as it was before that step. So does what a callback throws; the step
-  /// that it was told of stays. A number that is not finite
-  /// is no exception: see FitOptions::on_divergence and Summary::divergences.
+  /// that it was told of stays. A number that is not finite is no exception: see FitOptions::on_divergence and Summary::divergences.
   template <Dataset<Batch> D, Callback... Callbacks>
   Summary fit(const D& data, const FitOptions& options = {}, Callbacks&&... callbacks) {
     check_not_running();
