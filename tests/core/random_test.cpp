@@ -37,7 +37,7 @@ TEST_CASE("a random number is a pure function of seed, purpose, stream and index
   CHECK(random.bits(9) == ((std::uint64_t{words[1]} << 32) | words[0]));
 }
 
-TEST_CASE("uniform numbers are in [0, 1), have the mean and variance of a uniform one, and 53 bits") {
+TEST_CASE("uniform numbers are at least 0 and below 1, have the mean and variance of a uniform one, and 53 bits") {
   const Random random(1, Purpose::user);
   constexpr int n = 100000;
   double sum = 0, squares = 0;
