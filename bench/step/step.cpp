@@ -24,7 +24,7 @@ class Training {
         batches_(data.size(), {.batch_size = batch_size, .seed = 1}),
         full_batches_(data.size() / batch_size),
         engine_(model, {}, {.threads = threads}),
-        update_(model.parameters(), {.lambda = 1e-4}, {}, {.rate = 0.01, .momentum = 0.9}, engine_.team().max_workers()),
+        update_(model.parameters(), {.lambda = 1e-4}, {}, {.rate = 0.01, .momentum = 0.9}, engine_.team()),
         now_(model.parameters().size(), update_.optimizer().num_states()),
         next_(now_) {
     model.initialize(now_.theta, 1);
@@ -38,7 +38,7 @@ class Training {
   /// Gather, gradient, reduce, update. To be called inside `team().run`.
   void step() {
     const auto sum = engine_.accumulate(now_.theta, data_, batches_[steps_ % full_batches_]);
-    if (!update_(team(), engine_.shard_gradients(), sum.weight, now_, next_, {update_.optimizer().rate, ++steps_}))
+    if (!update_(engine_.shard_gradients(), sum.weight, now_, next_, {update_.optimizer().rate, ++steps_}))
       throw std::runtime_error("the training diverged");
     std::swap(now_, next_);
   }

@@ -12,6 +12,7 @@
 #include <parade/core/threads.hpp>
 
 #include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace {
 
@@ -22,18 +23,6 @@ constexpr double no_quota = std::numeric_limits<double>::infinity();
 // The files below a temporary directory play those of a machine: a test names each by the path that it would have there.
 class FakeMachine {
  public:
-  FakeMachine()
-      : root_{std::filesystem::temp_directory_path() /
-              parade::detail::text("parade_threads_test_", std::random_device{}(), '_', std::random_device{}())} {
-    REQUIRE(std::filesystem::create_directory(root_));
-  }
-  FakeMachine(const FakeMachine&) = delete;
-  FakeMachine& operator=(const FakeMachine&) = delete;
-  ~FakeMachine() {
-    std::error_code ignored;
-    std::filesystem::remove_all(root_, ignored);
-  }
-
   void write(const std::string& path, const std::string& content) const {
     std::filesystem::create_directories((root_ / path).parent_path());
     std::ofstream out{root_ / path};
@@ -51,7 +40,8 @@ class FakeMachine {
   }
 
  private:
-  std::filesystem::path root_;
+  TemporaryFolder folder_;
+  const std::filesystem::path& root_ = folder_.path;
 };
 
 // Lines of mountinfo. Fields before the dash may be many or none.

@@ -14,6 +14,7 @@
 #include <parade/data/mnist.hpp>
 
 #include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace {
 
@@ -28,29 +29,19 @@ using parade::mnist;
 /// A folder with a tiny data set of our own: 5 and 3 images of 2 x 3 pixels.
 class TinyMnist {
  public:
-  explicit TinyMnist(const std::string& separator = "-", const std::string& ending = "")
-      : folder{fs::temp_directory_path() / parade::detail::text("parade_mnist_test_", std::random_device{}(), '_', std::random_device{}())},
-        separator_{separator},
-        ending_{ending} {
-    REQUIRE(fs::create_directory(folder));
+  explicit TinyMnist(const std::string& separator = "-", const std::string& ending = "") : separator_{separator}, ending_{ending} {
     write("train", "images", {{5, 2, 3}, std::vector<std::uint8_t>(30, 255)});
     write("train", "labels", {{5}, {5, 0, 4, 1, 9}});
     write("t10k", "images", {{3, 2, 3}, std::vector<std::uint8_t>(18, 51)});
     write("t10k", "labels", {{3}, {7, 2, 1}});
   }
-  TinyMnist(const TinyMnist&) = delete;
-  TinyMnist& operator=(const TinyMnist&) = delete;
-  ~TinyMnist() {
-    std::error_code ignored;
-    fs::remove_all(folder, ignored);
-  }
-
   fs::path file(const std::string& part, const std::string& kind) const {
     return folder / (part + "-" + kind + separator_ + (kind == "images" ? "idx3" : "idx1") + "-ubyte" + ending_);
   }
   void write(const std::string& part, const std::string& kind, const IdxArray& array) const { parade::write_idx(file(part, kind), array); }
 
-  const fs::path folder;
+  TemporaryFolder temporary;
+  const fs::path& folder = temporary.path;
 
  private:
   std::string separator_, ending_;

@@ -181,6 +181,17 @@ TEST_CASE("a sample may stand in a batch more than once, and an empty batch give
   CHECK(twice == nothing);
 }
 
+TEST_CASE("accumulate outside of a run, or for more shards than there can be, is an error that says so") {
+  const auto data = training::regression_data<double>(3, 20, 1);
+  parade::ParallelGradient engine(Linear<double>(3, 1), parade::SquaredError{}, {.threads = 2, .shard_size = 4});
+  engine.reserve(data, 20);
+  const auto samples = training::first_samples(20);
+  const Vector<double> theta = Vector<double>::Zero(4);
+  CHECK_THROWS_WITH(engine.accumulate(theta, data, samples), Catch::Matchers::ContainsSubstring("inside run"));
+  parade::ParallelGradient tiny(Linear<double>(3, 1), parade::SquaredError{}, {.threads = 2, .shard_size = 1});
+  CHECK_THROWS_WITH(tiny.reserve(data, 65536), Catch::Matchers::ContainsSubstring("at most 65535 shards; got 65536"));
+}
+
 TEST_CASE("a theta or data of another size, or a negative shard size, is an error that names both numbers") {
   using Catch::Matchers::ContainsSubstring;
   const auto data = training::labelled_data<double>(4, 20, 3);

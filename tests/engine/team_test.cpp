@@ -47,6 +47,16 @@ TEST_CASE("a loop on several threads does each task once, and none for a count o
   }
 }
 
+TEST_CASE("a loop on several threads may have more tasks than there are claims in a ticket") {
+  for (const int threads : {1, 2, 3, 8}) {
+    Team team(threads);
+    for (const Index tasks : {65535, 65536, 65537, 131070, 131071, 200003}) {
+      CAPTURE(threads, tasks);
+      CHECK(runs_of(team, tasks) == once(tasks));
+    }
+  }
+}
+
 TEST_CASE("ten thousand short loops on several threads lose no task and end") {
   for (const int threads : {2, 3, 8}) {
     CAPTURE(threads);

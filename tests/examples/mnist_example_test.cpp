@@ -19,6 +19,7 @@
 #include <parade/parade.hpp>
 
 #include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace {
 
@@ -38,18 +39,7 @@ void write(const fs::path& file, const std::string& content) {
   REQUIRE(out.good());
 }
 
-/// A fresh folder, gone with the test.
-struct Folder {
-  fs::path path;
-  Folder() {
-    auto name = (fs::temp_directory_path() / "parade_XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~Folder() { fs::remove_all(path); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-
+struct Folder : TemporaryFolder {
   std::set<std::string> files() const {
     std::set<std::string> names;
     for (const auto& entry : fs::directory_iterator(path)) names.insert(entry.path().filename().string());

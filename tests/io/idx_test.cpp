@@ -14,6 +14,7 @@
 #include <parade/io/idx.hpp>
 
 #include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace {
 
@@ -28,19 +29,8 @@ using parade::read_idx;
 using parade::write_idx;
 using Bytes = std::vector<std::uint8_t>;
 
-class Folder {
+class Folder : public TemporaryFolder {
  public:
-  Folder()
-      : path{fs::temp_directory_path() / parade::detail::text("parade_idx_test_", std::random_device{}(), '_', std::random_device{}())} {
-    REQUIRE(fs::create_directory(path));
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-
   fs::path write(const std::string& name, const Bytes& bytes) const {
     std::ofstream out{path / name, std::ios::binary};
     out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
@@ -53,8 +43,6 @@ class Folder {
     CHECK_THROWS_MATCHES(read_idx(file), FileError, Message(file.string() + ": " + why));
   }
   std::size_t entries() const { return static_cast<std::size_t>(std::distance(fs::directory_iterator{path}, fs::directory_iterator{})); }
-
-  const fs::path path;
 };
 
 Bytes content(const fs::path& file) {

@@ -184,6 +184,24 @@ TEST_CASE("partial_fit throws when a number is not finite, and theta and the opt
   CHECK(trainer.steps() == 2);
 }
 
+TEST_CASE("a vector of the optimizer or a weight that overflows stops the run, though theta is finite") {
+  // g² overflows in float where g does not: Adam would divide by infinity for ever after.
+  const parade::Matrix<float> x = parade::Matrix<float>::Constant(1, 4, 1e22f);
+  const auto large = parade::DenseData<float>(x).with_targets(parade::Matrix<double>::Constant(1, 4, 1));
+  const FitOptions options{.epochs = 1, .batch_size = 4};
+  Trainer adam{parade::LinearRegression<float>(1, 1), parade::SquaredError{}, parade::NoRegularizer{}, parade::Adam{}};
+  CHECK(adam.fit(large, options).stop_reason == StopReason::diverged);
+  CHECK(adam.theta().allFinite());
+
+  const parade::Matrix<float> one = parade::Matrix<float>::Ones(1, 4);
+  const auto heavy = parade::DenseData<float>(one)
+                         .with_targets(parade::Matrix<double>::Constant(1, 4, 1))
+                         .with_weights(parade::Vector<double>::Constant(4, 1e39));
+  Trainer sgd{parade::LinearRegression<float>(1, 1), parade::SquaredError{}, parade::NoRegularizer{}, Sgd{}};
+  CHECK(sgd.fit(heavy, options).stop_reason == StopReason::diverged);
+  CHECK(sgd.theta().allFinite());
+}
+
 TEST_CASE("float overflows are found as those of double are") {
   const auto data = training::labelled_data<float>(5, n, 3);
   for (const int threads : {1, 3}) {

@@ -210,6 +210,8 @@ TEST_CASE("validation data that does not fit is an error before anything starts"
   refuses(training::labelled_data<double>(3, 30, 3), {"4 features", "has 3"});
   refuses(DenseData<double>(Matrix<double>(4, 0)).with_labels(Vector<Label>(0)), {"validation", "at least 1 sample"});
   refuses(training::regression_data<double>(4, 30, 3), {"label"});
+  refuses(Poisoned(12, 3, not_a_number).data, {"feature 3 of sample 12"});
+  refuses(good_data().with_labels(Vector<Label>::Constant(30, 5)), {"label of sample 0 is 5"});
   check_error<OptionError>({"validation"}, [&] { trainer.fit(good_data(), options, count, parade::EarlyStopping{}); });
   check_error<OptionError>({"patience", "got 0"}, [&] {
     trainer.fit(good_data(), options, count, parade::Validate{good_data()}, parade::EarlyStopping{.patience = 0});

@@ -347,6 +347,47 @@ TEST_CASE("the scores of a sample do not depend on the samples beside it or on t
   for (const Index i : {0, 1, 255, 256, 522}) CHECK(trainer.scores(Subset{data, {i}}).col(0) == all.col(i));
 }
 
+TEST_CASE("a callback may look at the trainer, and not change what the run is using") {
+  const auto data = training::labelled_data<double>(5, 50, 3);
+  const FitOptions options{.epochs = 2, .batch_size = 16, .threads = 2};
+  auto trainer = small_trainer(), plain = small_trainer();
+  struct Meddler {
+    decltype(trainer)& own;
+    const decltype(data)& samples;
+    int refused = 0;
+    void on_step(const parade::StepReport&) {
+      const auto refuses = [&](auto&& call) {
+        CHECK_THROWS_WITH(call(), Catch::Matchers::ContainsSubstring("a callback may not"));
+        ++refused;
+      };
+      refuses([&] { own.fit(samples); });
+      refuses([&] { own.partial_fit(samples); });
+      refuses([&] { own.initialize(1); });
+      refuses([&] { own.set_theta(Vector<double>::Zero(own.parameters().size())); });
+      CHECK(own.theta().allFinite());
+      CHECK(own.evaluate(samples).samples == 50);
+    }
+  } meddler{trainer, data};
+  const auto summary = trainer.fit(data, options, meddler);
+  CHECK(meddler.refused == 4 * 2 * 4);
+  CHECK(summary.theta_hash == plain.fit(data, options).theta_hash);
+}
+
+#if PARADE_HAS_OPENMP
+TEST_CASE("a fit that may use all threads asks anew how many those are") {
+  const auto data = training::labelled_data<double>(5, 50, 3);
+  training::OpenMpSettings settings;
+  auto trainer = small_trainer();
+  settings.threads(1);
+  const auto one = trainer.fit(data, {.epochs = 1, .batch_size = 16});
+  CHECK(one.threads_asked == 1);
+  settings.threads(2);
+  const auto two = trainer.fit(data, {.epochs = 1, .batch_size = 16});
+  CHECK(two.threads_asked == parade::available_threads());
+  CHECK(two.theta_hash == one.theta_hash);
+}
+#endif
+
 TEST_CASE("a trainer can be moved, and goes on") {
   const auto data = training::labelled_data<double>(5, 50, 3);
   const FitOptions options{.epochs = 2, .batch_size = 16, .seed = 2, .threads = 2, .warm_start = true};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <cstdint>
 
 namespace parade {
@@ -53,7 +54,7 @@ class Random {
   constexpr double uniform(std::uint64_t index) const { return static_cast<double>(bits(index) >> 11) * 0x1.0p-53; }
 
   /// Uniform in [low, high) up to rounding.
-  constexpr double uniform(std::uint64_t index, double low, double high) const { return low + (high - low) * uniform(index); }
+  double uniform(std::uint64_t index, double low, double high) const { return std::fma(high - low, uniform(index), low); }
 
   /// Uniform in {0, …, bound − 1} with a bias below bound · 2^−64 (Lemire 2019, without the rejection). `bound` below 2^32.
   constexpr std::uint64_t below(std::uint64_t index, std::uint64_t bound) const {

@@ -112,10 +112,15 @@ class ParallelGradient {
   /// `samples` may change as soon as it returns; `data` must stay until the end of the region, since a late worker may still read it.
   template <Dataset<Batch> D>
   BatchSum accumulate(const Vector<Scalar>& theta, const D& data, std::span<const Index> samples) {
-    detail::StopWatch watch;
     const int slot = team_->free_slot(static_cast<int>(steps_.size()));
     Step& step = steps_[static_cast<std::size_t>(slot)];
-    step.preparation(model_, theta, [this](Index pieces, auto&& work) { team_->for_each(pieces, work); });
+    step.preparation(model_, theta, [this](Index pieces, auto&& work) {
+      team_->for_each(pieces, [&](Index piece, int worker) {
+        detail::StopWatch busy;
+        work(piece, worker);
+        detail::add(workers_[static_cast<std::size_t>(worker)].compute.gradient_seconds, busy.lap());
+      });
+    });
     step.samples.assign(samples.begin(), samples.end());
     step.data = &data;
     step.gradient = [](ParallelGradient& engine, const Step& from, Index shard, WorkerState& worker) {
@@ -124,7 +129,6 @@ class ParallelGradient {
       return worker.compute.gradient(engine.model_, engine.loss_, from.preparation.get(), *static_cast<const D*>(from.data), part,
                                      VectorRef<Scalar>(Eigen::Map<Vector<Scalar>, Eigen::AlignedMax>(worker.grad, engine.num_parameters_)));
     };
-    detail::add(workers_[0].compute.gradient_seconds, watch.lap());
     last_ = &step;
     shards_ = static_cast<std::size_t>(plan(static_cast<Index>(samples.size())).shards());
     next_free_.store(0, std::memory_order_relaxed);

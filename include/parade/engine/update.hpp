@@ -54,13 +54,15 @@ class ParallelUpdate {
   /// Elements a block: a multiple of the widest vector; small enough for its slices to stay in the L1 and L2 caches through the pass.
   static constexpr Index block_size = 2048;
 
-  ParallelUpdate(const ParameterList& parameters, R regularizer, C constraint, O optimizer, int workers)
-      : regularizer_(std::move(regularizer)),
+  /// `team` must outlive the object.
+  ParallelUpdate(const ParameterList& parameters, R regularizer, C constraint, O optimizer, Team& team)
+      : team_(&team),
+        regularizer_(std::move(regularizer)),
         constraint_(std::move(constraint)),
         optimizer_(std::move(optimizer)),
         num_parameters_(parameters.size()),
         blocks_(static_cast<std::size_t>((num_parameters_ + block_size - 1) / block_size)),
-        workers_(static_cast<std::size_t>(workers)),
+        workers_(static_cast<std::size_t>(team.max_workers())),
         penalties_(blocks_.size()) {
     for (std::size_t i = 0; i < blocks_.size(); ++i) {
       auto& block = blocks_[i];
@@ -79,12 +81,13 @@ class ParallelUpdate {
   const C& constraint() const { return constraint_; }
   const O& optimizer() const { return optimizer_; }
 
-  /// `next` from `state` and the shards' gradients. Returns whether g and the new θ are finite; if not, or if user code throws, `next` is not to
-  /// be used. To be called inside `team.run`; `weight` is W > 0.
-  bool operator()(Team& team, std::span<const Scalar* const> shard_gradients, double weight, const TrainingState<Scalar>& state,
+  /// `next` from `state` and the shards' gradients. Returns whether W, g, the new θ and the optimizer's vectors are finite; if not, or if user
+  /// code throws, `next` is not to be used. To be called inside `team.run`; `weight` is W > 0.
+  bool operator()(std::span<const Scalar* const> shard_gradients, double weight, const TrainingState<Scalar>& state,
                   TrainingState<Scalar>& next, const StepInfo& at) {
+    if (!std::isfinite(static_cast<Scalar>(weight))) return false;
     for (auto& worker : workers_) worker.finite = true;
-    team.for_each(static_cast<Index>(blocks_.size()), [&](Index i, int w) {
+    team_->for_each(static_cast<Index>(blocks_.size()), [&](Index i, int w) {
       auto& worker = workers_[static_cast<std::size_t>(w)];
       if (worker.grad.size() == 0) worker.reserve();
       const Block& block = blocks_[static_cast<std::size_t>(i)];
@@ -98,8 +101,8 @@ class ParallelUpdate {
   }
 
   /// λR(θ) + βC(θ), in double, over the canonical tree on the blocks.
-  double penalty(Team& team, const Vector<Scalar>& theta) {
-    team.for_each(static_cast<Index>(blocks_.size()), [&](Index i, int) {
+  double penalty(const Vector<Scalar>& theta) {
+    team_->for_each(static_cast<Index>(blocks_.size()), [&](Index i, int) {
       double sum = 0;
       const auto& block = blocks_[static_cast<std::size_t>(i)];
       for (const Range& piece : block.regularized)
@@ -201,9 +204,12 @@ class ParallelUpdate {
     if constexpr (ProjectionConstraint<C, Scalar>)
       for (const Range& piece : block.constrained) constraint_.project(write(theta, piece));
 
-    if (!kernels::all_finite(grad.data(), size) || !kernels::all_finite(theta.data(), size)) worker.finite = false;
+    bool finite = kernels::all_finite(grad.data(), size) && kernels::all_finite(theta.data(), size);
+    for (Index i = 0; i < next.states().cols(); ++i) finite = finite && kernels::all_finite(slice[i].data(), size);
+    worker.finite = worker.finite && finite;
   }
 
+  Team* team_;
   R regularizer_;
   C constraint_;
   O optimizer_;

@@ -17,14 +17,15 @@ enum class OnDivergence {
 };
 
 /// How `Trainer::fit` runs. All fields are checked before anything starts. Of these, the bits of θ depend on epochs, batch_size, seed,
-/// shard_size, shuffle and on_divergence; never on threads.
+/// shard_size, shuffle, warm_start and on_divergence; never on threads.
 struct FitOptions {
-  Index epochs = 10;        // passes over the data, ≥ 0
-  Index batch_size = 128;   // samples a step over all workers, in [1, n]; the last batch of an epoch may be smaller
-  std::uint64_t seed = 0;   // of the starting θ and of the order of the samples
-  int threads = 0;          // ≥ 1; 0: as many as the process may really use
-  Index shard_size = 0;     // samples a shard, ≥ 1; 0: a rule that reads the batch size alone (ShardPlan)
-  bool shuffle = true;      // a new order every epoch; else the order of the data
+  Index epochs = 10;       // passes over the data, ≥ 0
+  Index batch_size = 128;  // samples a step over all workers, in [1, n]; the last batch of an epoch may be smaller
+  std::uint64_t seed = 0;  // of the starting θ and of the order of the samples
+  int threads = 0;         // ≥ 1; 0: as many as the process may really use
+  Index shard_size = 0;  // samples a shard, ≥ 1, for at most 65535 shards a batch, a gradient vector each; 0: a rule that reads the batch
+                         // size alone (ShardPlan)
+  bool shuffle = true;   // a new order every epoch; else the order of the data
   bool warm_start = false;  // go on from the θ, optimizer vectors and step count that the trainer holds
   bool check_data = true;   // one pass over the data before the start: finite features and targets, labels in range
   OnDivergence on_divergence = OnDivergence::stop;

@@ -106,6 +106,8 @@ class Trainer {
     check_parts(data, time);
     check_callbacks(callbacks...);
 
+    // What the process may use can have changed since the last fit.
+    if (options.threads == 0 && engine_ && engine_->team().asked() != thread_limits().available()) drop_engine();
     set_up(options.threads, options.shard_size);
     engine_->reserve(data, options.batch_size);
     Team& team = engine_->team();
@@ -312,11 +314,17 @@ class Trainer {
   /// The engine for these settings: kept from call to call while they stay the same.
   void set_up(int threads, Index shard_size) {
     if (engine_ && threads == threads_ && shard_size == shard_size_) return;
+    drop_engine();
     engine_ = std::make_unique<Engine>(model_, loss_, EngineOptions{threads, shard_size});
-    update_.emplace(parameters_, regularizer_, constraint_, optimizer_, engine_->team().max_workers());
+    update_.emplace(parameters_, regularizer_, constraint_, optimizer_, engine_->team());
     update_->reserve();
     threads_ = threads;
     shard_size_ = shard_size;
+  }
+
+  void drop_engine() {
+    update_.reset();  // it refers to the engine's team
+    engine_.reset();
   }
 
   /// For evaluation: that of the last fit, else one with all threads.
@@ -336,8 +344,7 @@ class Trainer {
   bool update(const BatchSum& sum, double rate) {
     if (sum.weight == 0) return true;  // a batch of weight 0 is no batch
     if (!std::isfinite(sum.loss)) return false;
-    if (!(*update_)(engine_->team(), engine_->shard_gradients(), sum.weight, state(), states_[1 - current_], {rate, steps_ + 1}))
-      return false;
+    if (!(*update_)(engine_->shard_gradients(), sum.weight, state(), states_[1 - current_], {rate, steps_ + 1})) return false;
     current_ = 1 - current_;
     ++steps_;
     return true;
@@ -380,7 +387,7 @@ class Trainer {
 
     EpochReport report{epoch, options.epochs, steps_, total.samples, 0, 0, alpha, 0, {}};
     report.loss = total.weight > 0 ? total.loss / total.weight : std::numeric_limits<double>::quiet_NaN();  // every batch was left out
-    report.penalty = update_->penalty(engine_->team(), state().theta);
+    report.penalty = update_->penalty(state().theta);
     report.seconds = seconds_since(begin) - callback_seconds;
     const auto called = Clock::now();
     (add_validation(report, callbacks), ...);
