@@ -10,6 +10,7 @@
 #include <iostream>
 #include <limits>
 #include <optional>
+#include <random>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -100,7 +101,7 @@ void write(const std::string& file, const std::optional<std::string>& content) {
   std::error_code error, ignored;
   if (file.empty() || (std::filesystem::exists(file, error) && !std::filesystem::is_regular_file(file, error)))
     throw std::runtime_error("--json must name a plain file; got '" + file + "'");
-  const std::string draft = file + ".part";
+  const std::string draft = file + "." + std::to_string(std::random_device{}()) + ".part";
   errno = 0;
   std::ofstream out(draft);
   out << content.value_or("");

@@ -20,6 +20,7 @@
 
 #include <parade/parade.hpp>
 
+#include "../support/hand_loop.hpp"
 #include "../support/machine.hpp"
 #include "../support/options.hpp"
 #include "../support/results.hpp"
@@ -28,9 +29,7 @@
 namespace {
 
 using bench::Data;
-using parade::ConstMatrixRef;
 using parade::Index;
-using parade::Matrix;
 using parade::Vector;
 
 constexpr double rate = 0.05, momentum = 0.9;
@@ -46,101 +45,9 @@ struct Options {
   std::string json;
 };
 
-/// The opponent: the network, its gradient and the step in plain Eigen, as well as one writes it by hand for one thread. All memory is taken
-/// once; no product makes a temporary; what is elementwise is one pass. It has what a hand-written loop may have and a library may not: the
-/// whole minibatch in one product, and no gradient at all, since the products of the weights' gradients are added straight to the momentum:
-///
-///   v ← μ v + (1/b) ∂J/∂Z Xᵀ,   θ ← θ − α v
-template <class S>
-class EigenLoop {
- public:
-  EigenLoop(const std::vector<Index>& sizes, Index batch_size) : layers_(sizes.size() - 1) {
-    for (std::size_t l = 0; l < layers_.size(); ++l) {
-      layers_[l].weight.resize(sizes[l + 1], sizes[l]);
-      layers_[l].bias.resize(sizes[l + 1]);
-      layers_[l].output.resize(sizes[l + 1], batch_size);
-      layers_[l].delta.resize(sizes[l + 1], batch_size);
-    }
-  }
-
-  /// Weights and biases from θ, momentum at 0.
-  void start(const parade::ParameterList& parameters, const Vector<S>& theta) {
-    for (std::size_t l = 0; l < layers_.size(); ++l) {
-      Layer& layer = layers_[l];
-      layer.weight = parade::slice<S>(parade::ConstVectorRef<S>{theta}, parameters.blocks()[2 * l]);
-      layer.bias = parade::slice<S>(parade::ConstVectorRef<S>{theta}, parameters.blocks()[2 * l + 1]);
-      layer.weight_momentum = Matrix<S>::Zero(layer.weight.rows(), layer.weight.cols());
-      layer.bias_momentum = Vector<S>::Zero(layer.bias.size());
-    }
-  }
-
-  /// One step; the mean loss before it.
-  double step(const ConstMatrixRef<S>& x, std::span<const parade::Label> labels) {
-    const Index m = x.cols();
-    const auto input = [&](std::size_t l) { return l == 0 ? x : ConstMatrixRef<S>{layers_[l - 1].output.leftCols(m)}; };
-
-    for (std::size_t l = 0; l < layers_.size(); ++l) {
-      auto z = layers_[l].output.leftCols(m);
-      z.noalias() = layers_[l].weight * input(l);  // (k,m) = (k,d)(d,m)
-      if (l + 1 < layers_.size())
-        z = (z.colwise() + layers_[l].bias).cwiseMax(S{0});
-      else
-        z.colwise() += layers_[l].bias;
-    }
-    const double loss = softmax_cross_entropy(m, labels);
-
-    const auto mu = static_cast<S>(momentum), alpha = static_cast<S>(rate);
-    for (std::size_t l = layers_.size(); l-- > 0;) {
-      Layer& layer = layers_[l];
-      const auto delta = layer.delta.leftCols(m);
-      if (l > 0) {
-        auto below = layers_[l - 1].delta.leftCols(m);
-        below.noalias() = layer.weight.transpose() * delta;  // (d,m) = (d,k)(k,m)
-        below = (layers_[l - 1].output.leftCols(m).array() > S{0}).select(below, S{0});
-      }
-      layer.weight_momentum *= mu;
-      layer.weight_momentum.noalias() += delta * input(l).transpose();  // (k,d) += (k,m)(m,d)
-      layer.bias_momentum = mu * layer.bias_momentum + delta.rowwise().sum();
-      layer.weight -= alpha * layer.weight_momentum;
-      layer.bias -= alpha * layer.bias_momentum;
-    }
-    return loss;
-  }
-
- private:
-  struct Layer {
-    Matrix<S> weight, weight_momentum;  // (k,d)
-    Vector<S> bias, bias_momentum;      // (k)
-    Matrix<S> output, delta;            // (k,b)
-  };
-
-  /// The mean loss from the scores Z (k,m); (1/m) ∂J/∂Z becomes the last layer's delta.
-  double softmax_cross_entropy(Index m, std::span<const parade::Label> labels) {
-    auto z = layers_.back().output.leftCols(m), delta = layers_.back().delta.leftCols(m);
-    for (Index j = 0; j < m; ++j) {
-      S top = z(0, j);
-      for (Index i = 1; i < z.rows(); ++i) top = std::max(top, z(i, j));
-      for (Index i = 0; i < z.rows(); ++i) z(i, j) -= top;
-    }
-    delta = z.array().exp();  // of all columns at once: in vectors
-    double loss = 0;
-    for (Index j = 0; j < m; ++j) {
-      const Index y = labels[static_cast<std::size_t>(j)];
-      S sum = 0;
-      for (Index i = 0; i < z.rows(); ++i) sum += delta(i, j);
-      loss += static_cast<double>(std::log(sum) - z(y, j));
-      delta.col(j) *= S{1} / (static_cast<S>(m) * sum);
-      delta(y, j) -= S{1} / static_cast<S>(m);
-    }
-    return loss / static_cast<double>(m);
-  }
-
-  std::vector<Layer> layers_;
-};
-
 /// The epochs of one run by hand: order and gather are parade's own, so that what is compared is the training.
 template <class S, class OnStep>
-double train(EigenLoop<S>& loop, const Data& data, Index epochs, Index batch_size, std::uint64_t seed, OnStep&& on_step) {
+double train(bench::HandLoop<S>& loop, const Data& data, Index epochs, Index batch_size, std::uint64_t seed, OnStep&& on_step) {
   parade::EpochOrder order{data.size(), seed};
   parade::DenseBatch<S> batch;
   data.reserve(batch, batch_size);
@@ -177,8 +84,8 @@ double compare(const std::vector<Index>& sizes, const Data& data, Index batch_si
   auto trainer = trainer_of(model);
   std::vector<double> ours, theirs;
   trainer.initialize(seed);
-  EigenLoop<S> loop{sizes, batch_size};
-  loop.start(model.parameters(), trainer.theta());
+  bench::HandLoop<S> loop{sizes, batch_size, rate, momentum};
+  loop.start(trainer.theta());
   trainer.fit(few, {.epochs = 1, .batch_size = batch_size, .seed = seed, .threads = 1}, Losses{ours});
   train(loop, few, 1, batch_size, seed, [&](double loss, Index) { theirs.push_back(loss); });
   double worst = ours.size() == theirs.size() ? 0 : std::numeric_limits<double>::infinity(), largest = 0;
@@ -200,10 +107,10 @@ bool measure(const std::vector<Index>& sizes, const Data& data, const Options& o
   auto trainer = trainer_of(model);
   trainer.initialize(options.seed);
   const Vector<float> theta = trainer.theta();
-  EigenLoop<float> loop{sizes, batch_size};
+  bench::HandLoop<float> loop{sizes, batch_size, rate, momentum};
   double loop_loss = 0, trainer_loss = 0;
   const auto by_hand = [&](Index epochs) {
-    loop.start(model.parameters(), theta);
+    loop.start(theta);
     double sum = 0;
     const auto add = [&sum](double loss, Index m) { sum += loss * static_cast<double>(m); };
     const double seconds = train(loop, data, epochs, batch_size, options.seed, add);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-// How training scales with threads: samples/s, speed-up, efficiency, phases, serial fraction for 1 ... all threads
+// How training scales with threads: samples/s, share of the machine's peak, speed-up, phases; as a table, a picture, a timeline
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -19,7 +21,9 @@
 #include "../support/machine.hpp"
 #include "../support/options.hpp"
 #include "../support/results.hpp"
+#include "../support/roofline.hpp"
 #include "../support/workload.hpp"
+#include "trace.hpp"
 
 namespace {
 
@@ -38,7 +42,13 @@ struct Options {
   std::uint64_t seed = 1;
   int load = 0;
   std::string json;
+  std::string trace;
+  std::string picture;
 };
+
+const parade::SoftmaxCrossEntropy loss;
+const parade::L2 l2{.lambda = 1e-4};
+const parade::Sgd sgd{.rate = 0.05, .momentum = 0.9};
 
 /// The runs with one number of threads.
 struct Row {
@@ -92,7 +102,7 @@ bool same_bits(const std::vector<Row>& rows) {
 /// All runs for one batch size. Repeats are interleaved, every other one backwards, so that a machine that drifts drifts for all.
 template <class M>
 std::vector<Row> measure(const M& model, const bench::Data& data, const Options& options, Index batch_size) {
-  parade::Trainer trainer{model, parade::SoftmaxCrossEntropy{}, parade::L2{.lambda = 1e-4}, parade::Sgd{.rate = 0.05, .momentum = 0.9}};
+  parade::Trainer trainer{model, loss, l2, sgd};
   const auto train = [&](const bench::Data& samples, Index epochs, int threads, bool check) {
     auto summary =
         trainer.fit(samples, {.epochs = epochs, .batch_size = batch_size, .seed = options.seed, .threads = threads, .check_data = check});
@@ -116,21 +126,39 @@ std::vector<Row> measure(const M& model, const bench::Data& data, const Options&
   return rows;
 }
 
-void print(const std::vector<Row>& rows, const bench::Network& network) {
+/// What a row reaches of what the machine has to give.
+struct Reached {
+  double gflops, of_peak, of_roof;
+
+  Reached(const Row& row, double samples_per_second, const bench::Work& step, const bench::Roofline& roofline) {
+    const double steps_per_second = samples_per_second / static_cast<double>(row.runs[0].batch_size);
+    gflops = 1e-9 * step.flops * steps_per_second;
+    of_peak = 1e9 * gflops / roofline.peaks(row.threads).flops;
+    of_roof = roofline.least_seconds(row.threads, step) * steps_per_second;
+  }
+};
+
+bench::Work step_of(const bench::Network& network, const parade::Summary& run) {
+  return bench::training_step(network, run.parameters, run.batch_size, run.shards, sgd.num_states(), network.sizes.front());
+}
+
+void print(const std::vector<Row>& rows, const bench::Network& network, const bench::Roofline& roofline) {
   const auto& first = rows[0].runs[0];
   const std::string hash = parade::hash_text(first.theta_hash);
   std::printf("\n%s (%td parameters, %s), batch %td in %td shards of up to %td\n", network.name().c_str(), first.parameters,
               first.scalar.c_str(), first.batch_size, first.shards, first.shard_size);
   std::printf("%td samples, %td epochs a run, medians of %zu interleaved runs\n", first.samples, first.epochs(), rows[0].runs.size());
-  std::printf("threads  samples/s  GFLOP/s  speed-up   (low  high)  efficiency  serial");
+  std::printf("threads  samples/s  GFLOP/s  of peak  of roof  speed-up   (low  high)  efficiency  serial");
   for (const auto& phase : phases) std::printf("  %8s", phase.name);
   std::printf("\n");
 
+  const bench::Work step = step_of(network, first);
   std::vector<std::string> notes;
   for (const Row& row : rows) {
     const bench::Spread rate{rates(row)}, speedup = speedups(row, rows[0]);
-    std::printf("%7d  %9.0f  %7.1f  %8.2f  (%5.2f %5.2f)  %8.1f %%", row.threads, rate.middle,
-                1e-9 * rate.middle * network.flops_per_sample(), speedup.middle, speedup.low, speedup.high,
+    const Reached reached{row, rate.middle, step, roofline};
+    std::printf("%7d  %9.0f  %7.1f  %5.1f %%  %5.1f %%  %8.2f  (%5.2f %5.2f)  %8.1f %%", row.threads, rate.middle, reached.gflops,
+                100 * reached.of_peak, 100 * reached.of_roof, speedup.middle, speedup.low, speedup.high,
                 100 * efficiency(row, speedup.middle));
     row.threads == 1 ? std::printf("  %6s", "-") : std::printf("  %6.3f", serial_fraction(row, speedup.middle));
     for (const auto& phase : phases) std::printf("  %6.1f %%", 100 * share(row, phase));
@@ -141,6 +169,10 @@ void print(const std::vector<Row>& rows, const bench::Network& network) {
   if (first.shards < rows.back().threads)
     notes.push_back(std::to_string(first.shards) + " shards: more threads than that have no gradient to compute");
   for (const auto& note : notes) std::printf("note: %s\n", note.c_str());
+  const int threads = rows.back().threads;
+  std::printf("roof: a step needs %.2f MFLOP and %.2f MB from or to memory: at least %.4f ms on %d threads, for the %s\n",
+              1e-6 * step.flops, 1e-6 * roofline.memory_bytes(step), 1e3 * roofline.least_seconds(threads, step), threads,
+              roofline.memory_bound(threads, step) ? "bytes" : "multiply-adds");
 
   if (same_bits(rows)) {
     std::printf("theta %s after each of the %zu runs: the same bits on 1 ... %d threads\n", hash.c_str(), rows.size() * rows[0].runs.size(),
@@ -154,17 +186,27 @@ void print(const std::vector<Row>& rows, const bench::Network& network) {
   std::fflush(stdout);
 }
 
-bench::Json to_json(const std::vector<Row>& rows, const bench::Network& network) {
+bench::Json to_json(const std::vector<Row>& rows, const bench::Network& network, const bench::Roofline& roofline) {
   const auto& first = rows[0].runs[0];
-  bench::Json result{
-      {"model", network.name()},        {"parameters", first.parameters}, {"batch", first.batch_size}, {"shards", first.shards},
-      {"shard_size", first.shard_size}, {"samples", first.samples},       {"epochs", first.epochs()},  {"seed", first.seed},
-      {"train_loss", first.loss()},     {"same_bits", same_bits(rows)}};
+  const bench::Work step = step_of(network, first);
+  bench::Json result{{"model", network.name()},        {"parameters", first.parameters},
+                     {"batch", first.batch_size},      {"shards", first.shards},
+                     {"shard_size", first.shard_size}, {"samples", first.samples},
+                     {"epochs", first.epochs()},       {"seed", first.seed},
+                     {"train_loss", first.loss()},     {"same_bits", same_bits(rows)},
+                     {"step_flops", step.flops},       {"step_memory_bytes", roofline.memory_bytes(step)}};
   for (const Row& row : rows) {
     const bench::Spread rate{rates(row)}, speedup = speedups(row, rows[0]);
-    bench::Json entry{{"threads", row.threads},     {"arrived", row.runs[0].threads},
-                      {"samples_per_second", rate}, {"gflops", 1e-9 * rate.middle * network.flops_per_sample()},
-                      {"speedup", speedup},         {"efficiency", efficiency(row, speedup.middle)}};
+    const Reached reached{row, rate.middle, step, roofline};
+    bench::Json entry{{"threads", row.threads},
+                      {"arrived", row.runs[0].threads},
+                      {"samples_per_second", rate},
+                      {"gflops", reached.gflops},
+                      {"of_peak", reached.of_peak},
+                      {"of_roof", reached.of_roof},
+                      {"memory_bound", roofline.memory_bound(row.threads, step)},
+                      {"speedup", speedup},
+                      {"efficiency", efficiency(row, speedup.middle)}};
     if (row.threads > 1) entry["serial_fraction"] = serial_fraction(row, speedup.middle);
     for (const auto& phase : phases) entry["phases"][phase.name] = share(row, phase);
     for (const auto& run : row.runs)
@@ -172,6 +214,50 @@ bench::Json to_json(const std::vector<Row>& rows, const bench::Network& network)
     result["rows"].push_back(std::move(entry));
   }
   return result;
+}
+
+/// A few steps on all threads with a clock in every part, after as many without as it takes to get going. Returns whether θ is the same as
+/// without the clocks.
+template <class M>
+bool trace(const M& model, const bench::Data& data, const Options& options, Index batch_size, bench::Json& events) {
+  const Index steps = std::min<Index>(40, data.size() / batch_size), first = std::max<Index>(1, steps - 7);
+  const bench::Data samples = bench::first_samples(data, steps * batch_size);
+  const parade::FitOptions fit{
+      .epochs = 1, .batch_size = batch_size, .seed = options.seed, .threads = options.max_threads, .check_data = false};
+  const auto plain = parade::Trainer{model, loss, l2, sgd}.fit(samples, fit);
+
+  bench::Trace trace{options.max_threads, first, steps, plain.shards};
+  parade::Trainer traced{bench::TracedModel{model, trace}, bench::TracedLoss{loss, trace}, l2, bench::TracedOptimizer{sgd, trace}};
+  const auto summary = traced.fit(bench::TracedData{samples, trace}, fit, trace);
+  if (!trace.complete() || !trace.has({"prepare", "gather", "forward", "loss", "backward", "reduce and update"}))
+    throw std::runtime_error("the trace has lost events");
+
+  const auto name = "batch " + std::to_string(batch_size);
+  bench::append_chrome_events(trace, static_cast<int>(batch_size), name + ", " + std::to_string(plain.shards) + " shards", events);
+  std::printf("trace       %s: steps %td ... %td in %.3f ms; busy", name.c_str(), first, steps, 1e3 * trace.seconds());
+  for (std::size_t t = 0; t < trace.num_threads(); ++t) std::printf(" %.1f %%", 100 * trace.busy_seconds(t) / trace.seconds());
+  const bool same = summary.theta_hash == plain.theta_hash;
+  std::printf("; theta %s %s\n", parade::hash_text(summary.theta_hash).c_str(),
+              same ? "as without the trace" : "DIFFERS from that without the trace");
+  return same;
+}
+
+/// Has picture.py draw the results in the file `json`; returns whether it did.
+bool draw(const std::string& json, const std::string& picture) {
+  const auto script = (std::filesystem::path(__FILE__).parent_path() / "picture.py").string();
+  for (const auto& [name, value] : {std::pair{"PARADE_SCRIPT", script}, {"PARADE_JSON", json}, {"PARADE_PICTURE", picture}})
+    setenv(name, value.c_str(), 1);  // no quoting to get wrong
+  std::fflush(stdout);
+  // Debian's own Python has Debian's packages; another one may come first in the path.
+  for (const std::string python : {"python3", "/usr/bin/python3"})
+    if (std::system((python + " -c 'import matplotlib' 2>/dev/null").c_str()) == 0)
+      return std::system((python + R"( "$PARADE_SCRIPT" "$PARADE_JSON" "$PARADE_PICTURE")").c_str()) == 0;
+  std::fprintf(stderr,
+               "\nNO PICTURE: it needs Python 3 with matplotlib, which is not here. On Debian and Ubuntu:\n"
+               "  apt-get install python3-matplotlib\n"
+               "The results are kept, and then this draws them:\n  python3 %s %s %s\n",
+               script.c_str(), json.c_str(), picture.c_str());
+  return false;
 }
 
 bool run(const Options& options) {
@@ -185,22 +271,36 @@ bool run(const Options& options) {
   if (options.model == "mlp") network.sizes.insert(network.sizes.end(), options.hidden.begin(), options.hidden.end());
   network.sizes.push_back(10);
 
+  bench::Roofline roofline;  // before the load, if there is one
+  for (int threads = 1; threads <= options.max_threads; ++threads) roofline.measure(threads);
+  roofline.print();
+  json["roofline"] = roofline.to_json();
+
   bool same = true;
   const bench::MachineWatch watch;
   {
     const bench::BusyProcesses load{options.load};
     for (const Index batch_size : options.batches) {
       const auto rows = network.with_model([&](const auto& model) { return measure(model, data.samples, options, batch_size); });
-      print(rows, network);
-      json["results"].push_back(to_json(rows, network));
+      print(rows, network, roofline);
+      json["results"].push_back(to_json(rows, network, roofline));
       same &= same_bits(rows);
     }
   }
   json["machine_meanwhile"] = watch.report();
   std::printf("\n");
   bench::print_watch(json["machine_meanwhile"]);
-  if (!options.json.empty()) bench::write_json(options.json, json);
-  return same;
+
+  if (!options.trace.empty()) {
+    bench::Json events = bench::Json::array();
+    for (const Index batch_size : options.batches)
+      same &= network.with_model([&](const auto& model) { return trace(model, data.samples, options, batch_size, events); });
+    bench::write_json(options.trace, {{"traceEvents", events}, {"displayTimeUnit", "ns"}, {"otherData", json["machine"]}});
+  }
+  std::string json_file = options.json;
+  if (json_file.empty() && !options.picture.empty()) json_file = std::filesystem::path(options.picture).replace_extension(".json").string();
+  if (!json_file.empty()) bench::write_json(json_file, json);
+  return (options.picture.empty() || draw(json_file, options.picture)) && same;
 }
 
 }  // namespace
@@ -238,6 +338,12 @@ int main(int argc, char** argv) try {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_option("--json", options.json, "write all results to this file")->check(bench::can_be_written);
+  app.add_option("--trace", options.trace,
+                 "also write a timeline of a few steps on all threads to this file, for chrome://tracing or ui.perfetto.dev")
+      ->check(bench::can_be_written);
+  app.add_option("--picture", options.picture,
+                 "also draw the results, to FILE.svg or FILE.png (needs python3-matplotlib); without --json they are kept in FILE.json")
+      ->check(bench::can_be_written);
   bool quick = false;
   app.add_flag("--quick", quick, "a trial of a second or so: 2 runs of 1 epoch on 2000 samples; its figures mean nothing");
   CLI11_PARSE(app, argc, argv);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
@@ -12,6 +13,7 @@
 #include <parade/core/threads.hpp>
 
 #include "machine.hpp"
+#include "roofline.hpp"
 #include "workload.hpp"
 
 namespace bench {
@@ -37,6 +39,14 @@ int run_grid(int argc, char** argv, const std::string& name, Measure measure) tr
   const Json machine = describe_machine();
   for (const auto& [key, fact] : machine.items()) benchmark::AddCustomContext(key, fact.template get<std::string>());
   benchmark::AddCustomContext("data", data.name);
+  Roofline roofline;
+  for (const std::int64_t threads : thread_counts()) {
+    roofline.measure(static_cast<int>(threads));
+    const Peaks& peaks = roofline.peaks(static_cast<int>(threads));
+    benchmark::AddCustomContext("peaks, " + std::to_string(threads) + " threads",
+                                std::to_string(std::lround(1e-9 * peaks.flops)) + " GFLOP/s of multiply-adds, " +
+                                    std::to_string(std::lround(1e-9 * peaks.bytes)) + " GB/s from memory");
+  }
 
   bool right = true;
   for (const Network& network : networks) {
@@ -46,7 +56,11 @@ int run_grid(int argc, char** argv, const std::string& name, Measure measure) tr
           [&](const auto& model) { return measure(state, network, model, data.samples, batch_size, static_cast<int>(state.range(1))); });
       const double samples = static_cast<double>(state.iterations()) * static_cast<double>(batch_size);
       state.counters["samples/s"] = benchmark::Counter(samples, benchmark::Counter::kIsRate);
-      state.counters["GFLOP/s"] = benchmark::Counter(1e-9 * network.flops_per_sample() * samples, benchmark::Counter::kIsRate);
+      const double flops = network.flops_per_sample() * samples;
+      state.counters["GFLOP/s"] = benchmark::Counter(1e-9 * flops, benchmark::Counter::kIsRate);
+      // Seconds at the peak in a second, of 100. (What is divided by the time Google Benchmark prints with "/s".)
+      const Peaks& peaks = roofline.peaks(static_cast<int>(state.range(1)));
+      state.counters["% of peak"] = benchmark::Counter(100 * flops / peaks.flops, benchmark::Counter::kIsRate);
     };
     benchmark::RegisterBenchmark((name + ' ' + network.name()).c_str(), run)
         ->ArgNames({"batch", "threads"})

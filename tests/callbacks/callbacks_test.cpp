@@ -125,6 +125,7 @@ TEST_CASE("a callback stops the run after the step or the epoch at which it says
   const auto at_step = trainer.fit(data(), options(9), AtStep{5, Signal::stop});
   CHECK(at_step.stop_reason == StopReason::callback);
   CHECK(at_step.steps == 5);
+  CHECK(at_step.epochs() == 1);  // of the second one only 2 of 3 batches were seen
   CHECK(trainer.steps() == 5);
   // The other callbacks are asked all the same, and the stop stands.
   CHECK(trainer.fit(data(), options(9), AtEpoch{2, Signal::stop}, AtEpoch{2, Signal::go_on}).epochs() == 2);
@@ -132,7 +133,23 @@ TEST_CASE("a callback stops the run after the step or the epoch at which it says
 
 TEST_CASE("a run may be asked for more epochs than there is memory to note, and be stopped by a callback") {
   auto trainer = small_trainer();
-  CHECK(trainer.fit(data(), options(Index{1} << 40), AtEpoch{2, Signal::stop}).theta_hash == hash_after(2));
+  CHECK(trainer.fit(data(), options((Index{1} << 32) - 1), AtEpoch{2, Signal::stop}).theta_hash == hash_after(2));
+}
+
+TEST_CASE("a step that is remembered is named, and an epoch that was not finished is begun anew") {
+  auto trainer = small_trainer();
+  const auto remembered = trainer.fit(data(), options(2), AtStep{5, Signal::remember});
+  CHECK(remembered.remembered_step == 5);
+  CHECK(remembered.remembered_epoch == 2);
+  CHECK(remembered.full().find("that of step 5 in epoch 2") != std::string::npos);
+
+  std::vector<std::string> calls;
+  auto warm = options(1);
+  warm.warm_start = true;
+  trainer.fit(data(), options(2), AtStep{4, Signal::stop}, Diary{"", &calls});
+  CHECK(calls == std::vector<std::string>{"begin", "step1", "step2", "step3", "epoch1", "step4", "end"});
+  const auto rest = trainer.fit(data(), warm);
+  CHECK(rest.steps == 3);  // the whole second epoch
 }
 
 TEST_CASE("a callback that says remember keeps that theta: the last one remembered is the result") {
@@ -143,7 +160,7 @@ TEST_CASE("a callback that says remember keeps that theta: the last one remember
   CHECK(summary.stop_reason == StopReason::completed);
   CHECK(summary.theta_hash == hash_after(3));
   CHECK(parade::theta_hash(trainer.theta()) == summary.theta_hash);
-  CHECK_THAT(summary.full(), Catch::Matchers::ContainsSubstring("that of epoch 3"));
+  CHECK_THAT(summary.full(), Catch::Matchers::ContainsSubstring("that of step 9 in epoch 3"));
   const auto next = trainer.fit(data(), options(2));  // nothing is remembered from run to run
   CHECK(next.remembered_epoch == 0);
   CHECK(next.theta_hash == hash_after(2));

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: MIT
+#include <algorithm>
+#include <limits>
+
 #include <parade/core/shard_plan.hpp>
 
 #include "support/catch.hpp"
@@ -23,7 +26,7 @@ TEST_CASE("shards cover a batch exactly, in order, with sizes that differ by one
       CHECK(largest - smallest <= 1);
       CHECK(plan.batch_size() == b);
       if (shard_size > 0) {
-        CHECK(plan.shard_size() == shard_size);
+        CHECK(plan.shard_size() == std::min(shard_size, b));
         CHECK(plan.shards() == (b + shard_size - 1) / shard_size);
       }
     }
@@ -37,6 +40,10 @@ TEST_CASE("a batch of one sample or below the shard size is one shard, and an em
   CHECK(ShardPlan(33, 32).shards() == 2);
   CHECK(ShardPlan(0, 32).shards() == 0);
   CHECK(ShardPlan(0, 0).shards() == 0);
+  constexpr Index most = std::numeric_limits<Index>::max();
+  CHECK(ShardPlan(31, most).shards() == 1);
+  CHECK(ShardPlan(31, most)[0] == Range{0, 31});
+  CHECK(ShardPlan(0, most).shards() == 0);
 }
 
 TEST_CASE("the default shard size is at least 32 samples and makes at most 32 shards") {

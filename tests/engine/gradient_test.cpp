@@ -4,8 +4,12 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <new>
 #include <span>
+#include <stdexcept>
+#include <string>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 #include <parade/engine/parallel_gradient.hpp>
@@ -76,6 +80,11 @@ struct Sleepy : Base {
     return Base::forward(theta, x, workspace);
   }
 };
+
+auto says(const char* words) {
+  return Catch::Matchers::Predicate<std::exception>(
+      [words](const auto& error) { return std::string(error.what()).find(words) != std::string::npos; }, words);
+}
 
 }  // namespace
 
@@ -179,6 +188,65 @@ TEST_CASE("a sample may stand in a batch more than once, and an empty batch give
   CHECK(nothing == Vector<double>::Zero(theta.size()));
   CHECK(same(SerialGradient<Linear<double>, parade::SoftmaxCrossEntropy>(model, {}).sum(theta, data, {}, twice), BatchSum{}));
   CHECK(twice == nothing);
+}
+
+TEST_CASE("data, targets and samples that do not fit are an error in both gradients") {
+  const auto labelled = training::labelled_data<double>(3, 20, 3);
+  const auto targets = training::regression_data<double>(3, 20, 1);
+  const std::vector<Index> good{0, 19}, below{0, -1}, above{20};
+  const auto refuse = [](const auto& loss, const auto& data, const std::vector<Index>& samples, const char* words) {
+    using L = std::remove_cvref_t<decltype(loss)>;
+    const Linear<double> model(3, 3);
+    Vector<double> theta = Vector<double>::Zero(12), grad;
+    ParallelGradient<Linear<double>, L> parallel(model, loss, {.threads = 2});
+    const SerialGradient<Linear<double>, L> serial(model, loss);
+    CHECK_THROWS_MATCHES(parallel.sum(theta, data, samples, grad), parade::DataError, says(words));
+    CHECK_THROWS_MATCHES(serial.sum(theta, data, samples, grad), parade::DataError, says(words));
+    theta.resize(5);
+    CHECK_THROWS_MATCHES(serial.sum(theta, data, samples, grad), parade::DataError, says("theta must have"));
+  };
+  refuse(parade::SoftmaxCrossEntropy{}, targets, good, "label");
+  refuse(parade::SquaredError{}, targets, good, "compares 3 outputs");
+  refuse(parade::SoftmaxCrossEntropy{}, labelled, below, "must be in [0, n); got -1 (n = 20)");
+  refuse(parade::SoftmaxCrossEntropy{}, labelled, above, "must be in [0, n); got 20 (n = 20)");
+}
+
+TEST_CASE("sum and reserve inside of a run are an error, since a late worker may still use what they would change") {
+  const auto data = training::labelled_data<double>(3, 20, 3);
+  ParallelGradient engine(Linear<double>(3, 3), parade::SoftmaxCrossEntropy{}, {.threads = 2});
+  const Vector<double> theta = Vector<double>::Zero(12);
+  Vector<double> grad;
+  engine.team().run([&] {
+    CHECK_THROWS_AS(engine.sum(theta, data, training::first_samples(20), grad), std::logic_error);
+    CHECK_THROWS_AS(engine.reserve(data, 20), std::logic_error);
+  });
+  CHECK(engine.sum(theta, data, training::first_samples(20), grad).samples == 20);
+}
+
+/// A model that stops counting at an initialization of the wrong moment: reserving its workspace fails when it is told to.
+struct Scarce : Linear<double> {
+  using Linear<double>::Linear;
+  bool* fails = nullptr;
+  void reserve(Workspace& workspace, Index samples) const {
+    if (*fails) throw std::bad_alloc();
+    Linear<double>::reserve(workspace, samples);
+  }
+  using Linear<double>::reserve;
+};
+
+TEST_CASE("an engine that could not get its memory gets it at the next call") {
+  const auto data = training::labelled_data<double>(3, 20, 3);
+  bool fails = true;
+  Scarce model(3, 3);
+  model.fails = &fails;
+  ParallelGradient<Scarce, parade::SoftmaxCrossEntropy> engine(model, {}, {.threads = 3, .shard_size = 2});
+  const Vector<double> theta = Vector<double>::Zero(12);
+  Vector<double> grad, expected;
+  CHECK_THROWS_AS(engine.sum(theta, data, training::first_samples(20), grad), std::bad_alloc);
+  fails = false;
+  engine.sum(theta, data, training::first_samples(20), grad);
+  SerialGradient(Linear<double>(3, 3), parade::SoftmaxCrossEntropy{}, 2).sum(theta, data, training::first_samples(20), expected);
+  CHECK(grad == expected);
 }
 
 TEST_CASE("accumulate outside of a run, or for more shards than there can be, is an error that says so") {

@@ -17,6 +17,7 @@
 #include <parade/models/mlp.hpp>
 
 #include "support/catch.hpp"
+#include "support/training.hpp"
 
 namespace {
 
@@ -146,6 +147,8 @@ TEST_CASE("a race on several threads rethrows the failure of the lowest task, an
 }
 
 TEST_CASE("threads that are late by whole steps change neither the gradient nor the steps after it") {
+  training::OpenMpSettings openmp;
+  openmp.dynamic(false);  // all threads must come, or nobody is late
   constexpr Index n = 96, d = 5, k = 2;
   parade::Matrix<double> x(d, n), y(k, n);
   const parade::Random random(3, parade::Purpose::user);

@@ -107,6 +107,7 @@ TEMPLATE_TEST_CASE("theta has the same bits on any number of threads for every m
   };
   each_optimizer(Linear<S>(7, 3));
   each_optimizer(Mlp<S>{7, 11, 3});
+  for (const auto activation : {parade::Activation::tanh, parade::Activation::sigmoid}) each_optimizer(Mlp<S>({7, 11, 3}, activation));
   same_hash([] { return Trainer{Mlp<S>{7, 11, 3}, SoftmaxCrossEntropy{}, NoRegularizer{}, Sgd{.rate = 0.1}}; }, weighted, options);
 
   std::sort(hashes.begin(), hashes.end());
@@ -131,7 +132,7 @@ TEMPLATE_TEST_CASE("theta has the same bits on any number of threads for every b
   const auto make = [] { return Trainer{Mlp<S>{5, 8, 3}, SoftmaxCrossEntropy{}, L2{.lambda = 1e-3}, Sgd{.rate = 0.1, .momentum = 0.9}}; };
   for (const Index b : {Index{1}, Index{3}, Index{10}, Index{32}, Index{33}, Index{97}, n})
     for (const Index shard_size : {0, 1, 10}) {
-      if (b > 33 || shard_size != 1) same_hash(make, data, {.epochs = 1, .batch_size = b, .seed = 1, .shard_size = shard_size}, {2, 3, 7});
+      if (b > 33 || shard_size != 1) same_hash(make, data, {.epochs = 1, .batch_size = b, .seed = 1, .shard_size = shard_size});
     }
 }
 

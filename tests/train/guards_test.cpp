@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include <parade/engine/serial_gradient.hpp>
 #include <parade/losses/softmax_cross_entropy.hpp>
 #include <parade/losses/squared_error.hpp>
 #include <parade/models/linear.hpp>
@@ -177,6 +178,42 @@ TEST_CASE("a host program that rounds downwards does not change the starting the
   std::fesetround(FE_TONEAREST);
   CHECK(parade::theta_hash(trainer.theta()) == expected);
   CHECK(rounding == FE_DOWNWARD);
+}
+
+TEST_CASE("the serial gradient is that of round-to-nearest and of Eigen's fixed blocks in any surroundings") {
+  const auto data = training::labelled_data<float>(1000, 40, 4);
+  const EigenModel<float> model{1000, 24, 4};
+  parade::Vector<float> theta(model.parameters().size()), expected, grad;
+  model.initialize(theta, 1);
+  const parade::SerialGradient<EigenModel<float>, SoftmaxCrossEntropy> serial(model, {}, 16);
+  serial.sum(theta, data, training::first_samples(40), expected);
+  std::fesetround(FE_DOWNWARD);
+  serial.sum(theta, data, training::first_samples(40), grad);
+  std::fesetround(FE_TONEAREST);
+  CHECK(grad == expected);
+  const EigenSettings eigen;
+  Eigen::setCpuCacheSizes(1 << 10, 4 << 10, 16 << 10);
+  serial.sum(theta, data, training::first_samples(40), grad);
+  CHECK(grad == expected);
+}
+
+/// Starts from a product.
+struct StartsFromAProduct : EigenModel<float> {
+  void initialize(parade::VectorRef<float> theta, std::uint64_t seed) const {
+    const auto a = training::random_matrix<float>(30, 3000, seed);
+    const parade::Matrix<float> square = a * a.transpose();
+    for (Index i = 0; i < theta.size(); ++i) theta[i] = 1e-4f * square.data()[i % square.size()];
+  }
+};
+
+TEST_CASE("a starting theta that a model makes by products does not follow Eigen's settings") {
+  Trainer trainer{StartsFromAProduct{{1000, 24, 4}}, SoftmaxCrossEntropy{}, NoRegularizer{}, Sgd{.rate = 0.1}};
+  trainer.initialize(1);
+  const auto expected = parade::theta_hash(trainer.theta());
+  const EigenSettings eigen;
+  Eigen::setCpuCacheSizes(1 << 10, 4 << 10, 16 << 10);
+  trainer.initialize(1);
+  CHECK(parade::theta_hash(trainer.theta()) == expected);
 }
 
 #if PARADE_HAS_OPENMP

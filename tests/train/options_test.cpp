@@ -5,6 +5,8 @@
 
 #include <parade/callbacks/early_stopping.hpp>
 #include <parade/callbacks/validate.hpp>
+#include <parade/data/subset.hpp>
+#include <parade/losses/hinge.hpp>
 #include <parade/losses/logistic.hpp>
 #include <parade/losses/softmax_cross_entropy.hpp>
 #include <parade/losses/squared_error.hpp>
@@ -13,6 +15,7 @@
 #include <parade/optimizers/sgd.hpp>
 #include <parade/regularizers/l1.hpp>
 #include <parade/regularizers/l2.hpp>
+#include <parade/schedules/cosine.hpp>
 #include <parade/schedules/step_decay.hpp>
 #include <parade/train/trainer.hpp>
 
@@ -99,7 +102,7 @@ struct Unchecked : DenseData<double> {
 
 TEST_CASE("options that break a rule are an error that names field, value and rule") {
   const auto data = good_data();
-  check_fit<OptionError>(good_trainer(), data, {.epochs = -1}, {"epochs", "-1", "at least 0"});
+  check_fit<OptionError>(good_trainer(), data, {.epochs = -1}, {"epochs", "-1", "in [0"});
   check_fit<OptionError>(good_trainer(), data, {.batch_size = 0}, {"batch_size must be in [1, n]; got 0 (n = 30)"});
   check_fit<OptionError>(good_trainer(), data, {.batch_size = -5}, {"batch_size", "-5"});
   check_fit<OptionError>(good_trainer(), data, {.batch_size = 31}, {"batch_size must be in [1, n]; got 31 (n = 30)"});
@@ -172,6 +175,56 @@ TEST_CASE("a feature, target or weight that is not finite is an error that names
                            {"weight of sample 17 is " + parade::detail::text(bad), "finite", "at least 0"});
       check_fit<DataError>(good_trainer(), Unchecked(weighted, -0.5, 0), options, {"weight of sample 17 is -0.5"});
     }
+}
+
+TEST_CASE("labels of two kinds at once, and weights that are all 0, are an error") {
+  const FitOptions options{.epochs = 1, .batch_size = 10};
+  Vector<Label> labels = Vector<Label>::Zero(30);
+  labels[3] = 1;
+  labels[17] = -1;
+  check_fit<DataError>(Trainer{Linear<double>(4, 1), parade::Logistic{}, L2{}, Sgd{}}, good_data().with_labels(labels), options,
+                       {"both 0 and -1"});
+  check_fit<DataError>(Trainer{Linear<double>(4, 1), parade::Hinge{}, L2{}, Sgd{}}, good_data().with_labels(labels), options,
+                       {"both 0 and -1"});
+  const auto nothing = good_data().with_weights((Vector<double>(30) << 1, Vector<double>::Zero(29)).finished());
+  check_fit<DataError>(good_trainer(), parade::Subset{nothing, {3, 4, 5, 6, 7, 8, 9, 10, 11, 12}}, options, {"above 0"});
+}
+
+TEST_CASE("weights that a float cannot hold are an error that says so") {
+  const auto data = training::labelled_data<float>(4, 30, 3).with_weights(Vector<double>::Constant(30, 1e-50));
+  check_fit<DataError>(Trainer{Linear<float>(4, 3), parade::SoftmaxCrossEntropy{}, L2{}, Sgd{}}, data, {.epochs = 1, .batch_size = 10},
+                       {"weight of sample 0 is 1e-50", "range"});
+}
+
+TEST_CASE("an evaluation refuses the values that a fit refuses") {
+  auto trainer = good_trainer();
+  trainer.fit(good_data(), {.epochs = 1, .batch_size = 10});
+  const Poisoned poisoned(444, 2, not_a_number);
+  check_error<DataError>({"feature 2 of sample 444"}, [&] { trainer.evaluate(poisoned.data); });
+  check_error<DataError>({"feature 2 of sample 444"}, [&] { trainer.predict(poisoned.data); });
+  check_error<DataError>({"label of sample 0 is 5"}, [&] { trainer.evaluate(good_data().with_labels(Vector<Label>::Constant(30, 5))); });
+  parade::Team team(2);
+  const Vector<double> theta = Vector<double>::Zero(3);
+  check_error<DataError>({"15", "got 3"}, [&] {
+    parade::evaluate<parade::DenseBatch<double>>(team, Linear<double>(4, 3), parade::SoftmaxCrossEntropy{}, theta, good_data());
+  });
+  check_error<DataError>({"15", "got 3"},
+                         [&] { parade::compute_scores<parade::DenseBatch<double>>(team, Linear<double>(4, 3), theta, good_data()); });
+}
+
+TEST_CASE("the largest numbers that options can hold are no way around them") {
+  constexpr Index most = std::numeric_limits<Index>::max();
+  auto trainer = good_trainer(), plain = good_trainer();
+  const auto one_shard = trainer.fit(good_data(), {.epochs = 1, .batch_size = 10, .shard_size = most});
+  CHECK(one_shard.shards == 1);
+  CHECK(one_shard.steps == 3);
+  CHECK(one_shard.theta_hash == plain.fit(good_data(), {.epochs = 1, .batch_size = 10, .shard_size = 10}).theta_hash);
+  check_fit<OptionError>(good_trainer(), good_data(), {.epochs = most, .batch_size = 10}, {"epochs", "4294967295"});
+}
+
+TEST_CASE("no epochs under a schedule over the whole run are no error") {
+  Trainer trainer{Linear<double>(4, 3), parade::SoftmaxCrossEntropy{}, L2{}, Sgd{}, parade::Cosine{}};
+  CHECK(trainer.fit(good_data(), {.epochs = 0, .batch_size = 10}).steps == 0);
 }
 
 TEST_CASE("the check of the data can be left out") {

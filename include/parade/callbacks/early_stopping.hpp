@@ -9,7 +9,8 @@
 namespace parade {
 
 /// Ends the run when the validation loss has not fallen for some epochs, and leaves the θ of the best epoch behind, also when the run ends in
-/// another way; the optimizer's vectors stay those of the last epoch, which matters only to a warm start. Needs a Validate beside it: `fit(train, options, parade::Validate{held_out}, parade::EarlyStopping{.patience = 3})`.
+/// another way but an exception; the optimizer's vectors stay those of the last epoch, which matters only to a warm start. Needs a
+/// Validate beside it: `fit(train, options, parade::Validate{held_out}, parade::EarlyStopping{.patience = 3})`.
 struct EarlyStopping {
   Index patience = 3;                                     // epochs without a new best loss before it stops, ≥ 1
   double min_delta = 0;                                   // a loss is a new best if it is below the best so far by more than this, ≥ 0

@@ -8,6 +8,7 @@
 #include <ostream>
 #include <sstream>
 #include <string>
+#include <utility>
 
 #include <parade/concepts/callback.hpp>
 
@@ -52,9 +53,11 @@ class ProgressBar {
     const double seconds = std::chrono::duration<double>(now - epoch_begin_).count();
     if (seconds > 0) line << "  " << detail::whole(static_cast<double>(report.samples_done) / seconds) << " samples/s";
     *out_ << '\r' << line.str() << "\x1b[K" << std::flush;
+    drawing_ = true;
   }
 
   void on_epoch(const EpochReport& report) {
+    drawing_ = false;
     auto line = start(report.epoch, report.epochs);
     line << "  loss " << report.loss;
     if (report.validation) {
@@ -63,6 +66,11 @@ class ProgressBar {
     }
     line << "  " << detail::whole(report.samples_per_second()) << " samples/s";
     *out_ << (terminal_ ? "\r" : "") << line.str() << (terminal_ ? "\x1b[K\n" : "\n") << std::flush;
+  }
+
+  /// A bar that was not finished gets the end of its line.
+  void on_end() {
+    if (std::exchange(drawing_, false)) *out_ << std::endl;
   }
 
  private:
@@ -85,6 +93,7 @@ class ProgressBar {
 
   std::ostream* out_;
   bool terminal_;
+  bool drawing_ = false;
   Index epoch_ = 0;
   Clock::time_point epoch_begin_{};
   Clock::time_point drawn_{};

@@ -51,7 +51,8 @@ concept SoundHooks = (!requires { &Plain::on_epoch; } || HasOnEpoch<C>)&&(!requi
 ///
 /// Requirements for a type C: at least one of
 ///   1. `on_epoch(const EpochReport&)`, called after every epoch;
-///   2. `on_step(const StepReport&)`, called after every update of θ, on the thread that called `fit`, while the workers wait: keep it short;
+///   2. `on_step(const StepReport&)`, called after every update of θ, on the thread that called `fit`: keep it short. A worker that was overtaken
+///      may still be in the model, the loss or the data set: a callback must not change what those read;
 ///   3. `validation_data()`, const, returning a data set (by reference) that is evaluated after every epoch.
 /// The hooks return void or Signal.
 ///

@@ -32,7 +32,8 @@ concept HasValueAndGradient = requires(const L loss, const detail::Argument<Cons
 ///      Column j of the results depends on column j of the arguments alone.
 ///
 /// Not required: a check of targets. A loss that has `check_outputs(Index k)` or, for labels, `check_target(Label y, Index k)`, each returning
-/// an empty std::string or the rule that was broken, has them called before training starts.
+/// an empty std::string or the rule that was broken, has them called before training starts. `static constexpr bool two_classes = true` says
+/// that its labels are 0 and 1 or else −1 and +1: data that has both 0 and −1 is then refused.
 /// See also: parade::SquaredError, parade::Logistic, parade::SoftmaxCrossEntropy, parade::Hinge, parade::testing::check_loss.
 template <class L, class Scalar>
 concept Loss = HasTarget<L> && HasValueAndGradient<L, Scalar>;
@@ -46,5 +47,8 @@ template <class L>
 concept ChecksTarget = requires(const L loss, Label label, Index outputs) {
   { loss.check_target(label, outputs) } -> std::convertible_to<std::string>;
 };
+
+template <class L>
+concept HasTwoClasses = L::two_classes;
 
 }  // namespace parade

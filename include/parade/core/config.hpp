@@ -19,7 +19,7 @@
 #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) || defined(__ASSOCIATIVE_MATH__) || \
     defined(__RECIPROCAL_MATH__)
 #error \
-    "parade does not compile under -ffast-math, -ffinite-math-only or -funsafe-math-optimizations: they break the promise that one run has one hash"
+    "parade does not compile under -ffast-math, -ffinite-math-only or (as far as the compiler tells) -funsafe-math-optimizations: they break the promise that one run has one hash"
 #endif
 
 #if defined(_OPENMP)

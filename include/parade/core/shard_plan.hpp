@@ -26,7 +26,8 @@ class ShardPlan {
  public:
   /// shard_size 0 stands for the default, `automatic_shard_size(b)`.
   constexpr ShardPlan(Index batch_size, Index shard_size)
-      : batch_size_(batch_size), shard_size_(shard_size > 0 ? shard_size : automatic_shard_size(batch_size)) {}
+      : batch_size_(batch_size),
+        shard_size_(shard_size > 0 ? std::min(shard_size, std::max<Index>(batch_size, 1)) : automatic_shard_size(batch_size)) {}
 
   constexpr Index batch_size() const { return batch_size_; }                                // b
   constexpr Index shards() const { return (batch_size_ + shard_size_ - 1) / shard_size_; }  // S

@@ -7,11 +7,13 @@
 #include <deque>
 #include <memory>
 #include <span>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
 #include <parade/core/report.hpp>
 #include <parade/core/shard_plan.hpp>
+#include <parade/engine/checks.hpp>
 #include <parade/engine/reduce.hpp>
 #include <parade/engine/shard_worker.hpp>
 #include <parade/engine/team.hpp>
@@ -67,14 +69,14 @@ class ParallelGradient {
   Index num_parameters() const { return num_parameters_; }
   ShardPlan plan(Index batch_size) const { return {batch_size, options_.shard_size}; }
 
-  /// grad = Σ w_i ∇J over `samples` of `data`; grad is resized to P. Throws DataError where θ or the data do not fit the model; what user code
-  /// throws in a shard reaches the caller, the first in shard order.
+  /// grad = Σ w_i ∇J over `samples` of `data`; grad is resized to P. Throws DataError where θ, the data or the samples do not fit the model and
+  /// the loss; what user code throws in a shard reaches the caller, the first in shard order. Opens a region of its own: inside `team().run`
+  /// it is std::logic_error, and `accumulate` and `reduce` are to be called.
   template <Dataset<Batch> D>
   BatchSum sum(const Vector<Scalar>& theta, const D& data, std::span<const Index> samples, Vector<Scalar>& grad) {
-    if (theta.size() != num_parameters_)
-      throw DataError(detail::text("theta must have one element per parameter: ", num_parameters_, "; got ", theta.size()));
-    if (data.num_features() != model_.num_inputs())
-      throw DataError(detail::text("the model takes ", model_.num_inputs(), " features a sample; the data has ", data.num_features()));
+    detail::check_theta(num_parameters_, theta.size());
+    detail::check_shapes(model_, loss_, data);
+    detail::check_samples(samples, data.size());
     grad.resize(num_parameters_);
     reserve(data, static_cast<Index>(samples.size()));
     BatchSum total;
@@ -85,10 +87,11 @@ class ParallelGradient {
     return total;
   }
 
-  /// Makes room for batches of up to `batch_size` samples of this data set. Needed before `accumulate`, and not to be called inside
-  /// `team().run`; `sum` does it itself.
+  /// Makes room for batches of up to `batch_size` samples of this data set. Needed before `accumulate`; `sum` does it itself. Throws
+  /// std::logic_error inside `team().run`, where a late worker may still use what there is, and OptionError for too many shards.
   template <Dataset<Batch> D>
   void reserve(const D& data, Index batch_size) {
+    if (team_->inside()) throw std::logic_error("reserve and sum must not be called inside run: there, call accumulate and reduce");
     const ShardPlan plan = this->plan(batch_size);
     // A smaller batch is cut into no more shards, and none is larger.
     capacity_ = std::max(capacity_, std::min(batch_size, plan.shard_size()));
@@ -98,12 +101,11 @@ class ParallelGradient {
       step.samples.reserve(static_cast<std::size_t>(batch_size));
     }
     const auto shards = static_cast<std::size_t>(plan.shards());
-    if (shards > sums_.size()) {
-      team_->reserve_race(plan.shards());
-      sums_.resize(shards);
-      gradients_.resize(shards);
-      while (free_.size() < shards) free_.push_back(new_vector());
-    }
+    team_->reserve_race(plan.shards());
+    sums_.resize(std::max(sums_.size(), shards));
+    gradients_.resize(std::max(gradients_.size(), shards));
+    free_.reserve(shards);
+    while (free_.size() < shards) free_.push_back(new_vector());
     for (auto& worker : workers_)
       if (worker.grad == nullptr) worker.grad = new_vector();
   }
@@ -118,7 +120,7 @@ class ParallelGradient {
       team_->for_each(pieces, [&](Index piece, int worker) {
         detail::StopWatch busy;
         work(piece, worker);
-        detail::add(workers_[static_cast<std::size_t>(worker)].compute.gradient_seconds, busy.lap());
+        workers_[static_cast<std::size_t>(worker)].gradient_seconds += busy.lap();
       });
     });
     step.samples.assign(samples.begin(), samples.end());
@@ -184,12 +186,13 @@ class ParallelGradient {
     return {};
   }
 
-  /// Thread-seconds in gather and gradient since the engine was made.
+  /// Thread-seconds in gather and gradient since the engine was made, of the shards that were kept: what a late worker computed in vain is
+  /// waiting.
   PhaseSeconds seconds() const {
     PhaseSeconds total;
     for (const auto& worker : workers_) {
-      total.gather += worker.compute.gather_seconds.load(std::memory_order_relaxed);
-      total.gradient += worker.compute.gradient_seconds.load(std::memory_order_relaxed);
+      total.gather += worker.gather_seconds;
+      total.gradient += worker.gradient_seconds;
     }
     return total;
   }
@@ -200,6 +203,8 @@ class ParallelGradient {
     detail::ShardWorker<M, L, Batch> compute;
     Scalar* grad = nullptr;
     BatchSum sum;
+    double gather_seconds = 0;  // changed only while the race or loop is open
+    double gradient_seconds = 0;
   };
 
   /// All that a shard's gradient is computed from. A late worker may still read one when the next step has begun, in another.
@@ -224,6 +229,8 @@ class ParallelGradient {
       const auto s = static_cast<std::size_t>(shard);
       engine.gradients_[s] = own.grad;
       engine.sums_[s] = own.sum;
+      own.gather_seconds += own.compute.gather_seconds;
+      own.gradient_seconds += own.compute.gradient_seconds;
       std::swap(own.grad, engine.free_[engine.next_free_.fetch_add(1, std::memory_order_relaxed)]);
     }
   };

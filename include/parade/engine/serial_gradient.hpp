@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <parade/core/shard_plan.hpp>
+#include <parade/engine/checks.hpp>
 #include <parade/engine/environment.hpp>
 #include <parade/engine/shard_worker.hpp>
 
@@ -23,8 +24,12 @@ class SerialGradient {
   explicit SerialGradient(M model, L loss, Index shard_size = 0)
       : model_(std::move(model)), loss_(std::move(loss)), shard_size_(shard_size) {}
 
+  /// Throws DataError where θ, the data or the samples do not fit.
   template <Dataset<Batch> D>
   BatchSum sum(const Vector<Scalar>& theta, const D& data, std::span<const Index> samples, Vector<Scalar>& grad) const {
+    detail::check_theta(model_.parameters().size(), theta.size());
+    detail::check_shapes(model_, loss_, data);
+    detail::check_samples(samples, data.size());
     const detail::EigenGuard eigen;
     const detail::FloatingPointGuard floating_point;
     const ShardPlan plan(static_cast<Index>(samples.size()), shard_size_);

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <span>
@@ -31,11 +30,6 @@ class StopWatch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-/// For a counter with one writer.
-inline void add(std::atomic<double>& counter, double amount) {
-  counter.store(counter.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
-}
-
 /// What one worker changes while it computes shards; allocated once, used for every shard, shared with nobody.
 template <class M, class L, class Batch>
 struct alignas(64) ShardWorker {
@@ -43,10 +37,10 @@ struct alignas(64) ShardWorker {
 
   Batch batch;
   typename M::Workspace workspace;
-  Vector<Scalar> values;                  // (m)
-  Matrix<Scalar> dscores;                 // (k,m)
-  std::atomic<double> gather_seconds{0};  // written by the worker alone, read by others
-  std::atomic<double> gradient_seconds{0};
+  Vector<Scalar> values;        // (m)
+  Matrix<Scalar> dscores;       // (k,m)
+  double gather_seconds = 0;    // of the last batch
+  double gradient_seconds = 0;  // of the last batch
 
   template <class D>
   void reserve(const M& model, const D& data, Index capacity) {
@@ -61,7 +55,7 @@ struct alignas(64) ShardWorker {
   void gather(const D& data, std::span<const Index> samples) {
     StopWatch watch;
     data.gather(samples, batch);
-    add(gather_seconds, watch.lap());
+    gather_seconds = watch.lap();
   }
 
   /// Computes the scores Z (k,m) of the batch, which `use` may look at, J, whose sums are returned, and w_i ∂J_i/∂Z into dscores.
@@ -94,7 +88,7 @@ struct alignas(64) ShardWorker {
         }
       }
     }
-    add(gradient_seconds, watch.lap());
+    gradient_seconds = watch.lap();
     use(scores);
     return sum;
   }
@@ -114,7 +108,7 @@ struct alignas(64) ShardWorker {
       grad.setZero();
       model.add_gradient(theta, batch.input(), ConstMatrixRef<Scalar>(dscores.leftCols(sum.samples)), workspace, grad);
     }
-    add(gradient_seconds, watch.lap());
+    gradient_seconds += watch.lap();
     return sum;
   }
 };

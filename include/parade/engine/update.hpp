@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <concepts>
 #include <limits>
 #include <span>
 #include <utility>
@@ -12,13 +13,29 @@
 #include <parade/concepts/constraint.hpp>
 #include <parade/concepts/optimizer.hpp>
 #include <parade/concepts/regularizer.hpp>
+#include <parade/core/error.hpp>
 #include <parade/core/report.hpp>
 #include <parade/engine/reduce.hpp>
 #include <parade/engine/shard_worker.hpp>
 #include <parade/engine/team.hpp>
 #include <parade/kernels/finite.hpp>
+#include <parade/kernels/update.hpp>
 
 namespace parade {
+namespace detail {
+
+/// Can be done to an element that is in a register: see kernels/update.hpp. A class that inherits from another one may have a step of its own, so
+/// the rule of its base does not count.
+template <class O, class Scalar>
+concept HasRule = std::same_as<typename O::RuleOf, O> && requires(const O optimizer, const StepInfo& at) {
+  optimizer.template with_rule<Scalar>(at, [](const auto&) {});
+};
+template <class R, class Scalar>
+concept HasTerm = std::same_as<typename R::TermOf, R> && requires(const R regularizer) {
+  regularizer.template term<Scalar>();
+};
+
+}  // namespace detail
 
 /// θ (P) and what the optimizer keeps beside it: vectors like θ, each aligned as Eigen aligns, zero at the start.
 template <class Scalar>
@@ -81,11 +98,14 @@ class ParallelUpdate {
   const C& constraint() const { return constraint_; }
   const O& optimizer() const { return optimizer_; }
 
-  /// `next` from `state` and the shards' gradients. Returns whether W, g, the new θ and the optimizer's vectors are finite; if not, or if user
-  /// code throws, `next` is not to be used. To be called inside `team.run`; `weight` is W > 0.
+  /// `next` from `state` and the shards' gradients. Returns whether g, the new θ and the optimizer's vectors are finite; if not, or if user
+  /// code throws, `next` is not to be used. To be called inside `team.run`. Throws DataError unless `weight`, W, is a positive normal number
+  /// of the scalar type.
   bool operator()(std::span<const Scalar* const> shard_gradients, double weight, const TrainingState<Scalar>& state,
                   TrainingState<Scalar>& next, const StepInfo& at) {
-    if (!std::isfinite(static_cast<Scalar>(weight))) return false;
+    if (!(weight > 0) || !std::isnormal(static_cast<Scalar>(weight)))
+      throw DataError(
+          detail::text("the weights of a batch must sum to a positive number in the range of the parameters' type; got ", weight));
     for (auto& worker : workers_) worker.finite = true;
     team_->for_each(static_cast<Index>(blocks_.size()), [&](Index i, int w) {
       auto& worker = workers_[static_cast<std::size_t>(w)];
@@ -150,6 +170,11 @@ class ParallelUpdate {
     }
   };
 
+  /// What can be done to an element while it is in a register, and what moves θ once more after that.
+  static constexpr bool is_one_pass =
+      detail::HasRule<O, Scalar> && !PenaltyConstraint<C, Scalar> && (detail::HasTerm<R, Scalar> || !SmoothRegularizer<R, Scalar>);
+  static constexpr bool moves_after = ProximalRegularizer<R, Scalar> || ProjectionConstraint<C, Scalar>;
+
   static void append(std::vector<Range>& pieces, Range piece) {
     if (!pieces.empty() && pieces.back().end == piece.begin)
       pieces.back().end = piece.end;
@@ -166,32 +191,76 @@ class ParallelUpdate {
       return 1;
   }
 
+  /// call(scale): the one division, by W. By a power of two a product gives the same bits, several times faster.
+  template <class Call>
+  static void scaled(Scalar weight, Call&& call) {
+    using V = kernels::Simd<Scalar>;
+    if (int exponent = 0; std::frexp(weight, &exponent) == Scalar{0.5} && std::isnormal(1 / weight))
+      call([factor = V::broadcast(1 / weight)](auto sum) { return V::mul(sum, factor); });
+    else
+      call([divisor = V::broadcast(weight)](auto sum) { return V::div(sum, divisor); });
+  }
+
+  /// Division, smooth regularizer, step and check for the block, whose summed gradient is `sum`.
+  bool one_pass(const Block& block, Scalar weight, const TrainingState<Scalar>& state, TrainingState<Scalar>& next, const StepInfo& at,
+                const Scalar* sum) const {
+    bool finite = true;
+    optimizer_.template with_rule<Scalar>(at, [&](const auto& rule) {
+      scaled(weight, [&](const auto& scale) {
+        const auto piece = [&](const auto& term, Range range) {
+          if (range.size() <= 0) return;
+          const Index i = range.begin;
+          const bool has_state = state.states().cols() > 0;
+          finite = kernels::update<Scalar>(rule, scale, term, range.size(), sum + (i - block.range.begin), state.theta.data() + i,
+                                           next.theta.data() + i, has_state ? state.states().data() + i : nullptr,
+                                           has_state ? next.states().data() + i : nullptr, state.states().rows()) &&
+                   finite;
+        };
+        Index done = block.range.begin;
+        if constexpr (detail::HasTerm<R, Scalar>) {
+          for (const Range& regularized : block.regularized) {
+            piece(kernels::NoTerm{}, {done, regularized.begin});
+            piece(regularizer_.template term<Scalar>(), regularized);
+            done = regularized.end;
+          }
+        }
+        piece(kernels::NoTerm{}, {done, block.range.end});
+      });
+    });
+    return finite;
+  }
+
   void step(const Block& block, Scalar weight, const TrainingState<Scalar>& state, TrainingState<Scalar>& next, const StepInfo& at,
             Worker& worker) const {
     const Index begin = block.range.begin, size = block.range.size();
     VectorRef<Scalar> grad = worker.grad.head(size), theta = next.theta.segment(begin, size);
+    const StateRef<Scalar> slice = next.slice(block.range);
     const auto read = [begin](const VectorRef<Scalar>& of, const Range& piece) {
       return ConstVectorRef<Scalar>(of.segment(piece.begin - begin, piece.size()));
     };
     const auto write = [begin](VectorRef<Scalar>& of, const Range& piece) {
       return VectorRef<Scalar>(of.segment(piece.begin - begin, piece.size()));
     };
-    // The one division. By a power of two a product gives the same bits, several times faster.
-    if (int exponent = 0; std::frexp(weight, &exponent) == Scalar{0.5} && std::isnormal(1 / weight))
-      grad *= 1 / weight;
-    else
-      grad /= weight;
-    theta = state.theta.segment(begin, size);
-    for (Index i = 0; i < state.states().cols(); ++i)
-      next.states().col(i).segment(begin, size) = state.states().col(i).segment(begin, size);
+    bool finite = true;
+    if constexpr (is_one_pass) {
+      finite = one_pass(block, weight, state, next, at, grad.data());
+    } else {
+      scaled(weight, [&](const auto& scale) {
+        kernels::for_each_vector<Scalar>(size, [&, g = grad.data()](Index i, auto load, auto store) { store(g + i, scale(load(g + i))); });
+      });
+      theta = state.theta.segment(begin, size);
+      for (Index i = 0; i < state.states().cols(); ++i)
+        next.states().col(i).segment(begin, size) = state.states().col(i).segment(begin, size);
 
-    if constexpr (SmoothRegularizer<R, Scalar>)
-      for (const Range& piece : block.regularized) regularizer_.add_gradient(read(theta, piece), write(grad, piece));
-    if constexpr (PenaltyConstraint<C, Scalar>)
-      for (const Range& piece : block.constrained) constraint_.add_gradient(read(theta, piece), write(grad, piece));
+      if constexpr (SmoothRegularizer<R, Scalar>)
+        for (const Range& piece : block.regularized) regularizer_.add_gradient(read(theta, piece), write(grad, piece));
+      if constexpr (PenaltyConstraint<C, Scalar>)
+        for (const Range& piece : block.constrained) constraint_.add_gradient(read(theta, piece), write(grad, piece));
 
-    const StateRef<Scalar> slice = next.slice(block.range);
-    optimizer_.step(theta, ConstVectorRef<Scalar>(grad), slice, at);
+      optimizer_.step(theta, ConstVectorRef<Scalar>(grad), slice, at);
+      finite = kernels::all_finite(grad.data(), size);
+      for (Index i = 0; i < next.states().cols(); ++i) finite = finite && kernels::all_finite(slice[i].data(), size);
+    }
 
     if constexpr (ProximalRegularizer<R, Scalar>) {
       VectorRef<Scalar> steps = worker.steps.head(size);
@@ -204,9 +273,7 @@ class ParallelUpdate {
     if constexpr (ProjectionConstraint<C, Scalar>)
       for (const Range& piece : block.constrained) constraint_.project(write(theta, piece));
 
-    bool finite = kernels::all_finite(grad.data(), size) && kernels::all_finite(theta.data(), size);
-    for (Index i = 0; i < next.states().cols(); ++i) finite = finite && kernels::all_finite(slice[i].data(), size);
-    worker.finite = worker.finite && finite;
+    worker.finite = worker.finite && finite && ((is_one_pass && !moves_after) || kernels::all_finite(theta.data(), size));
   }
 
   Team* team_;

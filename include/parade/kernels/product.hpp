@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <parade/core/types.hpp>
+#include <parade/kernels/loops.hpp>
 #include <parade/kernels/simd.hpp>
 
 // Matrix products in which every element of the result is ONE chain of fused multiply-adds over the inner index, in order:
@@ -61,17 +62,6 @@ template <class Scalar>
 constexpr EvenSplit split_panels(Index rows) {
   constexpr Index width = Simd<Scalar>::width;
   return {(rows + width - 1) / width, most_tile_vectors<Scalar>};
-}
-
-/// Calls f(integral_constant n) for n in 1 … Most, known only at run time.
-template <int Most, class F>
-void with_constant(Index n, const F& f) {
-  if constexpr (Most == 1) {
-    f(std::integral_constant<int, 1>{});
-  } else {
-    if (n == Most) return f(std::integral_constant<int, Most>{});
-    with_constant<Most - 1>(n, f);
-  }
 }
 
 /// The first n lanes from p and 0 in the others, n ≥ 1; all lanes if n is width or more.

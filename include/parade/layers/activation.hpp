@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include <parade/core/types.hpp>
+#include <parade/kernels/math.hpp>
 
 namespace parade {
 
@@ -16,7 +17,7 @@ enum class Activation {
 
 namespace detail {
 
-/// z ← a(z), for `size` contiguous elements. Each by the same scalar instructions, wherever it stands.
+/// z ← a(z), for `size` contiguous elements.
 template <class Scalar>
 void activate(Activation activation, Scalar* z, Index size) {
   switch (activation) {
@@ -24,14 +25,10 @@ void activate(Activation activation, Scalar* z, Index size) {
       for (Index i = 0; i < size; ++i) z[i] = z[i] < Scalar{0} ? Scalar{0} : z[i];
       break;
     case Activation::tanh:
-      for (Index i = 0; i < size; ++i) z[i] = std::tanh(z[i]);
+      kernels::transform(z, size, [](auto x) { return kernels::tanh<Scalar>(x); });
       break;
     case Activation::sigmoid:
-      // The exponent is never positive, so that nothing overflows.
-      for (Index i = 0; i < size; ++i) {
-        const Scalar e = std::exp(-std::abs(z[i]));
-        z[i] = (z[i] >= 0 ? Scalar{1} : e) / (Scalar{1} + e);
-      }
+      kernels::transform(z, size, [](auto x) { return kernels::sigmoid<Scalar>(x); });
       break;
   }
 }

@@ -17,6 +17,7 @@ namespace parade {
 /// Domain: z ∈ ℝ; J ≥ 0. J = 1 and ∂J/∂z = −s at z = 0.
 struct Hinge {
   using Target = Label;
+  static constexpr bool two_classes = true;
 
   std::string check_outputs(Index k) const { return k == 1 ? "" : "Hinge needs a model with 1 output"; }
   std::string check_target(Label y, Index) const {

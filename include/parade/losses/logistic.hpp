@@ -2,11 +2,11 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <string>
 
 #include <parade/concepts/loss.hpp>
 #include <parade/core/types.hpp>
+#include <parade/kernels/math.hpp>
 
 namespace parade {
 
@@ -18,6 +18,7 @@ namespace parade {
 /// Domain: z ∈ ℝ; J > 0, finite for every finite z, and linear in −s z where it is large. J = log 2 and ∂J/∂z = −s/2 at z = 0.
 struct Logistic {
   using Target = Label;
+  static constexpr bool two_classes = true;
 
   std::string check_outputs(Index k) const { return k == 1 ? "" : "Logistic needs a model with 1 output (SoftmaxCrossEntropy takes k)"; }
   std::string check_target(Label y, Index) const {
@@ -32,14 +33,15 @@ struct Logistic {
     const ConstMatrixRef<S> z{scores};
     PARADE_ASSERT(z.rows() == 1 && labels.size() == z.cols() && values.size() == z.cols());
     PARADE_ASSERT(dscores.rows() == 1 && dscores.cols() == z.cols());
-    // One call of the C library's exp and log1p an element, the same at every position. Their last bits may differ between machines.
-    for (Index j = 0; j < z.cols(); ++j) {
-      const bool positive = labels[j] > 0;
-      const S u = positive ? -z(0, j) : z(0, j);  // −s z
-      const S e = std::exp(-std::abs(u));         // never overflows
-      const S slope = (u < 0 ? e : S{1}) / (1 + e);
-      values[j] = std::max(u, S{0}) + std::log1p(e);
-      dscores(0, j) = positive ? -slope : slope;
+    constexpr Index chunk = 64;
+    S slopes[chunk];
+    for (Index first = 0; first < z.cols(); first += chunk) {
+      const Index count = std::min(chunk, z.cols() - first);
+      S* value = values.data() + first;
+      for (Index j = 0; j < count; ++j) value[j] = labels[first + j] > 0 ? -z(0, first + j) : z(0, first + j);  // −s z
+      kernels::transform(value, slopes, count, [](auto u) { return kernels::sigmoid<S>(u); });
+      kernels::transform(value, count, [](auto u) { return kernels::softplus<S>(u); });
+      for (Index j = 0; j < count; ++j) dscores(0, first + j) = labels[first + j] > 0 ? -slopes[j] : slopes[j];
     }
   }
 };

@@ -2,13 +2,13 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <string>
 
 #include <parade/concepts/loss.hpp>
 #include <parade/core/error.hpp>
 #include <parade/core/types.hpp>
+#include <parade/kernels/math.hpp>
 
 namespace parade {
 
@@ -38,23 +38,31 @@ struct SoftmaxCrossEntropy {
     const ConstMatrixRef<S> z{scores};
     PARADE_ASSERT(z.rows() >= 1 && labels.size() == z.cols() && values.size() == z.cols());
     PARADE_ASSERT(dscores.rows() == z.rows() && dscores.cols() == z.cols());
-    // One call of the C library's exp an element, the same at every position. Its last bits may differ between machines.
-    for (Index j = 0; j < z.cols(); ++j) {
-      const Index y = labels[j];
-      const bool known = y >= 0 && y < z.rows();
-      S top = z(0, j);
-      for (Index i = 1; i < z.rows(); ++i) top = std::max(top, z(i, j));
-      S others = 0;  // Σ_{i≠y} exp(z_i − top)
-      for (Index i = 0; i < z.rows(); ++i) {
-        dscores(i, j) = std::exp(z(i, j) - top);
-        if (i != y) others += dscores(i, j);
+    const S nan = std::numeric_limits<S>::quiet_NaN();
+    constexpr Index chunk = 64;
+    S gaps[chunk];  // max_i z_i − z_y
+    for (Index first = 0; first < z.cols(); first += chunk) {
+      const Index count = std::min(chunk, z.cols() - first);
+      for (Index c = 0; c < count; ++c) {
+        const Index j = first + c, y = labels[j];
+        const bool known = y >= 0 && y < z.rows();
+        S top = z(0, j);
+        for (Index i = 1; i < z.rows(); ++i) top = std::max(top, z(i, j));
+        gaps[c] = top - (known ? z(y, j) : nan);
+        S* exps = &dscores(0, j);
+        for (Index i = 0; i < z.rows(); ++i) exps[i] = z(i, j) - top;
+        kernels::transform(exps, z.rows(), [](auto x) { return kernels::exp<S>(x); });
+        S others = 0;  // Σ_{i≠y} exp(z_i − top)
+        for (Index i = 0; i < z.rows(); ++i)
+          if (i != y) others += exps[i];
+        const S own = known ? exps[y] : nan, sum = own + others;
+        // Where y has the largest score, own is 1: J = log1p(others) and ∂J/∂z_y = −others / sum keep their digits as p_y goes to 1.
+        values[j] = (own - 1) + others;
+        for (Index i = 0; i < z.rows(); ++i) exps[i] = (i == y ? -others : exps[i]) / sum;
       }
-      const S nan = std::numeric_limits<S>::quiet_NaN();
-      const S own = known ? dscores(y, j) : nan;  // exp(z_y − top)
-      const S sum = own + others;
-      // Where y has the largest score, own is 1: J = log1p(others) and ∂J/∂z_y = −others / sum keep their digits as p_y goes to 1.
-      values[j] = (top - (known ? z(y, j) : nan)) + std::log1p((own - 1) + others);
-      for (Index i = 0; i < z.rows(); ++i) dscores(i, j) = (i == y ? -others : dscores(i, j)) / sum;
+      S* value = values.data() + first;
+      kernels::transform(value, count, [](auto x) { return kernels::log1p<S>(x); });
+      for (Index c = 0; c < count; ++c) value[c] += gaps[c];
     }
   }
 };

@@ -9,8 +9,10 @@
 #include <parade/core/error.hpp>
 #include <parade/core/power.hpp>
 #include <parade/core/types.hpp>
+#include <parade/kernels/loops.hpp>
 #include <parade/kernels/simd.hpp>
 #include <parade/kernels/sqrt.hpp>
+#include <parade/kernels/update.hpp>
 
 namespace parade {
 
@@ -48,21 +50,16 @@ struct Adam {
   void step(std::type_identity_t<VectorRef<S>> theta, const std::type_identity_t<ConstVectorRef<S>>& grad, const StateRef<S>& state,
             const StepInfo& at) const {
     PARADE_ASSERT(grad.size() == theta.size());
-    using V = kernels::Simd<S>;
-    const auto keep1 = broadcast<S>(beta1), fresh1 = broadcast<S>(1 - beta1);
-    const auto keep2 = broadcast<S>(beta2), fresh2 = broadcast<S>(1 - beta2);
-    const auto minus_rate = broadcast<S>(-at.rate / one_minus_power(beta1, at.step));
-    const Metric<S> metric{*this, at};
-    const S* g = grad.data();
-    S *t = theta.data(), *m = state[0].data(), *v = state[1].data();
-    for_each_vector<S>(theta.size(), [&](Index i, auto load, auto store) {
-      const auto gi = load(g + i);
-      const auto mi = V::fma(keep1, load(m + i), V::mul(fresh1, gi));
-      const auto vi = V::fma(keep2, load(v + i), V::mul(V::mul(fresh2, gi), gi));
-      store(m + i, mi);
-      store(v + i, vi);
-      store(t + i, V::fma(minus_rate, V::div(mi, metric(vi)), load(t + i)));
-    });
+    const Index stride = state[1].data() - state[0].data();
+    with_rule<S>(at, [&](const auto& rule) { kernels::apply<S>(rule, theta.size(), grad.data(), theta.data(), state[0].data(), stride); });
+  }
+
+  /// The step as a rule of kernels/update.hpp: call(rule).
+  using RuleOf = Adam;
+  template <class S, class Call>
+  auto with_rule(const StepInfo& at, Call&& call) const {
+    return call(Rule<S>{broadcast<S>(beta1), broadcast<S>(1 - beta1), broadcast<S>(beta2), broadcast<S>(1 - beta2),
+                        broadcast<S>(-at.rate / one_minus_power(beta1, at.step)), Metric<S>{*this, at}});
   }
 
   /// α/D per element, for the step that was just taken.
@@ -73,7 +70,7 @@ struct Adam {
     const Metric<S> metric{*this, at};
     const S* v = state[1].data();
     S* out = sizes.data();
-    for_each_vector<S>(sizes.size(), [&](Index i, auto load, auto store) { store(out + i, V::div(alpha, metric(load(v + i)))); });
+    kernels::for_each_vector<S>(sizes.size(), [&](Index i, auto load, auto store) { store(out + i, V::div(alpha, metric(load(v + i)))); });
   }
 
  private:
@@ -96,17 +93,19 @@ struct Adam {
     auto operator()(typename V::Vector v) const { return V::fma(scale, kernels::sqrt(v), epsilon); }
   };
 
-  /// body(i, load, store) for the elements from i on, a vector's width at a time, the last ones by masked loads and stores. Every operation
-  /// on a lane is rounded correctly, so an element has the same bits whatever its place.
-  template <class S, class Body>
-  static void for_each_vector(Index size, const Body& body) {
+  template <class S>
+  struct Rule {
     using V = kernels::Simd<S>;
-    Index i = 0;
-    for (; i + V::width <= size; i += V::width) body(i, V::load, V::store);
-    const auto load_rest = [rest = size - i](const S* p) { return V::load_first(p, rest); };
-    const auto store_rest = [rest = size - i](S* p, typename V::Vector x) { V::store_first(p, x, rest); };
-    if (i < size) body(i, load_rest, store_rest);
-  }
+    using Lanes = typename V::Vector;
+    static constexpr int states = 2;
+    Lanes keep1, fresh1, keep2, fresh2, minus_rate;
+    Metric<S> metric;
+    void operator()(Lanes& theta, Lanes grad, Lanes* state) const {
+      state[0] = V::fma(keep1, state[0], V::mul(fresh1, grad));
+      state[1] = V::fma(keep2, state[1], V::mul(V::mul(fresh2, grad), grad));
+      theta = V::fma(minus_rate, V::div(state[0], metric(state[1])), theta);
+    }
+  };
 };
 
 static_assert(Optimizer<Adam, float> && Optimizer<Adam, double>);

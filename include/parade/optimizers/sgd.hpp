@@ -7,6 +7,7 @@
 #include <parade/concepts/optimizer.hpp>
 #include <parade/core/error.hpp>
 #include <parade/core/types.hpp>
+#include <parade/kernels/update.hpp>
 
 namespace parade {
 
@@ -42,23 +43,43 @@ struct Sgd {
   void step(std::type_identity_t<VectorRef<S>> theta, const std::type_identity_t<ConstVectorRef<S>>& grad, const StateRef<S>& state,
             const StepInfo& at) const {
     PARADE_ASSERT(grad.size() == theta.size());
-    const Index size = theta.size();
-    const auto minus_rate = static_cast<S>(-at.rate);
-    S* __restrict t = theta.data();
-    const S* __restrict g = grad.data();
-    if (num_states() == 0) {
-      for (Index i = 0; i < size; ++i) t[i] = std::fma(minus_rate, g[i], t[i]);
-      return;
-    }
-    const auto mu = static_cast<S>(momentum);
-    const auto fresh = static_cast<S>(at.step == 1 ? 1 : 1 - dampening);
-    const bool ahead = nesterov;
-    S* __restrict v = state[0].data();
-    for (Index i = 0; i < size; ++i) {
-      v[i] = std::fma(mu, v[i], fresh * g[i]);  // v starts at 0, so the first v is g
-      t[i] = std::fma(minus_rate, ahead ? std::fma(mu, v[i], g[i]) : v[i], t[i]);
-    }
+    S* v = num_states() > 0 ? state[0].data() : nullptr;
+    with_rule<S>(at, [&](const auto& rule) { kernels::apply<S>(rule, theta.size(), grad.data(), theta.data(), v, 0); });
   }
+
+  /// The step as a rule of kernels/update.hpp: call(rule).
+  using RuleOf = Sgd;
+  template <class S, class Call>
+  auto with_rule(const StepInfo& at, Call&& call) const {
+    using V = kernels::Simd<S>;
+    const auto all = [](double x) { return V::broadcast(static_cast<S>(x)); };
+    const auto minus_rate = all(-at.rate), mu = all(momentum);
+    const auto fresh = all(at.step == 1 ? 1 : 1 - dampening);  // v starts at 0, so the first v is g
+    if (num_states() == 0) return call(Plain<S>{minus_rate});
+    if (nesterov) return call(Momentum<S, true>{minus_rate, mu, fresh});
+    return call(Momentum<S, false>{minus_rate, mu, fresh});
+  }
+
+ private:
+  template <class S>
+  struct Plain {
+    using V = kernels::Simd<S>;
+    using Lanes = typename V::Vector;
+    static constexpr int states = 0;
+    Lanes minus_rate;
+    void operator()(Lanes& theta, Lanes grad, Lanes*) const { theta = V::fma(minus_rate, grad, theta); }
+  };
+  template <class S, bool Nesterov>
+  struct Momentum {
+    using V = kernels::Simd<S>;
+    using Lanes = typename V::Vector;
+    static constexpr int states = 1;
+    Lanes minus_rate, mu, fresh;
+    void operator()(Lanes& theta, Lanes grad, Lanes* v) const {
+      v[0] = V::fma(mu, v[0], V::mul(fresh, grad));
+      theta = V::fma(minus_rate, Nesterov ? V::fma(mu, v[0], grad) : v[0], theta);
+    }
+  };
 };
 
 static_assert(Optimizer<Sgd, float> && Optimizer<Sgd, double>);

@@ -7,6 +7,7 @@
 #include <parade/core/error.hpp>
 #include <parade/core/parameters.hpp>
 #include <parade/core/types.hpp>
+#include <parade/kernels/update.hpp>
 
 namespace parade {
 
@@ -47,6 +48,13 @@ struct L2 {
     const S* __restrict t = view.data();
     S* __restrict g = grad.data();
     for (Index i = 0, size = view.size(); i < size; ++i) g[i] = std::fma(weight, t[i], g[i]);
+  }
+
+  /// The same as a term of kernels/update.hpp.
+  using TermOf = L2;
+  template <class S>
+  auto term() const {
+    return kernels::ScaledTheta<S>{kernels::Simd<S>::broadcast(static_cast<S>(lambda))};
   }
 };
 

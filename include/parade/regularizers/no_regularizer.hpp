@@ -3,6 +3,7 @@
 
 #include <parade/concepts/regularizer.hpp>
 #include <parade/core/parameters.hpp>
+#include <parade/kernels/update.hpp>
 
 namespace parade {
 
@@ -16,6 +17,12 @@ struct NoRegularizer {
   }
   template <class T>
   static constexpr void add_gradient(const Eigen::MatrixBase<T>&, const VectorRef<typename T::Scalar>&) {}
+
+  using TermOf = NoRegularizer;
+  template <class S>
+  static constexpr auto term() {
+    return kernels::NoTerm{};
+  }
 };
 
 static_assert(SmoothRegularizer<NoRegularizer, float> && SmoothRegularizer<NoRegularizer, double>);

@@ -14,6 +14,7 @@
 #include <parade/core/error.hpp>
 #include <parade/core/report.hpp>
 #include <parade/core/shard_plan.hpp>
+#include <parade/engine/checks.hpp>
 #include <parade/engine/reduce.hpp>
 #include <parade/engine/shard_worker.hpp>
 #include <parade/engine/team.hpp>
@@ -47,63 +48,80 @@ void for_each_piece(Team& team, Index n, Task&& task) {
   });
 }
 
-/// Throws DataError where the shapes of model, loss and data do not fit.
-template <class M, class L, class D>
-void check_shapes(const M& model, const L& loss, const D& data) {
-  if (data.num_features() != model.num_inputs())
-    throw DataError(text("the model takes ", model.num_inputs(), " features a sample; the data has ", data.num_features()));
-  if constexpr (std::is_same_v<typename L::Target, Label>) {
-    if (!data.has_labels()) throw DataError("the loss needs a class label for every sample; the data has none");
-  } else {
-    if (data.num_targets() != model.num_outputs())
-      throw DataError(
-          text("the loss compares ", model.num_outputs(), " outputs with as many targets a sample; the data has ", data.num_targets()));
-  }
-  if constexpr (ChecksOutputs<L>)
-    if (const std::string rule = loss.check_outputs(model.num_outputs()); !rule.empty())
-      throw DataError(text(rule, "; the model has ", model.num_outputs()));
+/// Throws DataError for the first number of a gathered batch that is not finite. `samples`: their indices in the data.
+template <class Derived>
+void check_finite(const char* what, const Eigen::DenseBase<Derived>& values, std::span<const Index> samples) {
+  if ((values.derived() - values.derived()).isZero(0)) return;
+  for (Index j = 0; j < values.cols(); ++j)
+    for (Index i = 0; i < values.rows(); ++i)
+      if (!std::isfinite(values(i, j)))
+        throw DataError(
+            text(what, ' ', i, " of sample ", samples[static_cast<std::size_t>(j)], " is ", values(i, j), "; it must be finite"));
+}
+template <class Batch>
+void check_inputs(const Batch& batch, std::span<const Index> samples) {
+  if constexpr (requires { check_finite("feature", batch.input(), samples); }) check_finite("feature", batch.input(), samples);
 }
 
-/// One pass over the data, in parallel: throws DataError for the first sample with a feature, target or weight that is not finite, or a
-/// label that the loss does not take.
+/// Throws DataError for the first feature, target or weight that is not finite, and for a label that the loss does not take.
+template <class M, class L, class Batch>
+void check_batch(const M& model, const L& loss, const Batch& batch, std::span<const Index> samples) {
+  check_inputs(batch, samples);
+  for (Index j = 0; j < batch.size; ++j) {
+    const Index sample = samples[static_cast<std::size_t>(j)];
+    if (batch.weights.size() > 0 && batch.weights[j] != 0) {
+      const double weight = batch.weights[j];
+      if (!(weight >= 0 && std::isfinite(weight)))
+        throw DataError(text("the weight of sample ", sample, " is ", weight, "; it must be finite and at least 0"));
+      if (!std::isnormal(static_cast<typename M::Scalar>(weight)))
+        throw DataError(text("the weight of sample ", sample, " is ", weight, "; it must be 0 or in the range of the model's scalar type"));
+    }
+    if constexpr (std::is_same_v<typename L::Target, Label> && ChecksTarget<L>)
+      if (const std::string rule = loss.check_target(batch.labels[j], model.num_outputs()); !rule.empty())
+        throw DataError(text("the label of sample ", sample, " is ", batch.labels[j], "; ", rule));
+  }
+  if constexpr (std::is_same_v<typename L::Target, Real>) check_finite("target", batch.template target<Real>(), samples);
+}
+
+/// One pass over the data, in parallel: throws DataError for the first sample with a value that check_batch refuses, for labels of a loss on two classes that
+/// are neither 0 and 1 nor −1 and +1, and for weights that are all 0.
 template <class Batch, class M, class L, class D>
 void check_values(Team& team, const M& model, const L& loss, const D& data) {
-  std::vector<Batch> batches(static_cast<std::size_t>(team.max_workers()));
-  for_each_piece(team, data.size(), [&](Index, int worker, std::span<const Index> samples) {
-    auto& batch = batches[static_cast<std::size_t>(worker)];
+  const auto workers = static_cast<std::size_t>(team.max_workers());
+  std::vector<Batch> batches(workers);
+  struct Seen {
+    bool zero = false, minus = false, weight = false;
+  };
+  std::vector<Seen> seen(workers);
+  for_each_piece(team, data.size(), [&](Index, int w, std::span<const Index> samples) {
+    const auto worker = static_cast<std::size_t>(w);
+    auto& batch = batches[worker];
     data.reserve(batch, evaluation_piece);
     data.gather(samples, batch);
-    const auto not_finite = [&](const char* what, Index row, Index j, double value) {
-      throw DataError(text(what, ' ', row, " of sample ", samples[static_cast<std::size_t>(j)], " is ", value, "; it must be finite"));
-    };
-    const auto check = [&](const char* what, const auto& values) {
-      if ((values - values).isZero(0)) return;
-      for (Index j = 0; j < values.cols(); ++j)
-        for (Index i = 0; i < values.rows(); ++i)
-          if (!std::isfinite(values(i, j))) not_finite(what, i, j, static_cast<double>(values(i, j)));
-    };
-    if constexpr (requires { batch.input().isZero(0); }) check("feature", batch.input());
-    for (Index j = 0; j < batch.size; ++j) {
-      const Index sample = samples[static_cast<std::size_t>(j)];
-      if (batch.weights.size() > 0 && !(batch.weights[j] >= 0 && std::isfinite(batch.weights[j])))
-        throw DataError(text("the weight of sample ", sample, " is ", batch.weights[j], "; it must be finite and at least 0"));
-      if constexpr (std::is_same_v<typename L::Target, Label> && ChecksTarget<L>)
-        if (const std::string rule = loss.check_target(batch.labels[j], model.num_outputs()); !rule.empty())
-          throw DataError(text("the label of sample ", sample, " is ", batch.labels[j], "; ", rule));
+    check_batch(model, loss, batch, samples);
+    if constexpr (HasTwoClasses<L>) {
+      seen[worker].zero |= (batch.labels.head(batch.size).array() == 0).any();
+      seen[worker].minus |= (batch.labels.head(batch.size).array() < 0).any();
     }
-    if constexpr (std::is_same_v<typename L::Target, Real>) check("target", batch.template target<Real>());
+    seen[worker].weight |= batch.weights.size() == 0 || (batch.weights.head(batch.size).array() > 0).any();
   });
+  const auto any = [&](bool Seen::*what) { return std::any_of(seen.begin(), seen.end(), [what](const Seen& s) { return s.*what; }); };
+  if (any(&Seen::zero) && any(&Seen::minus))
+    throw DataError("the labels of a loss on two classes must be 0 and 1, or else -1 and +1; the data has both 0 and -1");
+  if (!any(&Seen::weight)) throw DataError("the weight of at least one sample must be above 0; all are 0");
 }
 
 }  // namespace detail
 
 /// Loss, accuracy and confusion of a model on a data set, in parallel. Sums go over the canonical tree on pieces of fixed size; exact for
-/// any n, and the same for any number of threads. `scores`, if given, receives Z (k,n).
+/// any n, and the same for any number of threads. `scores`, if given, receives Z (k,n). Throws DataError for a θ, shapes or values that a fit
+/// would refuse.
 template <class Batch, class M, class L, class D>
 Evaluation evaluate(Team& team, const M& model, const L& loss, const Vector<typename M::Scalar>& theta, const D& data,
                     Matrix<typename M::Scalar>* scores = nullptr) {
   constexpr bool labelled = std::is_same_v<typename L::Target, Label>;
   using Counts = decltype(Evaluation::confusion);
+  detail::check_theta(model.parameters().size(), theta.size());
   detail::check_shapes(model, loss, data);
   const Index n = data.size(), k = model.num_outputs();
   const auto pieces = static_cast<std::size_t>((n + detail::evaluation_piece - 1) / detail::evaluation_piece);
@@ -125,6 +143,7 @@ Evaluation evaluate(Team& team, const M& model, const L& loss, const Vector<type
       own.reserve(model, data, detail::evaluation_piece);
       const auto p = static_cast<std::size_t>(piece);
       own.gather(data, samples);
+      detail::check_batch(model, loss, own.batch, samples);
       sums[p] = own.forward(model, loss, prepared, [&](const ConstMatrixRef<typename M::Scalar>& z) {
         if (scores) scores->middleCols(samples.front(), z.cols()) = z;
         if constexpr (labelled) {
@@ -151,9 +170,11 @@ Evaluation evaluate(Team& team, const M& model, const L& loss, const Vector<type
   return result;
 }
 
-/// Scores Z (k,n), in parallel. Targets are not needed.
+/// Scores Z (k,n), in parallel. Targets are not needed. Throws DataError for a θ, shapes or features that a fit would refuse.
 template <class Batch, class M, class D>
 Matrix<typename M::Scalar> compute_scores(Team& team, const M& model, const Vector<typename M::Scalar>& theta, const D& data) {
+  detail::check_theta(model.parameters().size(), theta.size());
+  detail::check_features(model, data);
   const auto workers = static_cast<std::size_t>(team.max_workers());
   std::vector<Batch> batches(workers);
   std::vector<typename M::Workspace> workspaces(workers);
@@ -167,6 +188,7 @@ Matrix<typename M::Scalar> compute_scores(Team& team, const M& model, const Vect
       auto& batch = batches[static_cast<std::size_t>(w)];
       data.reserve(batch, detail::evaluation_piece);
       data.gather(samples, batch);
+      detail::check_inputs(batch, samples);
       scores.middleCols(samples.front(), batch.size) = model.forward(prepared, batch.input(), workspaces[static_cast<std::size_t>(w)]);
     });
   });

@@ -19,7 +19,7 @@ enum class OnDivergence {
 /// How `Trainer::fit` runs. All fields are checked before anything starts. Of these, the bits of θ depend on epochs, batch_size, seed,
 /// shard_size, shuffle, warm_start and on_divergence; never on threads.
 struct FitOptions {
-  Index epochs = 10;       // passes over the data, ≥ 0
+  Index epochs = 10;       // passes over the data, in [0, 2³² − 1]
   Index batch_size = 128;  // samples a step over all workers, in [1, n]; the last batch of an epoch may be smaller
   std::uint64_t seed = 0;  // of the starting θ and of the order of the samples
   int threads = 0;         // ≥ 1; 0: as many as the process may really use
@@ -32,7 +32,8 @@ struct FitOptions {
 
   /// Throws OptionError naming the field, the value and the rule. n: samples in the data.
   void check(Index n) const {
-    if (epochs < 0) throw OptionError(detail::text("epochs must be at least 0; got ", epochs));
+    constexpr Index most_epochs = (Index{1} << 32) - 1;  // each has random numbers of its own: see Random
+    if (epochs < 0 || epochs > most_epochs) throw OptionError(detail::text("epochs must be in [0, ", most_epochs, "]; got ", epochs));
     if (batch_size < 1 || batch_size > n)
       throw OptionError(detail::text("batch_size must be in [1, n]; got ", batch_size, " (n = ", n, ")"));
     Team::check(threads);

@@ -40,14 +40,15 @@ constexpr std::string_view to_string(StopReason reason) {
 /// Where a number was first found that is not finite.
 struct Divergence {
   std::int64_t step = 0;  // 1-based: the step that was not taken
-  Index epoch = 0;        // 1-based
+  Index epoch = 0;        // 1-based; 0 in partial_fit, which knows none
   Index shard = -1;       // of the minibatch; −1: every shard was finite, but not their sum or the new θ
   Index sample = -1;      // index in the data; −1: every loss of the shard was finite, but not its gradient
   std::string parameter;  // of the first element of the gradient that is not finite; empty where the loss is the cause
 
   std::string text() const {
     std::ostringstream out;
-    out << "step " << step << " (epoch " << epoch << ')';
+    out << "step " << step;
+    if (epoch > 0) out << " (epoch " << epoch << ')';
     if (shard >= 0) out << ", shard " << shard;
     if (sample >= 0)
       out << ", sample " << sample << ": its loss is not finite";
@@ -86,9 +87,10 @@ struct Summary {
   int threads = 0;          // that arrived
   std::string threads_why;  // what the process may use, and which limit decides
   std::uint64_t seed = 0;
-  std::string scalar;          // "float" or "double"
-  std::string instructions;    // of the kernels: "AVX-512", …
-  Index remembered_epoch = 0;  // θ is that of the end of this epoch, because a callback answered remember; 0: θ is the last
+  std::string scalar;                // "float" or "double"
+  std::string instructions;          // of the kernels: "AVX-512", …
+  Index remembered_epoch = 0;        // θ is that of a step in this epoch, because a callback answered remember; 0: θ is the last
+  std::int64_t remembered_step = 0;  // that step, counted as StepReport::step
   Timings seconds;
   std::uint64_t theta_hash = 0;
 
@@ -133,7 +135,8 @@ struct Summary {
       }
       out << '\n';
     }
-    if (remembered_epoch > 0) out << "theta       that of epoch " << remembered_epoch << ", which a callback remembered\n";
+    if (remembered_epoch > 0)
+      out << "theta       that of step " << remembered_step << " in epoch " << remembered_epoch << ", which a callback remembered\n";
     const double all = seconds.wall * threads;
     const auto share = [&](const char* name, double s) {
       out << "  " << std::left << std::setw(10) << name << std::right << std::setw(10) << s << " s" << std::setw(8) << std::fixed

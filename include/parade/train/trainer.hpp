@@ -102,7 +102,9 @@ class Trainer {
     options.check(n);
     const std::int64_t steps_per_epoch = (n + options.batch_size - 1) / options.batch_size;
     const std::int64_t start = options.warm_start ? steps_ : 0;
-    const TrainingTime time{start, steps_per_epoch, start + steps_per_epoch * options.epochs};
+    // A run that a callback ends may have been given more epochs than steps can be counted.
+    const std::int64_t most_epochs = (std::numeric_limits<std::int64_t>::max() - start) / steps_per_epoch;
+    const TrainingTime time{start, steps_per_epoch, start + steps_per_epoch * std::min<std::int64_t>(options.epochs, most_epochs)};
     check_parts(data, time);
     check_callbacks(callbacks...);
 
@@ -128,7 +130,7 @@ class Trainer {
               detail::check_values<Batch>(team, model_, loss_, data);
               (check_validation_values(callbacks), ...);
             }
-            if (!options.warm_start || !initialized_) start_from_seed(options.seed);
+            if (!options.warm_start || !initialized()) start_from_seed(options.seed);
             for (Index epoch = 1; epoch <= options.epochs && !run.stopped; ++epoch) this->epoch(run, epoch, data, callbacks...);
           });
         },
@@ -158,7 +160,7 @@ class Trainer {
     BatchSum sum;
     engine_->team().run([&] {
       if (options.check_data) detail::check_values<Batch>(engine_->team(), model_, loss_, data);
-      if (!initialized_) start_from_seed(options.seed);
+      if (!initialized()) start_from_seed(options.seed);
       sum = engine_->accumulate(state().theta, data, everything_);
       if (!update(sum, rate(time))) throw std::runtime_error(detail::text("the step was not taken: ", locate(data, 0).text()));
     });
@@ -174,8 +176,6 @@ class Trainer {
   /// Scores Z (k,n) for every sample.
   template <Dataset<Batch> D>
   Matrix<Scalar> scores(const D& data) {
-    if (data.num_features() != model_.num_inputs())
-      throw DataError(detail::text("the model takes ", model_.num_inputs(), " features a sample; the data has ", data.num_features()));
     return compute_scores<Batch>(team(), model_, theta(), data);
   }
 
@@ -206,14 +206,13 @@ class Trainer {
 
   /// θ (P). Throws std::logic_error before the first fit, partial_fit or initialize.
   const Vector<Scalar>& theta() const {
-    if (!initialized_) throw std::logic_error("the trainer holds no parameters yet: call fit, partial_fit or initialize first");
+    if (!initialized()) throw std::logic_error("the trainer holds no parameters yet: call fit, partial_fit or initialize first");
     return states_[current_].theta;
   }
   /// Replaces θ; the optimizer's vectors and the step count start anew. `fit` goes on from it only with `warm_start`.
   void set_theta(const Vector<Scalar>& theta) {
     check_not_running();
-    if (theta.size() != parameters_.size())
-      throw DataError(detail::text("theta must have one element per parameter: ", parameters_.size(), "; got ", theta.size()));
+    detail::check_theta(parameters_.size(), theta.size());
     start_from(theta);
   }
 
@@ -315,9 +314,10 @@ class Trainer {
   void set_up(int threads, Index shard_size) {
     if (engine_ && threads == threads_ && shard_size == shard_size_) return;
     drop_engine();
-    engine_ = std::make_unique<Engine>(model_, loss_, EngineOptions{threads, shard_size});
-    update_.emplace(parameters_, regularizer_, constraint_, optimizer_, engine_->team());
+    auto engine = std::make_unique<Engine>(model_, loss_, EngineOptions{threads, shard_size});
+    update_.emplace(parameters_, regularizer_, constraint_, optimizer_, engine->team());
     update_->reserve();
+    engine_ = std::move(engine);
     threads_ = threads;
     shard_size_ = shard_size;
   }
@@ -359,6 +359,7 @@ class Trainer {
     const std::span<const Index> samples = options.shuffle ? run.order->shuffle(epochs_) : run.order->in_order();
 
     BatchSum total;
+    bool finished = false;  // every batch has had its turn
     double callback_seconds = 0, alpha = 0;
     for (std::size_t first = 0; first < samples.size() && !run.stopped; first += b) {
       const auto batch = samples.subspan(first, std::min(b, samples.size() - first));
@@ -367,8 +368,10 @@ class Trainer {
       alpha = run.rate_factor * rate(run.time);
       if (!update(sum, alpha)) {
         diverged(run, epoch, data);
+        finished = !run.stopped && first + batch.size() == samples.size();
         continue;
       }
+      finished = first + batch.size() == samples.size();
       total = total + sum;
       if constexpr ((HasOnStep<Callbacks&> || ...)) {
         const auto called = Clock::now();
@@ -378,7 +381,7 @@ class Trainer {
         callback_seconds += seconds_since(called);
       }
     }
-    if (run.summary.stop_reason == StopReason::diverged) {
+    if (run.stopped && !finished) {  // what is left of an epoch is no epoch
       run.summary.seconds.wall += seconds_since(begin) - callback_seconds;
       run.summary.seconds.callbacks += callback_seconds;
       return;
@@ -420,6 +423,7 @@ class Trainer {
         run.summary.stop_reason = StopReason::callback;
       } else if (signal == Signal::remember) {
         run.remembered = state().theta;
+        run.summary.remembered_step = steps_;
         run.summary.remembered_epoch = epoch;
       }
     }
@@ -469,6 +473,7 @@ class Trainer {
     summary.theta_hash = parade::theta_hash(theta());
   }
 
+  bool initialized() const { return states_[current_].theta.size() > 0; }
   TrainingState<Scalar>& state() { return states_[current_]; }
 
   /// A callback may look at the trainer, and evaluate, but not change what a run under way is using.
@@ -491,7 +496,6 @@ class Trainer {
     current_ = 0;
     steps_ = 0;
     epochs_ = 0;
-    initialized_ = true;
   }
 
   M model_;
@@ -506,7 +510,6 @@ class Trainer {
   std::size_t current_ = 0;
   std::int64_t steps_ = 0;
   Index epochs_ = 0;  // finished since the start: each has an order of its own, also after a warm start
-  bool initialized_ = false;
 
   std::unique_ptr<Engine> engine_;
   std::optional<Update> update_;
