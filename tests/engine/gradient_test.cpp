@@ -249,6 +249,56 @@ TEST_CASE("an engine that could not get its memory gets it at the next call") {
   CHECK(grad == expected);
 }
 
+/// Throws for one sample; the loss below for another one, which stands in a shard before it.
+struct BadData : DenseData<double> {
+  explicit BadData(const DenseData<double>& data) : DenseData<double>(data) {}
+  void gather(std::span<const Index> samples, parade::DenseBatch<double>& batch) const {
+    if (std::count(samples.begin(), samples.end(), 20) > 0) throw std::runtime_error("data");
+    DenseData<double>::gather(samples, batch);
+  }
+};
+struct BadLoss : parade::SquaredError {
+  void value_and_gradient(const parade::ConstMatrixRef<double>& z, const parade::ConstMatrixRef<double>& y,
+                          parade::VectorRef<double> values, parade::MatrixRef<double> dscores) const {
+    if ((y.array() == 1000).any()) throw std::runtime_error("loss");
+    SquaredError::value_and_gradient(z, y, values, dscores);
+  }
+};
+
+TEST_CASE("of several exceptions the first in shard order reaches the caller, also where shards are computed together") {
+  parade::Matrix<double> y = parade::Matrix<double>::Zero(1, 32);
+  y(0, 10) = 1000;
+  const BadData data(training::regression_data<double>(3, 32, 1).with_targets(y));
+  Vector<double> theta = Vector<double>::Zero(4), grad;
+  for (const int threads : {1, 2, 3, 8}) {
+    CAPTURE(threads);
+    ParallelGradient<Linear<double>, BadLoss> engine(Linear<double>(3, 1), {}, {.threads = threads, .shard_size = 4});
+    CHECK_THROWS_WITH(engine.sum(theta, data, training::first_samples(32), grad), "loss");
+  }
+}
+
+TEST_CASE("a model that inherits from one that sums shards is given one shard at a time") {
+  struct Own : Mlp<double> {
+    using Mlp<double>::Mlp;
+  };
+  STATIC_REQUIRE(parade::SumsShards<Mlp<double>>);
+  STATIC_REQUIRE(parade::SumsShards<Linear<float>>);
+  STATIC_REQUIRE(!parade::SumsShards<Own>);
+  const auto groups = [](const auto& model, int threads) {
+    const auto data = training::labelled_data<double>(3, 128, 2);
+    ParallelGradient<std::remove_cvref_t<decltype(model)>, parade::SoftmaxCrossEntropy> engine(model, {}, {.threads = threads});
+    Vector<double> theta = Vector<double>::Zero(engine.num_parameters()), grad;
+    engine.sum(theta, data, training::first_samples(128), grad);
+    return engine.group_gradients().size();
+  };
+  CHECK(groups(Mlp<double>{3, 5, 2}, 1) == 1);  // of 4 shards
+  CHECK(groups(Own{3, 5, 2}, 1) == 4);
+#if PARADE_HAS_OPENMP
+  CHECK(groups(Mlp<double>{3, 5, 2}, 2) == 2);
+  CHECK(groups(Mlp<double>{3, 5, 2}, 3) == 4);
+#endif
+}
+
 TEST_CASE("accumulate outside of a run, or for more shards than there can be, is an error that says so") {
   const auto data = training::regression_data<double>(3, 20, 1);
   parade::ParallelGradient engine(Linear<double>(3, 1), parade::SquaredError{}, {.threads = 2, .shard_size = 4});

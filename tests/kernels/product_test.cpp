@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include <parade/kernels/product.hpp>
@@ -191,6 +192,58 @@ TEMPLATE_TEST_CASE("the sum of columns is one sequential sum in every row", "[ke
         REQUIRE(count_differences(sum, expected, rows, 1, rows) == 0);
         REQUIRE(sum.gaps_untouched());
       }
+    }
+  }
+}
+
+/// Σ over the canonical tree of shards lo … hi of what one shard gives.
+template <class OfShard>
+auto over_tree(Index lo, Index hi, const OfShard& of_shard) -> decltype(of_shard(lo)) {
+  if (hi - lo == 1) return of_shard(lo);
+  Index half = 1;
+  while (2 * half < hi - lo) half *= 2;
+  auto left = over_tree(lo, lo + half, of_shard);
+  const auto right = over_tree(lo + half, hi, of_shard);
+  for (std::size_t i = 0; i < left.size(); ++i) left[i] += right[i];
+  return left;
+}
+
+TEMPLATE_TEST_CASE("outer products and sums of several shards are those of each, added over the canonical tree", "[kernels]", float,
+                   double) {
+  using Scalar = TestType;
+  for (const Index shards : {1, 2, 3, 4, 5, 6, 7, 8, 11, 16, 31, 64, 127, 128}) {
+    std::vector<Index> ends;  // uneven ones, of at most 128 samples in all
+    for (Index s = 0; s < shards; ++s)
+      ends.push_back((ends.empty() ? 0 : ends.back()) + 1 + (128 / shards > 1 ? s * 5 % (128 / shards) : 0));
+    const Index inner = ends.back();
+    for (const auto& [rows, cols] : {std::pair<Index, Index>{1, 1}, {10, 13}, {17, 5}, {64, 40}, {67, 9}, {130, 301}}) {
+      CAPTURE(instruction_set(), shards, rows, cols);
+      const auto a = random_values<Scalar>(rows * inner, 4), b = random_values<Scalar>(cols * inner, 5);
+      const auto begin = [&](Index s) { return s == 0 ? 0 : ends[static_cast<std::size_t>(s - 1)]; };
+      const auto count = [&](Index s) { return ends[static_cast<std::size_t>(s)] - begin(s); };
+      const auto product_of = [&, m = rows, n = cols](Index s) {
+        std::vector<Scalar> of_shard;
+        for (Index j = 0; j < n; ++j)
+          for (Index i = 0; i < m; ++i)
+            of_shard.push_back(chain(Scalar{0}, a.data() + i + begin(s) * m, m, b.data() + j + begin(s) * n, n, count(s)));
+        return of_shard;
+      };
+      const auto sum_of = [&, m = rows](Index s) {
+        std::vector<Scalar> of_shard(static_cast<std::size_t>(m));
+        for (Index p = begin(s); p < begin(s) + count(s); ++p)
+          for (Index i = 0; i < m; ++i) of_shard[static_cast<std::size_t>(i)] += a[static_cast<std::size_t>(i + p * m)];
+        return of_shard;
+      };
+      Guarded<Scalar> dz(rows, inner, rows % 5, 1 + rows % 2, true), x(cols, inner, rows % 4, 1, true);
+      Guarded<Scalar> g(rows, cols, rows % 7, 1 + rows % 4, true), sum(rows, 1, 0, 1, true);
+      dz.fill(a, rows);
+      x.fill(b, cols);
+      outer_product_tree<Scalar>(rows, cols, ends, dz.data(), dz.ld(), x.data(), x.ld(), g.data(), g.ld());
+      REQUIRE(count_differences(g, over_tree(0, shards, product_of), rows, cols, rows) == 0);
+      REQUIRE(g.gaps_untouched());
+      sum_columns_tree<Scalar>(rows, ends, dz.data(), dz.ld(), sum.data());
+      REQUIRE(count_differences(sum, over_tree(0, shards, sum_of), rows, 1, rows) == 0);
+      REQUIRE(sum.gaps_untouched());
     }
   }
 }

@@ -3,6 +3,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <span>
 
 #include <parade/concepts/argument.hpp>
 #include <parade/core/parameters.hpp>
@@ -127,6 +128,17 @@ concept OverwritesGradient = requires(const M model, const detail::ArgumentOf<Pr
                                       const detail::Argument<ConstMatrixRef<typename M::Scalar>>& dscores, typename M::Workspace& workspace,
                                       detail::Argument<VectorRef<typename M::Scalar>> grad) {
   model.gradient(theta, x, dscores, workspace, grad);
+};
+
+/// A model that can take several shards at once: `gradient(theta, x, dscores, workspace, ends, grad)` overwrites grad with the sum of the
+/// shards' gradients over the canonical tree (engine/reduce.hpp), bit for bit what adding them one by one would give; shard s is the columns
+/// [ends[s−1], ends[s]). Its `forward` treats every column by itself. Then fewer gradients of length P are written and read.
+/// `SumsShardsOf` names the class itself: what inherits from it may have a forward of its own and is given one shard at a time.
+template <class M, class Input = detail::DenseInput<M>>
+concept SumsShards = std::same_as<typename M::SumsShardsOf, M> &&
+    requires(const M model, const PreparedOf<M>& theta, const Input& x, const ConstMatrixRef<typename M::Scalar>& dscores,
+             typename M::Workspace& workspace, std::span<const Index> ends, VectorRef<typename M::Scalar> grad) {
+  model.gradient(theta, x, dscores, workspace, ends, grad);
 };
 
 template <class M>

@@ -17,6 +17,8 @@
 #include <parade/engine/reduce.hpp>
 #include <parade/engine/shard_worker.hpp>
 #include <parade/engine/team.hpp>
+#include <parade/kernels/finite.hpp>
+#include <parade/kernels/product.hpp>
 
 namespace parade {
 
@@ -36,9 +38,11 @@ struct EngineOptions {
 ///   2. Accumulate: any worker takes any shard, and one that would only wait computes again what a late one has in hand; the first to
 ///      finish wins. A shard's gradient has the same bits whoever computed it.
 ///   3. Reduce: over the canonical tree on the shard indices, in parallel over slices of P.
+/// What a worker takes at a time is a group of shards: one, or where the model can sum shards (SumsShards) and there are enough for all threads, 2, 4,
+/// 8, … consecutive ones, which are a node of the tree. Groups follow the number of threads, and the bits cannot tell.
 /// It returns sums: dividing by W, regularizing and the step come after, once.
 ///
-/// Memory is taken when the engine first sees a batch of that size, and kept: (S + T) · P, what each worker needs, and up to three copies of what
+/// Memory is taken when the engine first sees a batch of that size, and kept: (groups + T) · P, what each worker needs, and up to three copies of what
 /// the model prepares.
 template <class M, class L, class Batch_ = DenseBatch<typename M::Scalar>>
   requires Model<M> && Loss<L, typename M::Scalar>
@@ -93,24 +97,30 @@ class ParallelGradient {
   void reserve(const D& data, Index batch_size) {
     if (team_->inside()) throw std::logic_error("reserve and sum must not be called inside run: there, call accumulate and reduce");
     const ShardPlan plan = this->plan(batch_size);
+    group_ = group_size(plan);
     // A smaller batch is cut into no more shards, and none is larger.
-    capacity_ = std::max(capacity_, std::min(batch_size, plan.shard_size()));
-    for (auto& worker : workers_) worker.compute.reserve(model_, data, capacity_);
+    capacity_ = std::max(capacity_, std::min(batch_size, group_ * plan.shard_size()));
+    for (auto& worker : workers_) {
+      worker.compute.reserve(model_, data, capacity_);
+      worker.sums.reserve(static_cast<std::size_t>(group_));
+      worker.ends.reserve(static_cast<std::size_t>(group_));
+    }
     for (auto& step : steps_) {
       step.preparation.reserve(model_, num_parameters_);
       step.samples.reserve(static_cast<std::size_t>(batch_size));
     }
     const auto shards = static_cast<std::size_t>(plan.shards());
-    team_->reserve_race(plan.shards());
+    const auto groups = static_cast<std::size_t>((plan.shards() + group_ - 1) / group_);
+    team_->reserve_race(plan.shards());  // a limit that does not depend on the threads
     sums_.resize(std::max(sums_.size(), shards));
-    gradients_.resize(std::max(gradients_.size(), shards));
-    free_.reserve(shards);
-    while (free_.size() < shards) free_.push_back(new_vector());
+    gradients_.resize(std::max(gradients_.size(), groups));
+    free_.reserve(groups);
+    while (free_.size() < groups) free_.push_back(new_vector());
     for (auto& worker : workers_)
       if (worker.grad == nullptr) worker.grad = new_vector();
   }
 
-  /// Steps 1 and 2: the gradient of every shard into `shard_gradients()`. To be called inside `team().run`, after `reserve`. `theta` and
+  /// Steps 1 and 2: the gradient of every group of shards into `group_gradients()`. To be called inside `team().run`, after `reserve`. `theta` and
   /// `samples` may change as soon as it returns; `data` must stay until the end of the region, since a late worker may still read it.
   template <Dataset<Batch> D>
   BatchSum accumulate(const Vector<Scalar>& theta, const D& data, std::span<const Index> samples) {
@@ -125,21 +135,20 @@ class ParallelGradient {
     });
     step.samples.assign(samples.begin(), samples.end());
     step.data = &data;
-    step.gradient = [](ParallelGradient& engine, const Step& from, Index shard, WorkerState& worker) {
-      const Range range = engine.plan(static_cast<Index>(from.samples.size()))[shard];
-      const std::span<const Index> part(from.samples.data() + range.begin, static_cast<std::size_t>(range.size()));
-      return worker.compute.gradient(engine.model_, engine.loss_, from.preparation.get(), *static_cast<const D*>(from.data), part,
-                                     VectorRef<Scalar>(Eigen::Map<Vector<Scalar>, Eigen::AlignedMax>(worker.grad, engine.num_parameters_)));
+    step.gradient = [](ParallelGradient& engine, const Step& from, Index group, WorkerState& worker) {
+      engine.template compute<D>(from, group, worker);
     };
     last_ = &step;
     shards_ = static_cast<std::size_t>(plan(static_cast<Index>(samples.size())).shards());
+    groups_ = (shards_ + static_cast<std::size_t>(group_) - 1) / static_cast<std::size_t>(group_);
     next_free_.store(0, std::memory_order_relaxed);
-    team_->race(static_cast<Index>(shards_), slot, job_);
+    team_->race(static_cast<Index>(groups_), slot, job_);
     return detail::tree_sum(std::span<const BatchSum>(sums_).first(shards_));
   }
 
-  /// Σ w_i ∇J of each shard of the last `accumulate`: P elements each, aligned as Eigen aligns.
-  std::span<const Scalar* const> shard_gradients() const { return std::span(gradients_).first(shards_); }
+  /// Σ w_i ∇J of each group of shards of the last `accumulate`: P elements each, aligned as Eigen aligns. Their sum over the canonical tree is
+  /// that of the shards.
+  std::span<const Scalar* const> group_gradients() const { return std::span(gradients_).first(groups_); }
   std::span<const BatchSum> shard_sums() const { return std::span(sums_).first(shards_); }
 
   /// Step 3 into a vector of its own.
@@ -151,7 +160,7 @@ class ParallelGradient {
     constexpr Index block = 4096;
     team_->for_each((num_parameters_ + block - 1) / block, [&](Index i, int) {
       const Range range{i * block, std::min((i + 1) * block, num_parameters_)};
-      detail::tree_sum<Scalar>(shard_gradients(), range, grad.data() + range.begin);
+      detail::tree_sum<Scalar>(group_gradients(), range, grad.data() + range.begin);
     });
   }
 
@@ -166,12 +175,13 @@ class ParallelGradient {
   NotFinite find_not_finite(const D& data) {
     const std::span<const Index> samples = last_->samples;
     const ShardPlan plan = this->plan(static_cast<Index>(samples.size()));
+    auto& compute = workers_[0].compute;
+    Vector<Scalar> again;
     for (std::size_t s = 0; s < shards_; ++s) {
       const auto shard = static_cast<Index>(s);
+      const Range range = plan[shard];
+      const auto part = samples.subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size()));
       if (!std::isfinite(sums_[s].loss)) {
-        const Range range = plan[shard];
-        const auto part = samples.subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size()));
-        auto& compute = workers_[0].compute;
         compute.gather(data, part);
         compute.forward(model_, loss_, last_->preparation.get());
         for (std::size_t j = 0; j < part.size(); ++j)
@@ -180,8 +190,12 @@ class ParallelGradient {
             return {shard, part[j], -1};
         return {shard, -1, -1};
       }
+      const Scalar* of_group = gradients_[s / static_cast<std::size_t>(group_)];
+      if (kernels::all_finite(of_group, num_parameters_)) continue;
+      again.resize(num_parameters_);
+      compute.gradient(model_, loss_, last_->preparation.get(), data, part, VectorRef<Scalar>(again));
       for (Index i = 0; i < num_parameters_; ++i)
-        if (!std::isfinite(gradients_[s][i])) return {shard, -1, i};
+        if (!std::isfinite(again[i])) return {shard, -1, i};
     }
     return {};
   }
@@ -202,7 +216,8 @@ class ParallelGradient {
   struct WorkerState {
     detail::ShardWorker<M, L, Batch> compute;
     Scalar* grad = nullptr;
-    BatchSum sum;
+    std::vector<BatchSum> sums;  // of the shards of a group
+    std::vector<Index> ends;
     double gather_seconds = 0;  // changed only while the race or loop is open
     double gradient_seconds = 0;
   };
@@ -212,28 +227,67 @@ class ParallelGradient {
     detail::Preparation<M> preparation;
     std::vector<Index> samples;
     const void* data = nullptr;
-    BatchSum (*gradient)(ParallelGradient&, const Step&, Index shard, WorkerState&) = nullptr;
+    void (*gradient)(ParallelGradient&, const Step&, Index group, WorkerState&) = nullptr;
   };
 
-  /// The shards, for Team::race. A gradient that is kept is handed over by exchanging vectors: the worker goes on with a free one.
+  /// The groups of shards, for Team::race. A gradient that is kept is handed over by exchanging vectors: the worker goes on with a free one.
   struct Job {
     ParallelGradient& engine;
 
-    void run(Index shard, int worker, int slot) {
-      auto& own = engine.workers_[static_cast<std::size_t>(worker)];
+    void run(Index group, int worker, int slot) {
       const Step& step = engine.steps_[static_cast<std::size_t>(slot)];
-      own.sum = step.gradient(engine, step, shard, own);
+      step.gradient(engine, step, group, engine.workers_[static_cast<std::size_t>(worker)]);
     }
-    void keep(Index shard, int worker) {
+    void keep(Index group, int worker) {
       auto& own = engine.workers_[static_cast<std::size_t>(worker)];
-      const auto s = static_cast<std::size_t>(shard);
-      engine.gradients_[s] = own.grad;
-      engine.sums_[s] = own.sum;
+      engine.gradients_[static_cast<std::size_t>(group)] = own.grad;
+      std::copy(own.sums.begin(), own.sums.end(), engine.sums_.begin() + group * engine.group_);
       own.gather_seconds += own.compute.gather_seconds;
       own.gradient_seconds += own.compute.gradient_seconds;
       std::swap(own.grad, engine.free_[engine.next_free_.fetch_add(1, std::memory_order_relaxed)]);
     }
   };
+
+  /// Shards a group: as many as a node of the tree has and the products like at a time (kernels::outer_product_tree), with a group for every
+  /// thread.
+  Index group_size(const ShardPlan& plan) const {
+    Index group = 1;
+    if constexpr (SumsShards<M>)
+      while (2 * group * plan.shard_size() <= detail::outer_block && (plan.shards() + 2 * group - 1) / (2 * group) >= team_->max_workers())
+        group *= 2;
+    return group;
+  }
+
+  /// Gradient and sums of a group into the worker's own memory.
+  template <class D>
+  void compute(const Step& from, Index group, WorkerState& worker) {
+    const ShardPlan plan = this->plan(static_cast<Index>(from.samples.size()));
+    const Index first = group * group_, last = std::min(first + group_, plan.shards());
+    const auto samples = [&](Range range) {
+      return std::span<const Index>(from.samples.data() + range.begin, static_cast<std::size_t>(range.size()));
+    };
+    const auto& data = *static_cast<const D*>(from.data);
+    const VectorRef<Scalar> grad(Eigen::Map<Vector<Scalar>, Eigen::AlignedMax>(worker.grad, num_parameters_));
+    const auto one_shard = [&](Index shard) {
+      return worker.compute.gradient(model_, loss_, from.preparation.get(), data, samples(plan[shard]), grad);
+    };
+    worker.sums.resize(static_cast<std::size_t>(last - first));
+    if constexpr (SumsShards<M>) {
+      if (last - first > 1) {
+        const Range all{plan[first].begin, plan[last - 1].end};
+        worker.ends.resize(worker.sums.size());
+        for (Index s = first; s < last; ++s) worker.ends[static_cast<std::size_t>(s - first)] = plan[s].end - all.begin;
+        try {
+          worker.compute.gradient(model_, loss_, from.preparation.get(), data, samples(all), worker.ends, worker.sums, grad);
+        } catch (...) {
+          for (Index s = first; s < last; ++s) one_shard(s);  // what is thrown is what the first shard throws that throws
+          throw;
+        }
+        return;
+      }
+    }
+    worker.sums[0] = one_shard(first);
+  }
 
   Scalar* new_vector() {
     vectors_.emplace_back(num_parameters_);
@@ -252,7 +306,9 @@ class ParallelGradient {
   std::deque<Vector<Scalar>> vectors_;  // (P) each; owned by a worker, kept for a shard, or free
   std::vector<Scalar*> free_;           // those before next_free_ were exchanged for kept ones
   std::atomic<std::size_t> next_free_{0};
-  std::vector<const Scalar*> gradients_;  // of shard s
+  Index group_ = 1;  // shards a group
+  std::size_t groups_ = 0;
+  std::vector<const Scalar*> gradients_;  // of group g
   std::vector<BatchSum> sums_;
   std::size_t shards_ = 0;
   const Step* last_ = nullptr;

@@ -58,11 +58,21 @@ struct alignas(64) ShardWorker {
     gather_seconds = watch.lap();
   }
 
-  /// Computes the scores Z (k,m) of the batch, which `use` may look at, J, whose sums are returned, and w_i ∂J_i/∂Z into dscores.
+  /// Computes the scores Z (k,m) of the batch, which `use` may look at, J, and ∂J_i/∂Z into dscores. Returns the sums over the batch, and
+  /// multiplies dscores by the weights.
   template <class Use = void (*)(const ConstMatrixRef<Scalar>&)>
   BatchSum forward(
       const M& model, const L& loss, const PreparedOf<M>& theta, Use&& use = [](const ConstMatrixRef<Scalar>&) {}) {
     StopWatch watch;
+    evaluate(model, loss, theta, use);
+    const BatchSum sum = weigh({0, batch.size});
+    gradient_seconds = watch.lap();
+    return sum;
+  }
+
+  /// Scores, J and ∂J_i/∂Z, without weights.
+  template <class Use>
+  void evaluate(const M& model, const L& loss, const PreparedOf<M>& theta, Use&& use) {
     const Index m = batch.size;
     auto&& result = model.forward(theta, batch.input(), workspace);  // may be a matrix by value: it lives to the end of this function
     const ConstMatrixRef<Scalar> scores(result);                     // (k,m)
@@ -71,12 +81,17 @@ struct alignas(64) ShardWorker {
                                   scores.rows(), ", ", scores.cols(), ")"));
     loss.value_and_gradient(scores, batch.template target<typename L::Target>(), VectorRef<Scalar>(values.head(m)),
                             MatrixRef<Scalar>(dscores.leftCols(m)));
-    BatchSum sum{0, 0, m};
+    use(scores);
+  }
+
+  /// The sums over some columns of the batch, whose dscores are multiplied by the weights.
+  BatchSum weigh(Range columns) {
+    BatchSum sum{0, 0, columns.size()};
     if (batch.weights.size() == 0) {
-      for (Index j = 0; j < m; ++j) sum.loss += static_cast<double>(values[j]);
-      sum.weight = static_cast<double>(m);
+      for (Index j = columns.begin; j < columns.end; ++j) sum.loss += static_cast<double>(values[j]);
+      sum.weight = static_cast<double>(columns.size());
     } else {
-      for (Index j = 0; j < m; ++j) {
+      for (Index j = columns.begin; j < columns.end; ++j) {
         const double w = batch.weights[j];
         // Weight 0 is absence: what such a sample would have given, were it not a number, must not count.
         if (w == 0) {
@@ -88,8 +103,6 @@ struct alignas(64) ShardWorker {
         }
       }
     }
-    gradient_seconds = watch.lap();
-    use(scores);
     return sum;
   }
 
@@ -97,9 +110,7 @@ struct alignas(64) ShardWorker {
   template <class D>
   BatchSum gradient(const M& model, const L& loss, const PreparedOf<M>& theta, const D& data, std::span<const Index> samples,
                     VectorRef<Scalar> grad) {
-    gather(data, samples);
-    for (Index j = 0; j < batch.weights.size() && j < batch.size; ++j)
-      if (batch.weights[j] == 0) batch.clear(j);  // else an infinite score times 0 would be NaN
+    gather_present(data, samples);
     const BatchSum sum = forward(model, loss, theta);
     StopWatch watch;
     if constexpr (OverwritesGradient<M>) {
@@ -110,6 +121,29 @@ struct alignas(64) ShardWorker {
     }
     gradient_seconds += watch.lap();
     return sum;
+  }
+
+  /// Of several shards at once: the sums of each, and grad (P) summed over the canonical tree. Shard s is samples [ends[s−1], ends[s]).
+  template <class D>
+    requires SumsShards<M>
+  void gradient(const M& model, const L& loss, const PreparedOf<M>& theta, const D& data, std::span<const Index> samples,
+                std::span<const Index> ends, std::span<BatchSum> sums, VectorRef<Scalar> grad) {
+    gather_present(data, samples);
+    StopWatch watch;
+    evaluate(model, loss, theta, [](const ConstMatrixRef<Scalar>&) {});
+    Index begin = 0;
+    for (std::size_t s = 0; s < ends.size(); begin = ends[s++]) sums[s] = weigh({begin, ends[s]});
+    model.gradient(theta, batch.input(), ConstMatrixRef<Scalar>(dscores.leftCols(batch.size)), workspace, ends, grad);
+    gradient_seconds = watch.lap();
+  }
+
+ private:
+  /// Fills the batch, with features of 0 where the weight is 0: else an infinite score times 0 would be NaN.
+  template <class D>
+  void gather_present(const D& data, std::span<const Index> samples) {
+    gather(data, samples);
+    for (Index j = 0; j < batch.weights.size() && j < batch.size; ++j)
+      if (batch.weights[j] == 0) batch.clear(j);
   }
 };
 

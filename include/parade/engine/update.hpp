@@ -101,8 +101,8 @@ class ParallelUpdate {
   /// `next` from `state` and the shards' gradients. Returns whether g, the new θ and the optimizer's vectors are finite; if not, or if user
   /// code throws, `next` is not to be used. To be called inside `team.run`. Throws DataError unless `weight`, W, is a positive normal number
   /// of the scalar type.
-  bool operator()(std::span<const Scalar* const> shard_gradients, double weight, const TrainingState<Scalar>& state,
-                  TrainingState<Scalar>& next, const StepInfo& at) {
+  bool operator()(std::span<const Scalar* const> gradients, double weight, const TrainingState<Scalar>& state, TrainingState<Scalar>& next,
+                  const StepInfo& at) {
     if (!(weight > 0) || !std::isnormal(static_cast<Scalar>(weight)))
       throw DataError(
           detail::text("the weights of a batch must sum to a positive number in the range of the parameters' type; got ", weight));
@@ -112,7 +112,7 @@ class ParallelUpdate {
       if (worker.grad.size() == 0) worker.reserve();
       const Block& block = blocks_[static_cast<std::size_t>(i)];
       detail::StopWatch watch;
-      detail::tree_sum(shard_gradients, block.range, worker.grad.data());
+      detail::tree_sum(gradients, block.range, worker.grad.data());
       worker.reduce_seconds += watch.lap();
       step(block, static_cast<Scalar>(weight), state, next, at, worker);
       worker.update_seconds += watch.lap();

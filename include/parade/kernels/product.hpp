@@ -2,7 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
+#include <span>
 #include <type_traits>
 #include <utility>
 
@@ -24,6 +26,8 @@
 //     dX (d,m)  = Wᵀ (d,k) dZ (k,m)             product, Wᵀ packed
 //     G  (k,d) += dZ (k,m) Xᵀ (m,d)             outer_product, nothing packed before
 //     gb (k)   += dZ (k,m) 1 (m)                sum_columns
+//
+// and the last two for several shards at once, summed over the canonical tree: outer_product_tree, sum_columns_tree.
 //
 // All matrices are column-major; lda, ldb, ldc are leading dimensions. Results must not overlap operands. Nothing here allocates. No pointer
 // needs alignment; packed panels are read faster when they start at a multiple of 64 bytes.
@@ -72,9 +76,11 @@ typename Simd<Scalar>::Vector load_at_most(const Scalar* p, Index n) {
 
 /// c (rows,N) = start + a (rows,inner) b (inner,N), rows = (V−1)·width + last, 1 ≤ last ≤ width.
 /// a(:,p) is V whole vectors from a + p·lda, b(p,j) is b[p·b_inner + j·b_column], start(i,j) is start[i + j·ld_start] or 0 if start is null.
-template <int V, int N, class Scalar, class InnerStride, class ColumnStride>
-void product_tile(Index inner, const Scalar* a, Index lda, const Scalar* b, InnerStride b_inner, ColumnStride b_column, const Scalar* start,
-                  Index ld_start, Scalar* c, Index ldc, Index last) {
+/// `finish(sum, j, v)` may change a vector of the result before it is stored.
+template <int V, int N, class Scalar, class InnerStride, class ColumnStride, class Finish>
+[[gnu::always_inline]] inline void product_tile(Index inner, const Scalar* a, Index lda, const Scalar* b, InnerStride b_inner,
+                                                ColumnStride b_column, const Scalar* start, Index ld_start, Scalar* c, Index ldc,
+                                                Index last, const Finish& finish) {
   using S = Simd<Scalar>;
   constexpr Index width = S::width;
   typename S::Vector sum[std::size_t{N}][std::size_t{V}];
@@ -101,6 +107,7 @@ void product_tile(Index inner, const Scalar* a, Index lda, const Scalar* b, Inne
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
       Scalar* to = c + j * ldc + v * width;
+      sum[j][v] = finish(sum[j][v], j, v);
       v == V - 1 && last < width ? S::store_first(to, sum[j][v], last) : S::store(to, sum[j][v]);
     }
   }
@@ -126,7 +133,7 @@ void blocked_product(Index rows, Index cols, Index inner, Index block, const Pan
           with_constant<most>(tiles.count(t), [&](auto n) {
             product_tile<V, n>(count, a, lda, b + p * b_inner + j * b_column, b_inner, b_column,
                                start == nullptr ? nullptr : start + row + j * ld_start, ld_start, c + row + j * ldc, ldc,
-                               filled - (height - width));
+                               filled - (height - width), [](auto sum, int, int) { return sum; });
           });
         }
       });
@@ -238,6 +245,52 @@ void outer_product(Index rows, Index cols, Index inner, const Scalar* a, Index l
                           ldc);
 }
 
+/// c (rows,cols) = Σ_s a_s b_sᵀ over the canonical tree of engine/reduce.hpp: the gradient of several shards, as if each were computed by
+/// outer_product and the results were added. Shard s is the inner indices [ends[s−1], ends[s]), from 0; no more than outer_block in all.
+/// A tile's nodes of the tree stay in the first-level cache.
+template <class Scalar>
+void outer_product_tree(Index rows, Index cols, std::span<const Index> ends, const Scalar* a, Index lda, const Scalar* b, Index ldb,
+                        Scalar* c, Index ldc) {
+  if (ends.size() == 1) return outer_product(rows, cols, ends[0], a, lda, b, ldb, c, ldc, Start::zero);
+  using S = Simd<Scalar>;
+  constexpr Index width = S::width, levels = 8;
+  PARADE_ASSERT(rows >= 0 && cols >= 0 && lda >= rows && ldb >= cols && ldc >= rows);
+  PARADE_ASSERT(ends.size() > 1 && ends.back() <= detail::outer_block);
+  alignas(64) Scalar copy[detail::most_tile_vectors<Scalar> * width * detail::outer_block];
+  alignas(64)
+      Scalar nodes[levels][std::size_t{8} * static_cast<std::size_t>(detail::most_tile_vectors<Scalar> * width)];  // over 2^l shards
+  const detail::EvenSplit panels = detail::split_panels<Scalar>(rows);
+  for (Index i = 0; i < panels.parts; ++i) {
+    const Index row = panels.begin(i) * width, height = panels.count(i) * width, filled = std::min(height, rows - row);
+    pack_panels(filled, ends.back(), a + row, 1, lda, copy, 0, 1);
+    detail::with_constant<detail::most_tile_vectors<Scalar>>(panels.count(i), [&](auto v) {
+      constexpr int V = v, most = detail::most_tile_columns<Scalar, V>;
+      const detail::EvenSplit tiles(cols, most);
+      for (Index t = 0; t < tiles.parts; ++t) {
+        const Index j = tiles.begin(t);
+        detail::with_constant<most>(tiles.count(t), [&](auto n) {
+          Index begin = 0;
+          for (std::size_t s = 0; s < ends.size(); begin = ends[s++]) {
+            // The nodes on the left that this shard completes; the last one completes all that there are.
+            const bool is_last = s + 1 == ends.size();
+            const auto carries = static_cast<std::size_t>(std::countr_one(s));
+            const auto left = is_last ? s : s & ((std::size_t{1} << carries) - 1);
+            const auto add_left = [&](typename S::Vector sum, int column, int vector) {
+              for (std::size_t rest = left; rest != 0; rest &= rest - 1)
+                sum = S::add(S::load(nodes[std::countr_zero(rest)] + column * height + vector * width), sum);
+              return sum;
+            };
+            detail::product_tile<V, n>(ends[s] - begin, static_cast<const Scalar*>(copy) + begin * height, height, b + begin * ldb + j, ldb,
+                                       detail::One{}, static_cast<const Scalar*>(nullptr), Index{0},
+                                       is_last ? c + row + j * ldc : nodes[carries], is_last ? ldc : height,
+                                       is_last ? filled - (height - width) : width, add_left);
+          }
+        });
+      }
+    });
+  }
+}
+
 /// sum (rows) = a (rows,cols) 1, or with Start::stored sum += a 1: in every row one sequential sum over the columns. A bias gradient.
 template <class Scalar>
 void sum_columns(Index rows, Index cols, const Scalar* a, Index lda, Scalar* sum, Start start) {
@@ -245,6 +298,25 @@ void sum_columns(Index rows, Index cols, const Scalar* a, Index lda, Scalar* sum
   if (start == Start::zero) std::fill(sum, sum + rows, Scalar{0});
   for (Index j = 0; j < cols; ++j) {
     for (Index i = 0; i < rows; ++i) sum[i] += a[i + j * lda];
+  }
+}
+
+/// sum (rows) = Σ_s a_s 1 over the canonical tree; shards as in outer_product_tree.
+template <class Scalar>
+void sum_columns_tree(Index rows, std::span<const Index> ends, const Scalar* a, Index lda, Scalar* sum) {
+  constexpr Index chunk = 128, levels = 8;
+  Scalar nodes[levels][chunk];
+  for (Index row = 0; row < rows; row += chunk) {
+    const Index count = std::min(chunk, rows - row);
+    Index begin = 0;
+    for (std::size_t s = 0; s < ends.size(); begin = ends[s++]) {
+      const bool is_last = s + 1 == ends.size();
+      const auto carries = static_cast<std::size_t>(std::countr_one(s));
+      Scalar* to = is_last ? sum + row : nodes[carries];
+      sum_columns(count, ends[s] - begin, a + row + begin * lda, lda, to, Start::zero);
+      for (std::size_t rest = is_last ? s : s & ((std::size_t{1} << carries) - 1); rest != 0; rest &= rest - 1)
+        for (Index i = 0; i < count; ++i) to[i] = nodes[std::countr_zero(rest)][i] + to[i];
+    }
   }
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+#include <span>
 #include <vector>
 
 #include <parade/core/parameters.hpp>
@@ -59,6 +61,12 @@ class Dense {
   void gradient(Index m, const Scalar* x, Index ldx, const Scalar* dz, Index lddz, Scalar* grad, kernels::Start start) const {
     kernels::outer_product(outputs_, inputs_, m, dz, lddz, x, ldx, grad + weight_, outputs_, start);  // (k,d) += (k,m)(m,d)
     kernels::sum_columns(outputs_, m, dz, lddz, grad + bias_, start);                                 // (k)   += Σ_m
+  }
+
+  /// The same, overwritten, for several shards: summed over the canonical tree (see kernels::outer_product_tree).
+  void gradient(std::span<const Index> ends, const Scalar* x, Index ldx, const Scalar* dz, Index lddz, Scalar* grad) const {
+    kernels::outer_product_tree(outputs_, inputs_, ends, dz, lddz, x, ldx, grad + weight_, outputs_);
+    kernels::sum_columns_tree(outputs_, ends, dz, lddz, grad + bias_);
   }
 
  private:

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include <parade/concepts/model.hpp>
 #include <parade/layers/dense.hpp>
@@ -58,6 +59,12 @@ class Linear {
     layer_.gradient(x.cols(), x.data(), x.outerStride(), dscores.data(), dscores.outerStride(), grad.data(), kernels::Start::zero);
   }
 
+  using SumsShardsOf = Linear;
+  void gradient(const Prepared&, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace&,
+                std::span<const Index> ends, VectorRef<Scalar> grad) const {
+    layer_.gradient(ends, x.data(), x.outerStride(), dscores.data(), dscores.outerStride(), grad.data());
+  }
+
  private:
   static ParameterList blocks(Index inputs, Index outputs) {
     if (inputs < 1 || outputs < 1)
@@ -77,7 +84,7 @@ using LogisticRegression = Linear<Scalar>;
 template <class Scalar>
 using SoftmaxRegression = Linear<Scalar>;
 
-static_assert(Model<Linear<float>> && PreparesOnceAStep<Linear<float>> && OverwritesGradient<Linear<float>>);
+static_assert(Model<Linear<float>> && PreparesOnceAStep<Linear<float>> && OverwritesGradient<Linear<float>> && SumsShards<Linear<float>>);
 static_assert(Model<Linear<double>>);
 
 }  // namespace parade

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -111,16 +112,25 @@ class Mlp {
 
   void add_gradient(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
                     VectorRef<Scalar> grad) const {
-    backward(theta, x, dscores, workspace, grad.data(), kernels::Start::stored);
+    backward(theta, x, dscores, workspace,
+             [&](const Layer& layer, auto... arrays) { layer.gradient(x.cols(), arrays..., grad.data(), kernels::Start::stored); });
   }
   void gradient(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
                 VectorRef<Scalar> grad) const {
-    backward(theta, x, dscores, workspace, grad.data(), kernels::Start::zero);
+    backward(theta, x, dscores, workspace,
+             [&](const Layer& layer, auto... arrays) { layer.gradient(x.cols(), arrays..., grad.data(), kernels::Start::zero); });
+  }
+  using SumsShardsOf = Mlp;
+  void gradient(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
+                std::span<const Index> ends, VectorRef<Scalar> grad) const {
+    backward(theta, x, dscores, workspace, [&](const Layer& layer, auto... arrays) { layer.gradient(ends, arrays..., grad.data()); });
   }
 
  private:
+  /// layer_gradient(layer, input, ld_input, delta, ld_delta), from the last layer to the first.
+  template <class LayerGradient>
   void backward(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
-                Scalar* grad, kernels::Start start) const {
+                const LayerGradient& layer_gradient) const {
     const Index m = x.cols();
     const Scalar* delta = dscores.data();
     Index ld = dscores.outerStride();
@@ -128,13 +138,13 @@ class Mlp {
       const Index h = layers_[l].inputs();
       const Scalar* input = workspace.outputs[l - 1].data();
       Scalar* input_delta = workspace.deltas[l - 1].data();
-      layers_[l].gradient(m, input, h, delta, ld, grad, start);
+      layer_gradient(layers_[l], input, h, delta, ld);
       layers_[l].input_gradient(theta.layers[l], m, delta, ld, input_delta, h);  // (h_{l−1},m) = (h_{l−1},h_l)(h_l,m)
       detail::multiply_derivative(activation_, input, input_delta, h * m);
       delta = input_delta;
       ld = h;
     }
-    layers_[0].gradient(m, x.data(), x.outerStride(), delta, ld, grad, start);
+    layer_gradient(layers_[0], x.data(), Index{x.outerStride()}, delta, ld);
   }
 
   ParameterList parameters_;
@@ -143,7 +153,7 @@ class Mlp {
   Initialization initialization_;
 };
 
-static_assert(Model<Mlp<float>> && PreparesOnceAStep<Mlp<float>> && OverwritesGradient<Mlp<float>>);
+static_assert(Model<Mlp<float>> && PreparesOnceAStep<Mlp<float>> && OverwritesGradient<Mlp<float>> && SumsShards<Mlp<float>>);
 static_assert(Model<Mlp<double>>);
 
 }  // namespace parade

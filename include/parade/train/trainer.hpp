@@ -344,7 +344,7 @@ class Trainer {
   bool update(const BatchSum& sum, double rate) {
     if (sum.weight == 0) return true;  // a batch of weight 0 is no batch
     if (!std::isfinite(sum.loss)) return false;
-    if (!(*update_)(engine_->shard_gradients(), sum.weight, state(), states_[1 - current_], {rate, steps_ + 1})) return false;
+    if (!(*update_)(engine_->group_gradients(), sum.weight, state(), states_[1 - current_], {rate, steps_ + 1})) return false;
     current_ = 1 - current_;
     ++steps_;
     return true;
