@@ -14,6 +14,7 @@
 #include <parade/concepts/model.hpp>
 #include <parade/core/batch.hpp>
 #include <parade/core/error.hpp>
+#include <parade/core/shard_plan.hpp>
 #include <parade/engine/batch_sum.hpp>
 
 namespace parade::detail {
