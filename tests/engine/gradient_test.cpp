@@ -285,17 +285,17 @@ TEST_CASE("a model that inherits from one that sums shards is given one shard at
   STATIC_REQUIRE(parade::SumsShards<Linear<float>>);
   STATIC_REQUIRE(!parade::SumsShards<Own>);
   const auto groups = [](const auto& model, int threads) {
-    const auto data = training::labelled_data<double>(3, 128, 2);
+    const auto data = training::labelled_data<double>(3, 512, 2);
     ParallelGradient<std::remove_cvref_t<decltype(model)>, parade::SoftmaxCrossEntropy> engine(model, {}, {.threads = threads});
     Vector<double> theta = Vector<double>::Zero(engine.num_parameters()), grad;
-    engine.sum(theta, data, training::first_samples(128), grad);
+    engine.sum(theta, data, training::first_samples(512), grad);
     return engine.group_gradients().size();
   };
-  CHECK(groups(Mlp<double>{3, 5, 2}, 1) == 1);  // of 4 shards
-  CHECK(groups(Own{3, 5, 2}, 1) == 4);
+  CHECK(groups(Mlp<double>{3, 5, 2}, 1) == 4);  // of 4 shards each
+  CHECK(groups(Own{3, 5, 2}, 1) == 16);
 #if PARADE_HAS_OPENMP
-  CHECK(groups(Mlp<double>{3, 5, 2}, 2) == 2);
-  CHECK(groups(Mlp<double>{3, 5, 2}, 3) == 4);
+  CHECK(groups(Mlp<double>{3, 5, 2}, 2) == 8);
+  CHECK(groups(Mlp<double>{3, 5, 2}, 3) == 16);
 #endif
 }
 

@@ -248,13 +248,14 @@ class ParallelGradient {
     }
   };
 
-  /// Shards a group: as many as a node of the tree has and the products like at a time (kernels::outer_product_tree), with a group for every
-  /// thread.
+  /// Shards a group: as many as a node of the tree has and the products like at a time (kernels::outer_product_tree). Several threads are left
+  /// four groups each: with fewer, one that is late keeps the others waiting.
   Index group_size(const ShardPlan& plan) const {
     Index group = 1;
-    if constexpr (SumsShards<M>)
-      while (2 * group * plan.shard_size() <= detail::outer_block && (plan.shards() + 2 * group - 1) / (2 * group) >= team_->max_workers())
-        group *= 2;
+    if constexpr (SumsShards<M>) {
+      const Index threads = team_->max_workers(), least = threads == 1 ? 1 : 4 * threads;
+      while (2 * group * plan.shard_size() <= detail::outer_block && (plan.shards() + 2 * group - 1) / (2 * group) >= least) group *= 2;
+    }
     return group;
   }
 
