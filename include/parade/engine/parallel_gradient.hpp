@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <span>
@@ -39,7 +40,7 @@ struct EngineOptions {
 ///      finish wins. A shard's gradient has the same bits whoever computed it.
 ///   3. Reduce: over the canonical tree on the shard indices, in parallel over slices of P.
 /// What a worker takes at a time is a group of shards: one, or where the model can sum shards (SumsShards) and there are enough for all threads, 2, 4,
-/// 8, … consecutive ones, which are a node of the tree. Groups follow the number of threads, and the bits cannot tell.
+/// 8, … consecutive ones, which are a node of the tree. Groups follow the number of threads and whether they come in time; the bits cannot tell.
 /// It returns sums: dividing by W, regularizing and the step come after, once.
 ///
 /// Memory is taken when the engine first sees a batch of that size, and kept: (groups + T) · P, what each worker needs, and up to three copies of what
@@ -97,20 +98,21 @@ class ParallelGradient {
   void reserve(const D& data, Index batch_size) {
     if (team_->inside()) throw std::logic_error("reserve and sum must not be called inside run: there, call accumulate and reduce");
     const ShardPlan plan = this->plan(batch_size);
-    group_ = group_size(plan);
+    large_group_ = group_size(plan, 1);
+    small_group_ = group_size(plan, 4);
     // A smaller batch is cut into no more shards, and none is larger.
-    capacity_ = std::max(capacity_, std::min(batch_size, group_ * plan.shard_size()));
+    capacity_ = std::max(capacity_, std::min(batch_size, large_group_ * plan.shard_size()));
     for (auto& worker : workers_) {
       worker.compute.reserve(model_, data, capacity_);
-      worker.sums.reserve(static_cast<std::size_t>(group_));
-      worker.ends.reserve(static_cast<std::size_t>(group_));
+      worker.sums.reserve(static_cast<std::size_t>(large_group_));
+      worker.ends.reserve(static_cast<std::size_t>(large_group_));
     }
     for (auto& step : steps_) {
       step.preparation.reserve(model_, num_parameters_);
       step.samples.reserve(static_cast<std::size_t>(batch_size));
     }
     const auto shards = static_cast<std::size_t>(plan.shards());
-    const auto groups = static_cast<std::size_t>((plan.shards() + group_ - 1) / group_);
+    const auto groups = static_cast<std::size_t>((plan.shards() + small_group_ - 1) / small_group_);
     team_->reserve_race(plan.shards());  // a limit that does not depend on the threads
     sums_.resize(std::max(sums_.size(), shards));
     gradients_.resize(std::max(gradients_.size(), groups));
@@ -135,6 +137,13 @@ class ParallelGradient {
     });
     step.samples.assign(samples.begin(), samples.end());
     step.data = &data;
+    // A late worker holds up less when what it has in hand is small: so for some time after one was seen.
+    if (const auto overtaken = team_->overtaken(); overtaken != overtaken_) {
+      overtaken_ = overtaken;
+      wary_steps_ = 64;
+    }
+    group_ = step.group_size = wary_steps_ > 0 ? small_group_ : large_group_;
+    wary_steps_ -= wary_steps_ > 0 ? 1 : 0;
     step.gradient = [](ParallelGradient& engine, const Step& from, Index group, WorkerState& worker) {
       engine.template compute<D>(from, group, worker);
     };
@@ -227,6 +236,7 @@ class ParallelGradient {
     detail::Preparation<M> preparation;
     std::vector<Index> samples;
     const void* data = nullptr;
+    Index group_size = 1;  // shards
     void (*gradient)(ParallelGradient&, const Step&, Index group, WorkerState&) = nullptr;
   };
 
@@ -248,12 +258,12 @@ class ParallelGradient {
     }
   };
 
-  /// Shards a group: as many as a node of the tree has and the products like at a time (kernels::outer_product_tree). Several threads are left
-  /// four groups each: with fewer, one that is late keeps the others waiting.
-  Index group_size(const ShardPlan& plan) const {
+  /// Shards a group: as many as a node of the tree has and the products like at a time (kernels::outer_product_tree), with `groups` groups for
+  /// every one of several threads.
+  Index group_size(const ShardPlan& plan, Index groups) const {
     Index group = 1;
     if constexpr (SumsShards<M>) {
-      const Index threads = team_->max_workers(), least = threads == 1 ? 1 : 4 * threads;
+      const Index threads = team_->max_workers(), least = threads == 1 ? 1 : groups * threads;
       while (2 * group * plan.shard_size() <= detail::outer_block && (plan.shards() + 2 * group - 1) / (2 * group) >= least) group *= 2;
     }
     return group;
@@ -263,7 +273,7 @@ class ParallelGradient {
   template <class D>
   void compute(const Step& from, Index group, WorkerState& worker) {
     const ShardPlan plan = this->plan(static_cast<Index>(from.samples.size()));
-    const Index first = group * group_, last = std::min(first + group_, plan.shards());
+    const Index first = group * from.group_size, last = std::min(first + from.group_size, plan.shards());
     const auto samples = [&](Range range) {
       return std::span<const Index>(from.samples.data() + range.begin, static_cast<std::size_t>(range.size()));
     };
@@ -307,7 +317,10 @@ class ParallelGradient {
   std::deque<Vector<Scalar>> vectors_;  // (P) each; owned by a worker, kept for a shard, or free
   std::vector<Scalar*> free_;           // those before next_free_ were exchanged for kept ones
   std::atomic<std::size_t> next_free_{0};
-  Index group_ = 1;  // shards a group
+  Index group_ = 1;  // shards a group in the last step: one of these two
+  Index large_group_ = 1, small_group_ = 1;
+  std::uint64_t overtaken_ = 0;  // of the team, when last looked at
+  int wary_steps_ = 0;           // steps that are still made with small groups
   std::size_t groups_ = 0;
   std::vector<const Scalar*> gradients_;  // of group g
   std::vector<BatchSum> sums_;

@@ -214,6 +214,9 @@ class Team {
     race_capacity_ = tasks;
   }
 
+  /// Tasks of races, since the team was made, that were computed a second time because somebody was late.
+  std::uint64_t overtaken() const { return overtaken_.load(std::memory_order_relaxed); }
+
   /// The first of the slots 0 … slots−1 that no late worker reads any more; waits for one if it must.
   int free_slot(int slots) const {
     for (;;) {
@@ -354,6 +357,7 @@ class Team {
     for (Index task = 0; task < loop.tasks && !found && !over(); ++task) {
       std::uint64_t open = generation << 2;
       if (!runs_[static_cast<std::size_t>(task)].compare_exchange_strong(open, open | 1)) continue;
+      overtaken_.fetch_add(1, std::memory_order_relaxed);
       run_race_task(loop, task, worker, generation);
       found = true;
     }
@@ -410,6 +414,7 @@ class Team {
   alignas(64) std::atomic<std::int32_t> unfinished_{0};  // tasks not yet done
   alignas(64) std::atomic<std::uint32_t> bell_{0};       // rung when there may be work
   std::atomic<bool> closed_{false};
+  std::atomic<std::uint64_t> overtaken_{0};
 };
 
 }  // namespace parade
