@@ -196,11 +196,7 @@ int main(int argc, char** argv) try {
       ->check(bench::positive)
       ->capture_default_str();
   app.add_option("--repeats", options.repeats, "runs of each, of which the median counts")->check(bench::positive)->capture_default_str();
-  app.add_option("--samples", options.samples, "train on the first so many samples only")->check(bench::positive);
-  app.add_option("--data", options.data,
-                 "folder with the files of MNIST (default: mnist in the folder that PARADE_DATA names, else synthetic digits)");
-  app.add_option("--seed", options.seed, "of the starting theta and of the order of the samples")->capture_default_str();
-  app.add_option("--json", options.json, "write all results to this file")->check(bench::can_be_written);
+  bench::add_common(app, options);
   bool quick = false;
   app.add_flag("--quick", quick, "a trial of a second or so: 2 runs of 1 epoch on 2000 samples; its figures mean nothing");
   CLI11_PARSE(app, argc, argv);

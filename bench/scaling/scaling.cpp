@@ -330,14 +330,10 @@ int main(int argc, char** argv) try {
   app.add_option("--repeats", options.repeats, "runs for each number of threads, of which the median counts")
       ->check(bench::positive)
       ->capture_default_str();
-  app.add_option("--samples", options.samples, "train on the first so many samples only")->check(bench::positive);
-  app.add_option("--data", options.data,
-                 "folder with the files of MNIST (default: mnist in the folder that PARADE_DATA names, else synthetic digits)");
-  app.add_option("--seed", options.seed, "of the starting theta and of the order of the samples")->capture_default_str();
+  bench::add_common(app, options);
   app.add_option("--load", options.load, "keep so many other processes busy meanwhile")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app.add_option("--json", options.json, "write all results to this file")->check(bench::can_be_written);
   app.add_option("--trace", options.trace,
                  "also write a timeline of a few steps on all threads to this file, for chrome://tracing or ui.perfetto.dev")
       ->check(bench::can_be_written);

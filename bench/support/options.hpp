@@ -5,7 +5,9 @@
 #include <filesystem>
 #include <string>
 
-// Checks for the options of CLI11: each answers what is wrong, or nothing.
+#include <CLI/CLI.hpp>
+
+// Options of the programs, and checks for CLI11: each answers what is wrong, or nothing.
 namespace bench {
 
 inline std::string positive(const std::string& text) {
@@ -18,6 +20,16 @@ inline std::string positive(const std::string& text) {
 inline std::string can_be_written(const std::string& file) {
   const auto folder = std::filesystem::absolute(file).parent_path();
   return std::filesystem::is_directory(folder) ? "" : "must lie in a folder that is there; got " + file;
+}
+
+/// The options that all programs have that train on MNIST.
+template <class Options>
+void add_common(CLI::App& app, Options& options) {
+  app.add_option("--samples", options.samples, "train on the first so many samples only")->check(positive);
+  app.add_option("--data", options.data,
+                 "folder with the files of MNIST (default: mnist in the folder that PARADE_DATA names, else synthetic digits)");
+  app.add_option("--seed", options.seed, "of the starting theta and of the order of the samples")->capture_default_str();
+  app.add_option("--json", options.json, "write all results to this file")->check(can_be_written);
 }
 
 }  // namespace bench

@@ -300,6 +300,28 @@ TEST_CASE("a model that inherits from one that sums shards is given one shard at
 #endif
 }
 
+TEST_CASE("a small batch between large ones, which were reserved before, does not change how those are computed") {
+  const auto data = training::labelled_data<double>(5, 2048, 3);
+  const Mlp<double> model{5, 7, 3};
+  const Vector<double> theta = start_of<double>(model);
+  const auto samples = training::first_samples(2048);
+  const auto few = std::span<const Index>(samples).first(128);
+  const SerialGradient<Mlp<double>, parade::SoftmaxCrossEntropy> serial(model, {});
+  Vector<double> expected, grad(theta.size());
+  serial.sum(theta, data, samples, expected);
+  for (const int threads : {1, 2, 3, 8}) {
+    CAPTURE(threads);
+    ParallelGradient<Mlp<double>, parade::SoftmaxCrossEntropy> engine(model, {}, {.threads = threads});
+    engine.reserve(data, 2048);
+    engine.sum(theta, data, few, grad);
+    engine.team().run([&] {
+      engine.accumulate(theta, data, samples);
+      engine.reduce(grad);
+    });
+    CHECK(grad == expected);
+  }
+}
+
 TEST_CASE("accumulate outside of a run, or for more shards than there can be, is an error that says so") {
   const auto data = training::regression_data<double>(3, 20, 1);
   parade::ParallelGradient engine(Linear<double>(3, 1), parade::SquaredError{}, {.threads = 2, .shard_size = 4});

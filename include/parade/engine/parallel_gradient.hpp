@@ -97,25 +97,26 @@ class ParallelGradient {
   template <Dataset<Batch> D>
   void reserve(const D& data, Index batch_size) {
     if (team_->inside()) throw std::logic_error("reserve and sum must not be called inside run: there, call accumulate and reduce");
-    const ShardPlan plan = this->plan(batch_size);
+    // Groups are those of the largest batch so far. A smaller one is cut into no more shards, and none is larger: it fits too.
+    largest_batch_ = std::max(largest_batch_, batch_size);
+    const ShardPlan plan = this->plan(largest_batch_);
     large_group_ = group_size(plan, 1);
     small_group_ = group_size(plan, 4);
-    // A smaller batch is cut into no more shards, and none is larger.
-    capacity_ = std::max(capacity_, std::min(batch_size, large_group_ * plan.shard_size()));
+    const Index capacity = std::min(largest_batch_, large_group_ * plan.shard_size());
     for (auto& worker : workers_) {
-      worker.compute.reserve(model_, data, capacity_);
+      worker.compute.reserve(model_, data, capacity);
       worker.sums.reserve(static_cast<std::size_t>(large_group_));
       worker.ends.reserve(static_cast<std::size_t>(large_group_));
     }
     for (auto& step : steps_) {
       step.preparation.reserve(model_, num_parameters_);
-      step.samples.reserve(static_cast<std::size_t>(batch_size));
+      step.samples.reserve(static_cast<std::size_t>(largest_batch_));
     }
     const auto shards = static_cast<std::size_t>(plan.shards());
     const auto groups = static_cast<std::size_t>((plan.shards() + small_group_ - 1) / small_group_);
     team_->reserve_race(plan.shards());  // a limit that does not depend on the threads
-    sums_.resize(std::max(sums_.size(), shards));
-    gradients_.resize(std::max(gradients_.size(), groups));
+    sums_.resize(shards);
+    gradients_.resize(groups);
     free_.reserve(groups);
     while (free_.size() < groups) free_.push_back(new_vector());
     for (auto& worker : workers_)
@@ -326,7 +327,7 @@ class ParallelGradient {
   std::vector<BatchSum> sums_;
   std::size_t shards_ = 0;
   const Step* last_ = nullptr;
-  Index capacity_ = 0;
+  Index largest_batch_ = 0;
 };
 
 }  // namespace parade

@@ -74,6 +74,18 @@ typename Simd<Scalar>::Vector load_at_most(const Scalar* p, Index n) {
   return n < Simd<Scalar>::width ? Simd<Scalar>::load_first(p, n) : Simd<Scalar>::load(p);
 }
 
+/// v, in a register: no compiler can see any more that it was loaded. GCC would rather load it again for each of its uses, and the loads, not the
+/// multiply-adds, would set the pace.
+template <class Vector>
+[[gnu::always_inline]] inline Vector in_register(Vector v) {
+#if defined(__x86_64__)
+  asm("" : "+v"(v));
+#elif defined(__aarch64__)
+  asm("" : "+w"(v));
+#endif
+  return v;
+}
+
 /// c (rows,N) = start + a (rows,inner) b (inner,N), rows = (V−1)·width + last, 1 ≤ last ≤ width.
 /// a(:,p) is V whole vectors from a + p·lda, b(p,j) is b[p·b_inner + j·b_column], start(i,j) is start[i + j·ld_start] or 0 if start is null.
 /// `finish(sum, j, v)` may change a vector of the result before it is stored.
@@ -94,7 +106,7 @@ template <int V, int N, class Scalar, class InnerStride, class ColumnStride, cla
   for (Index p = 0; p < inner; ++p) {
     typename S::Vector column[std::size_t{V}];
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) column[v] = S::load(a + p * lda + v * width);
+    for (int v = 0; v < V; ++v) column[v] = in_register(S::load(a + p * lda + v * width));
 #pragma GCC unroll 8
     for (int j = 0; j < N; ++j) {
       const auto factor = S::broadcast(b[p * b_inner + j * b_column]);

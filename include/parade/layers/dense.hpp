@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <span>
-#include <vector>
 
 #include <parade/core/parameters.hpp>
 #include <parade/core/types.hpp>
@@ -23,15 +22,15 @@ class Dense {
   Index outputs() const { return outputs_; }  // k
 
   struct Prepared {
-    std::vector<Scalar> weight;      // W packed, for `forward`
-    std::vector<Scalar> transposed;  // Wᵀ packed, for `input_gradient`; empty where nobody needs it
-    std::vector<Scalar> bias;        // (k)
+    Vector<Scalar> weight;      // W packed, for `forward`; aligned as Eigen aligns, so that no load of a whole vector crosses a cache line
+    Vector<Scalar> transposed;  // Wᵀ packed, for `input_gradient`; empty where nobody needs it
+    Vector<Scalar> bias;        // (k)
   };
 
   void reserve(Prepared& prepared, bool needs_input_gradient) const {
-    prepared.weight.resize(static_cast<std::size_t>(kernels::packed_size<Scalar>(outputs_, inputs_)));
-    if (needs_input_gradient) prepared.transposed.resize(static_cast<std::size_t>(kernels::packed_size<Scalar>(inputs_, outputs_)));
-    prepared.bias.resize(static_cast<std::size_t>(outputs_));
+    prepared.weight.resize(kernels::packed_size<Scalar>(outputs_, inputs_));
+    if (needs_input_gradient) prepared.transposed.resize(kernels::packed_size<Scalar>(inputs_, outputs_));
+    prepared.bias.resize(outputs_);
   }
 
   /// Panels of W, and of Wᵀ: each can be packed by itself.
