@@ -116,7 +116,7 @@ class Promised {
  private:
   void step() {
     const auto sum = engine_.accumulate(now_.theta, task_.data, task_.batch(++steps_));
-    if (!update_(engine_.group_gradients(), sum.weight, now_, next_, {sgd.rate, steps_})) throw std::runtime_error("the training diverged");
+    if (!update_(engine_, sum.weight, now_, next_, {sgd.rate, steps_})) throw std::runtime_error("the training diverged");
     std::swap(now_, next_);
     last_loss_ = sum.loss;
   }

@@ -229,7 +229,7 @@ bool trace(const M& model, const bench::Data& data, const Options& options, Inde
   bench::Trace trace{options.max_threads, first, steps, plain.shards};
   parade::Trainer traced{bench::TracedModel{model, trace}, bench::TracedLoss{loss, trace}, l2, bench::TracedOptimizer{sgd, trace}};
   const auto summary = traced.fit(bench::TracedData{samples, trace}, fit, trace);
-  if (!trace.complete() || !trace.has({"prepare", "gather", "forward", "loss", "backward", "reduce and update"}))
+  if (!trace.complete() || !trace.has({"prepare", "gather", "forward", "loss", "backward", "gradient and update"}))
     throw std::runtime_error("the trace has lost events");
 
   const auto name = "batch " + std::to_string(batch_size);

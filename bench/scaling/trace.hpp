@@ -195,13 +195,23 @@ class TracedModel {
   }
   void add_gradient(const Prepared& theta, const parade::ConstMatrixRef<Scalar>& x, const parade::ConstMatrixRef<Scalar>& dscores,
                     Workspace& workspace, parade::VectorRef<Scalar> grad) const {
-    const Trace::Span span(*trace_, "backward", x.cols());
-    model_.add_gradient(theta, x, dscores, workspace, grad);
+    model_.add_gradient(theta, x, dscores, workspace, grad);  // a concept asks for it; the engine uses the tape
   }
-  void gradient(const Prepared& theta, const parade::ConstMatrixRef<Scalar>& x, const parade::ConstMatrixRef<Scalar>& dscores,
-                Workspace& workspace, parade::VectorRef<Scalar> grad) const {
+
+  using TapeOf = TracedModel;
+  using Piece = typename M::Piece;
+  using Tape = typename M::Tape;
+  void reserve(Piece& piece, Index samples) const { model_.reserve(piece, samples); }
+  void reserve(Tape& tape, std::size_t parts) const { model_.reserve(tape, parts); }
+  void record(const Prepared& theta, const parade::ConstMatrixRef<Scalar>& x, const parade::ConstMatrixRef<Scalar>& dscores,
+              Workspace& workspace, Piece& piece) const {
     const Trace::Span span(*trace_, "backward", x.cols());
-    model_.gradient(theta, x, dscores, workspace, grad);
+    model_.record(theta, x, dscores, workspace, piece);
+  }
+  void collect(std::span<const parade::TapePart<Piece>> parts, Tape& tape) const { model_.collect(parts, tape); }
+  void gradient(const Tape& tape, parade::Range range, Scalar* out) const {
+    const Trace::Span span(*trace_, "gradient and update");
+    model_.gradient(tape, range, out);
   }
 
  private:
@@ -253,8 +263,7 @@ class TracedData {
   Trace* trace_;
 };
 
-/// Before it calls the optimizer for a block of θ the engine sums the shards' gradients of this block, and calls nobody for that. So it shows as a
-/// gap before the first block of a row; the others are in the event.
+/// It is called for a block of θ as soon as the model has computed the block's gradient: one event for both.
 template <class O>
 class TracedOptimizer {
  public:
@@ -266,7 +275,7 @@ class TracedOptimizer {
   template <class S>
   void step(std::type_identity_t<parade::VectorRef<S>> theta, const std::type_identity_t<parade::ConstVectorRef<S>>& grad,
             const parade::StateRef<S>& state, const parade::StepInfo& at) const {
-    const Trace::Span span(*trace_, "reduce and update");
+    const Trace::Span span(*trace_, "gradient and update");
     optimizer_.step(theta, grad, state, at);
   }
 
@@ -274,7 +283,7 @@ class TracedOptimizer {
   using RuleOf = TracedOptimizer;
   template <class S, class Call>
   auto with_rule(const parade::StepInfo& at, Call&& call) const {
-    const Trace::Span span(*trace_, "reduce and update");
+    const Trace::Span span(*trace_, "gradient and update");
     return optimizer_.template with_rule<S>(at, std::forward<Call>(call));
   }
 

@@ -12,14 +12,18 @@
 #include <type_traits>
 #include <vector>
 
+#include <parade/constraints/no_constraint.hpp>
 #include <parade/engine/parallel_gradient.hpp>
 #include <parade/engine/serial_gradient.hpp>
+#include <parade/engine/update.hpp>
 #include <parade/losses/hinge.hpp>
 #include <parade/losses/logistic.hpp>
 #include <parade/losses/softmax_cross_entropy.hpp>
 #include <parade/losses/squared_error.hpp>
 #include <parade/models/linear.hpp>
 #include <parade/models/mlp.hpp>
+#include <parade/optimizers/sgd.hpp>
+#include <parade/regularizers/l2.hpp>
 
 #include "support/catch.hpp"
 #include "support/training.hpp"
@@ -46,6 +50,7 @@ void check_bits(const M& model, const L& loss, const DenseData<S>& data, const s
   for (const Index shard_size : shard_sizes) {
     const SerialGradient<M, L> serial(model, loss, shard_size);
     std::vector<Index> batch_sizes{1, 2, 31, 32, 33, 97, 128, data.size()};
+    std::erase_if(batch_sizes, [&](Index b) { return b > data.size(); });
     std::vector<Vector<S>> expected(batch_sizes.size());
     std::vector<BatchSum> sums;
     for (std::size_t i = 0; i < batch_sizes.size(); ++i) {
@@ -277,27 +282,71 @@ TEST_CASE("of several exceptions the first in shard order reaches the caller, al
   }
 }
 
-TEST_CASE("a model that inherits from one that sums shards is given one shard at a time") {
+TEST_CASE("a model that inherits from one with a tape is used without it, one shard at a time") {
+  static std::vector<Index> seen;
   struct Own : Mlp<double> {
     using Mlp<double>::Mlp;
+    parade::ConstMatrixRef<double> forward(const Prepared& theta, const parade::ConstMatrixRef<double>& x, Workspace& workspace) const {
+      seen.push_back(x.cols());
+      return Mlp<double>::forward(theta, x, workspace);
+    }
   };
-  STATIC_REQUIRE(parade::SumsShards<Mlp<double>>);
-  STATIC_REQUIRE(parade::SumsShards<Linear<float>>);
-  STATIC_REQUIRE(!parade::SumsShards<Own>);
-  const auto groups = [](const auto& model, int threads) {
-    const auto data = training::labelled_data<double>(3, 512, 2);
-    ParallelGradient<std::remove_cvref_t<decltype(model)>, parade::SoftmaxCrossEntropy> engine(model, {}, {.threads = threads});
-    Vector<double> theta = Vector<double>::Zero(engine.num_parameters()), grad;
-    engine.sum(theta, data, training::first_samples(512), grad);
-    return engine.group_gradients().size();
+  STATIC_REQUIRE(parade::Taped<Mlp<double>>);
+  STATIC_REQUIRE(parade::Taped<Linear<float>>);
+  STATIC_REQUIRE(!parade::Taped<Own>);
+  const auto data = training::labelled_data<double>(3, 100, 2);
+  ParallelGradient<Own, parade::SoftmaxCrossEntropy> engine(Own{3, 5, 2}, {}, {.threads = 1});
+  Vector<double> theta = Vector<double>::Zero(engine.num_parameters()), grad;
+  seen.clear();
+  engine.sum(theta, data, training::first_samples(100), grad);
+  CHECK(seen == std::vector<Index>{25, 25, 25, 25});
+}
+
+/// Three steps, each begun by accumulate or by accumulate_updated; between the last two an update that cannot stand.
+template <class M, class L, class S = typename M::Scalar>
+std::uint64_t hash_after_steps(const M& model, const L& loss, const DenseData<S>& data, int threads, bool updated) {
+  ParallelGradient<M, L> engine(model, loss, {.threads = threads, .shard_size = 7});
+  parade::ParallelUpdate<S, parade::L2, parade::NoConstraint, parade::Sgd> update(
+      parade::ParameterList(model.parameters()), {.lambda = 1e-3}, {}, {.rate = 0.1, .momentum = 0.9}, engine.team());
+  parade::TrainingState<S> now(engine.num_parameters(), 1), next = now;
+  now.theta = start_of<S>(model);
+  const auto samples = training::first_samples(data.size());
+  engine.reserve(data, data.size());
+  engine.team().run([&] {
+    BatchSum sum = engine.accumulate(now.theta, data, samples);
+    for (int step = 1; step <= 3; ++step) {
+      if (step == 3) REQUIRE(!update(engine, sum.weight, now, next, {std::numeric_limits<double>::quiet_NaN(), step}));
+      REQUIRE((step == 3 || update(engine, sum.weight, now, next, {0.1, step})));
+      if (step < 3) std::swap(now, next);
+      sum = updated ? engine.accumulate_updated(now.theta, data, samples) : engine.accumulate(now.theta, data, samples);
+    }
+    REQUIRE(update(engine, sum.weight, now, next, {0.1, 3}));
+  });
+  return parade::theta_hash(next.theta);
+}
+
+TEMPLATE_TEST_CASE("what is prepared while theta is updated is what is prepared from theta, on any number of threads", "", float, double) {
+  using S = TestType;
+  const auto check = [](const auto& model, const auto& loss, const auto& data) {
+    const auto expected = hash_after_steps(model, loss, data, 1, false);
+    for (const int threads : training::thread_counts) {
+      CAPTURE(threads, sizeof(S));
+      CHECK(hash_after_steps(model, loss, data, threads, false) == expected);
+      CHECK(hash_after_steps(model, loss, data, threads, true) == expected);
+    }
   };
-  CHECK(groups(Mlp<double>{3, 5, 2}, 1) == 4);  // of 4 shards each
-  CHECK(groups(Own{3, 5, 2}, 1) == 16);
-#if PARADE_HAS_OPENMP
-  CHECK(groups(Mlp<double>{3, 5, 2}, 2) == 4);
-  CHECK(groups(Mlp<double>{3, 5, 2}, 6) == 8);
-  CHECK(groups(Mlp<double>{3, 5, 2}, 16) == 16);
-#endif
+  check(Mlp<S>{33, 19, 21, 3}, parade::SoftmaxCrossEntropy{}, training::labelled_data<S>(33, 40, 3));
+  check(Mlp<S>{5, 1500, 20, 3}, parade::SoftmaxCrossEntropy{}, training::labelled_data<S>(5, 20, 3));  // ranges of less than 16 columns
+  check(Linear<S>(2, 17000), parade::SquaredError{}, training::regression_data<S>(2, 9, 17000));       // and of a part of one
+  check(EigenModel<S>{20, 7, 3}, parade::SoftmaxCrossEntropy{}, training::labelled_data<S>(20, 40, 3));
+}
+
+/// Parameters longer than a range, in columns and in rows: what a tape gives range by range must fit together.
+TEMPLATE_TEST_CASE("the gradient of wide and of tall layers has the bits of the serial one", "", float, double) {
+  using S = TestType;
+  check_bits(Linear<S>(3, 20000), parade::SquaredError{}, training::regression_data<S>(3, 40, 20000), {7});
+  check_bits(Linear<S>(5000, 3), parade::SoftmaxCrossEntropy{}, training::labelled_data<S>(5000, 40, 3), {0});
+  check_bits(Linear<S>(70, 1500), parade::SquaredError{}, training::regression_data<S>(70, 40, 1500), {0});
 }
 
 TEST_CASE("a small batch between large ones, which were reserved before, does not change how those are computed") {

@@ -312,3 +312,33 @@ TEST_CASE("Eigen's threads and cache sizes and OpenMP's settings are as before a
   Eigen::setNbThreads(0);
   Eigen::setCpuCacheSizes(l1, l2, l3);
 }
+
+TEST_CASE("a team may work alone between loops and races on several threads, and nothing is lost or done twice") {
+  struct Job {
+    std::vector<std::atomic<int>> kept;
+    std::atomic<int> strangers{0};
+    void run(Index, int, int) {}
+    void keep(Index task, int worker) {
+      ++kept[static_cast<std::size_t>(task)];
+      if (worker != 0) ++strangers;
+    }
+  };
+  for (const int threads : one_to_eight) {
+    CAPTURE(threads);
+    Team team(threads);
+    team.reserve_race(9);
+    Job job{std::vector<std::atomic<int>>(9)};
+    team.run([&] {
+      for (int step = 0; step < 300; ++step) {
+        const bool alone = step / 3 % 2 == 1;
+        team.work_alone(alone);
+        CHECK(runs_of(team, 17) == once(17));
+        job.strangers = 0;
+        team.race(9, team.free_slot(3), job);
+        for (const auto& count : job.kept) REQUIRE(count == step + 1);
+        if (alone) REQUIRE(job.strangers == 0);
+      }
+    });
+    team.run([&] { CHECK(runs_of(team, 1000) == once(1000)); });  // the next region begins with all
+  }
+}

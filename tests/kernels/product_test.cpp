@@ -208,42 +208,69 @@ auto over_tree(Index lo, Index hi, const OfShard& of_shard) -> decltype(of_shard
   return left;
 }
 
-TEMPLATE_TEST_CASE("outer products and sums of several shards are those of each, added over the canonical tree", "[kernels]", float,
-                   double) {
+TEMPLATE_TEST_CASE("outer products and sums of several shards are those of each, added over the canonical tree, in every range",
+                   "[kernels]", float, double) {
   using Scalar = TestType;
-  for (const Index shards : {1, 2, 3, 4, 5, 6, 7, 8, 11, 16, 31, 64, 127, 128}) {
-    std::vector<Index> ends;  // uneven ones, of at most 128 samples in all
-    for (Index s = 0; s < shards; ++s)
-      ends.push_back((ends.empty() ? 0 : ends.back()) + 1 + (128 / shards > 1 ? s * 5 % (128 / shards) : 0));
+  for (const Index shards : {1, 2, 3, 4, 5, 6, 7, 8, 11, 16, 31, 64, 127, 130}) {
+    std::vector<Index> ends;  // uneven ones
+    for (Index s = 0; s < shards; ++s) ends.push_back((ends.empty() ? 0 : ends.back()) + 1 + (shards < 40 ? s * 5 % 37 : 0));
+    const auto begin = [&](Index s) { return s == 0 ? 0 : ends[static_cast<std::size_t>(s - 1)]; };
+    const auto count = [&](Index s) { return ends[static_cast<std::size_t>(s)] - begin(s); };
     const Index inner = ends.back();
-    for (const auto& [rows, cols] : {std::pair<Index, Index>{1, 1}, {10, 13}, {17, 5}, {64, 40}, {67, 9}, {130, 301}}) {
-      CAPTURE(instruction_set(), shards, rows, cols);
+    for (const auto& [m, n] : {std::pair<Index, Index>{1, 1}, {10, 13}, {17, 5}, {64, 40}, {67, 16}, {130, 50}}) {
+      const Index rows = m, cols = n;
       const auto a = random_values<Scalar>(rows * inner, 4), b = random_values<Scalar>(cols * inner, 5);
-      const auto begin = [&](Index s) { return s == 0 ? 0 : ends[static_cast<std::size_t>(s - 1)]; };
-      const auto count = [&](Index s) { return ends[static_cast<std::size_t>(s)] - begin(s); };
-      const auto product_of = [&, m = rows, n = cols](Index s) {
+      const auto product_of = [&](Index s) {
         std::vector<Scalar> of_shard;
-        for (Index j = 0; j < n; ++j)
-          for (Index i = 0; i < m; ++i)
-            of_shard.push_back(chain(Scalar{0}, a.data() + i + begin(s) * m, m, b.data() + j + begin(s) * n, n, count(s)));
+        for (Index j = 0; j < cols; ++j)
+          for (Index i = 0; i < rows; ++i)
+            of_shard.push_back(chain(Scalar{0}, a.data() + i + begin(s) * rows, rows, b.data() + j + begin(s) * cols, cols, count(s)));
         return of_shard;
       };
-      const auto sum_of = [&, m = rows](Index s) {
-        std::vector<Scalar> of_shard(static_cast<std::size_t>(m));
+      const auto sum_of = [&](Index s) {
+        std::vector<Scalar> of_shard(static_cast<std::size_t>(rows));
         for (Index p = begin(s); p < begin(s) + count(s); ++p)
-          for (Index i = 0; i < m; ++i) of_shard[static_cast<std::size_t>(i)] += a[static_cast<std::size_t>(i + p * m)];
+          for (Index i = 0; i < rows; ++i) of_shard[static_cast<std::size_t>(i)] += a[static_cast<std::size_t>(i + p * rows)];
         return of_shard;
       };
-      Guarded<Scalar> dz(rows, inner, rows % 5, 1 + rows % 2, true), x(cols, inner, rows % 4, 1, true);
-      Guarded<Scalar> g(rows, cols, rows % 7, 1 + rows % 4, true), sum(rows, 1, 0, 1, true);
-      dz.fill(a, rows);
-      x.fill(b, cols);
-      outer_product_tree<Scalar>(rows, cols, ends, dz.data(), dz.ld(), x.data(), x.ld(), g.data(), g.ld());
-      REQUIRE(count_differences(g, over_tree(0, shards, product_of), rows, cols, rows) == 0);
-      REQUIRE(g.gaps_untouched());
-      sum_columns_tree<Scalar>(rows, ends, dz.data(), dz.ld(), sum.data());
-      REQUIRE(count_differences(sum, over_tree(0, shards, sum_of), rows, 1, rows) == 0);
-      REQUIRE(sum.gaps_untouched());
+      const auto expected = over_tree(0, shards, product_of), expected_sum = over_tree(0, shards, sum_of);
+      const auto part_of = [&](const auto& values, parade::Range r, parade::Range c) {
+        std::vector<Scalar> part;
+        for (Index j = c.begin; j < c.end; ++j)
+          for (Index i = r.begin; i < r.end; ++i) part.push_back(values[static_cast<std::size_t>(i + j * rows)]);
+        return part;
+      };
+
+      for (const Index piece : {Index{7}, Index{40}, inner}) {  // shards may begin and end inside of a piece, and go on in the next one
+        CAPTURE(instruction_set(), shards, rows, cols, piece);
+        std::vector<std::vector<Scalar>> panels, strips;
+        std::vector<ShardPart<Scalar>> parts;
+        for (Index first = 0; first < inner; first += piece) {
+          const Index samples = std::min(piece, inner - first);
+          panels.push_back(pack(rows, samples, a.data() + first * rows, Index{1}, rows));
+          strips.emplace_back(static_cast<std::size_t>(strips_size(cols, samples)), std::numeric_limits<Scalar>::quiet_NaN());
+          pack_strips<Scalar>(cols, samples, b.data() + first * cols, cols, strips.back().data());
+        }
+        for (Index s = 0; s < shards; ++s)
+          for (Index at = begin(s), end = 0; at < begin(s) + count(s); at = end) {
+            const Index of = at / piece, start = of * piece;
+            end = std::min(begin(s) + count(s), start + piece);
+            parts.push_back({panels[static_cast<std::size_t>(of)].data(), strips[static_cast<std::size_t>(of)].data(),
+                             std::min(piece, inner - start), at - start, end - at, at == begin(s), end == begin(s) + count(s)});
+          }
+        const std::span<const ShardPart<Scalar>> all(parts);
+        for (const parade::Range c : {parade::Range{0, cols}, {cols / 3, cols}, {cols / 2, cols / 2 + 1}})
+          for (const parade::Range r : {parade::Range{0, rows}, {0, (rows + 1) / 2}, {rows / 2, rows}, {rows - 1, rows}}) {
+            CAPTURE(r.begin, r.end, c.begin, c.end);
+            Guarded<Scalar> g(r.size(), c.size(), rows % 7, 1 + rows % 4, true), sum(r.size(), 1, 0, 1, true);
+            outer_product_tree<Scalar>(rows, r, c, all, g.data(), g.ld());
+            REQUIRE(count_differences(g, part_of(expected, r, c), r.size(), c.size(), r.size()) == 0);
+            REQUIRE(g.gaps_untouched());
+            sum_columns_tree<Scalar>(rows, r, all, sum.data());
+            REQUIRE(count_differences(sum, part_of(expected_sum, r, {0, 1}), r.size(), 1, r.size()) == 0);
+            REQUIRE(sum.gaps_untouched());
+          }
+      }
     }
   }
 }
@@ -278,6 +305,37 @@ TEMPLATE_TEST_CASE("panels packed one by one, from a matrix or from its transpos
       REQUIRE(zeros == at_once.size() - values.size());
     }
   }
+}
+
+TEMPLATE_TEST_CASE("panels packed part by part, from a matrix or from its transpose, are the panels packed at once", "[kernels]", float,
+                   double) {
+  using Scalar = TestType;
+  for (const Index inner : {1, 2, 15, 16, 17, 50})
+    for (const Index rows : {1, 2, 7, 8, 9, 16, 31, 64, 65, 100, 130}) {
+      INFO(instruction_set() << ": rows " << rows << ", inner " << inner);
+      const auto values = random_values<Scalar>(rows * inner, 9);  // (rows,inner)
+      std::vector<Scalar> transposed(values.size());
+      for (Index i = 0; i < rows; ++i)
+        for (Index p = 0; p < inner; ++p)
+          transposed[static_cast<std::size_t>(p + i * inner)] = values[static_cast<std::size_t>(i + p * rows)];
+      const auto at_once = pack(rows, inner, values.data(), Index{1}, rows);
+      const auto size = static_cast<Index>(at_once.size());
+      for (const Index rows_a_part : {Index{1}, Index{5}, Index{16}, rows})
+        for (const Index inner_a_part : {Index{1}, Index{16}, inner}) {
+          Guarded<Scalar> from_matrix(packed_size<Scalar>(rows, inner), 1, 0, 1, true), from_transpose = from_matrix;
+          for (Index p = 0; p < inner; p += inner_a_part)
+            for (Index i = 0; i < rows; i += rows_a_part) {
+              const parade::Range r{i, std::min(i + rows_a_part, rows)}, q{p, std::min(p + inner_a_part, inner)};
+              pack_part<Scalar>(rows, inner, r, q, values.data() + i + p * rows, 1, rows, from_matrix.data());
+              pack_part<Scalar>(rows, inner, r, q, transposed.data() + p + i * inner, inner, 1, from_transpose.data());
+            }
+          CAPTURE(rows_a_part, inner_a_part);
+          REQUIRE(count_differences(from_matrix, at_once, size, 1, size) == 0);
+          REQUIRE(count_differences(from_transpose, at_once, size, 1, size) == 0);
+          REQUIRE(from_matrix.gaps_untouched());
+          REQUIRE(from_transpose.gaps_untouched());
+        }
+    }
 }
 
 TEST_CASE("panels hold all rows once and differ in height by one vector at most", "[kernels]") {

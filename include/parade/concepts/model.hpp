@@ -2,11 +2,13 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
 #include <parade/concepts/argument.hpp>
 #include <parade/core/parameters.hpp>
+#include <parade/core/shard_plan.hpp>
 #include <parade/core/types.hpp>
 
 namespace parade {
@@ -39,6 +41,9 @@ concept HasInitialize = requires(const M model, detail::Argument<VectorRef<typen
 ///   1. `M::Prepared`, default-initializable; `model.reserve(prepared)` makes it large enough, once.
 ///   2. `model.num_preparations()`: into how many independent pieces the work is cut. It must not depend on the number of threads.
 ///   3. `model.prepare(theta, piece, prepared)`, const: does one piece; pieces run at the same time on several threads.
+///
+/// Not required: `model.prepare(first, range, prepared)`, const, with a pointer to the first of the elements `range` of θ; see Taped for the ranges. All
+/// ranges together do what all pieces do. Then the next step's preparation is made while an updated range is in the cache.
 template <class M>
 concept PreparesOnceAStep = requires(const M model, const detail::Argument<ConstVectorRef<typename M::Scalar>>& theta, Index piece,
                                      typename M::Prepared& prepared) {
@@ -46,6 +51,11 @@ concept PreparesOnceAStep = requires(const M model, const detail::Argument<Const
   model.reserve(prepared);
   { model.num_preparations() } -> std::convertible_to<Index>;
   model.prepare(theta, piece, prepared);
+};
+
+template <class M>
+concept PreparesRanges = requires(const M model, const typename M::Scalar* theta, Range range, typename M::Prepared& prepared) {
+  model.prepare(theta, range, prepared);
 };
 
 /// A type with a `Prepared` means to be one of those: a slip in its functions is not passed over.
@@ -130,16 +140,55 @@ concept OverwritesGradient = requires(const M model, const detail::ArgumentOf<Pr
   model.gradient(theta, x, dscores, workspace, grad);
 };
 
-/// A model that can take several shards at once: `gradient(theta, x, dscores, workspace, ends, grad)` overwrites grad with the sum of the
-/// shards' gradients over the canonical tree (engine/reduce.hpp), bit for bit what adding them one by one would give; shard s is the columns
-/// [ends[s−1], ends[s]). Its `forward` treats every column by itself. Then fewer gradients of length P are written and read.
-/// `SumsShardsOf` names the class itself: what inherits from it may have a forward of its own and is given one shard at a time.
-template <class M, class Input = detail::DenseInput<M>>
-concept SumsShards = std::same_as<typename M::SumsShardsOf, M> &&
-    requires(const M model, const PreparedOf<M>& theta, const Input& x, const ConstMatrixRef<typename M::Scalar>& dscores,
-             typename M::Workspace& workspace, std::span<const Index> ends, VectorRef<typename M::Scalar> grad) {
-  model.gradient(theta, x, dscores, workspace, ends, grad);
+/// Consecutive samples of one shard on a tape: the samples first … first + count−1 of a piece.
+template <class Piece>
+struct TapePart {
+  const Piece* piece;
+  Index samples;  // of the piece
+  Index first, count;
+  bool begins, ends;  // the shard
 };
+
+/// A model whose gradient can be computed range by range of θ from a *tape*: from what the pieces of a batch have recorded. Then no gradient of
+/// length P is written and read; all threads share the work even of a single shard; and a range's gradient is still in the cache when the step is
+/// taken.
+///
+///   1. `M::Piece` and `M::Tape`, default-initializable; `model.reserve(piece, samples)` and `model.reserve(tape, parts)` make room.
+///   2. `record(theta, x, dscores, workspace, piece)`, after `forward` of the same x and workspace, writes into the piece all that the gradient needs.
+///   3. `collect(parts, tape)`, once a batch, on one thread: the parts of all its shards, in order. The pieces stay as they are.
+///   4. `gradient(tape, range, out)` writes the elements `range` of Σ_j (∂Z_j/∂θ)ᵀ dscores_j over the whole batch, summed over the canonical tree
+///      (engine/reduce.hpp), bit for bit what `add_gradient` for each shard, from zero, and adding up would give. A range is one of
+///      detail::parameter_ranges: whole columns of one parameter, or a part of one column. Several threads call it at the same time.
+///   5. `forward` and `record` treat every sample by itself: a piece may hold several shards, or a part of one.
+/// All of them are const. `TapeOf` names the class itself: what inherits from it may have a forward of its own, and is used without a tape.
+template <class M, class Input = detail::DenseInput<M>>
+concept Taped = std::same_as<typename M::TapeOf, M> && std::default_initializable<typename M::Piece> &&
+    std::default_initializable<typename M::Tape> &&
+    requires(const M model, const PreparedOf<M>& theta, const Input& x, const ConstMatrixRef<typename M::Scalar>& dscores,
+             typename M::Workspace& workspace, typename M::Piece& piece, Index samples, std::span<const TapePart<typename M::Piece>> parts,
+             typename M::Tape& tape, std::size_t count, const typename M::Tape& collected, Range range, typename M::Scalar* out) {
+  model.reserve(piece, samples);
+  model.reserve(tape, count);
+  model.record(theta, x, dscores, workspace, piece);
+  model.collect(parts, tape);
+  model.gradient(collected, range, out);
+};
+
+namespace detail {
+
+template <class M>
+struct TapeTypes {
+  struct Piece {};
+  struct Tape {};
+};
+template <class M>
+  requires Taped<M>
+struct TapeTypes<M> {
+  using Piece = typename M::Piece;
+  using Tape = typename M::Tape;
+};
+
+}  // namespace detail
 
 template <class M>
 concept ReservesWorkspace = requires(const M model, typename M::Workspace& workspace, Index samples) {

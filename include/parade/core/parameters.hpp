@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <initializer_list>
 #include <span>
 #include <string>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include <parade/core/error.hpp>
+#include <parade/core/shard_plan.hpp>
 #include <parade/core/types.hpp>
 
 namespace parade {
@@ -75,6 +77,32 @@ class ParameterList {
   std::vector<ParameterBlock> blocks_;
   Index size_ = 0;
 };
+
+namespace detail {
+
+/// θ cut into ranges that are computed and updated by one thread each: whole columns of one parameter, or a part of one column where it is
+/// long. Some 2048 elements, so that a range and all that belongs to it stay in the first caches, but at least 16 columns up to 16384 elements,
+/// since a product wants to be that wide. The cuts are the same on every machine.
+inline std::vector<Range> parameter_ranges(const ParameterList& parameters) {
+  constexpr Index usual = 2048, most = 16384, wide = 16;
+  std::vector<Range> ranges;
+  for (const auto& block : parameters) {
+    const Index rows = block.rows;
+    Index size = usual;
+    if (block.cols > 1 && rows > 0 && rows <= most) {
+      const Index columns = wide * rows <= most ? std::max(wide, usual / rows / wide * wide) : most / rows;
+      size = columns * rows;
+    }
+    // A piece must not reach from one column into the next where columns are cut.
+    const Index whole = block.cols > 1 && rows > most ? rows : block.size();
+    for (Index column = 0; column < block.size(); column += whole)
+      for (Index begin = 0; begin < whole; begin += size)
+        ranges.push_back({block.offset + column + begin, block.offset + column + std::min(begin + size, whole)});
+  }
+  return ranges;
+}
+
+}  // namespace detail
 
 /// The slice of θ or of a gradient that a block names, as a matrix (rows, cols); no copy.
 template <class Scalar>

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <deque>
@@ -18,6 +19,7 @@
 #include <parade/engine/reduce.hpp>
 #include <parade/engine/shard_worker.hpp>
 #include <parade/engine/team.hpp>
+#include <parade/engine/team_size.hpp>
 #include <parade/kernels/finite.hpp>
 #include <parade/kernels/product.hpp>
 
@@ -39,12 +41,13 @@ struct EngineOptions {
 ///   2. Accumulate: any worker takes any shard, and one that would only wait computes again what a late one has in hand; the first to
 ///      finish wins. A shard's gradient has the same bits whoever computed it.
 ///   3. Reduce: over the canonical tree on the shard indices, in parallel over slices of P.
-/// What a worker takes at a time is a group of shards: one, or where the model can sum shards (SumsShards) and there are enough for all threads, 2, 4,
-/// 8, … consecutive ones, which are a node of the tree. Groups follow the number of threads and whether they come in time; the bits cannot tell.
+/// Where the model has a tape (Taped) step 2 goes as far as ∂J/∂Z, by pieces of the batch that need not be shards, and leaves that on the tape;
+/// the gradient itself is computed range by range of θ, over all shards and their tree at once, where `sum_range` asks for it. How large a
+/// piece is follows the number of threads; the bits cannot tell.
 /// It returns sums: dividing by W, regularizing and the step come after, once.
 ///
-/// Memory is taken when the engine first sees a batch of that size, and kept: (groups + T) · P, what each worker needs, and up to three copies of what
-/// the model prepares.
+/// Memory is taken when the engine first sees a batch of that size, and kept: what each worker needs, up to four copies of what the model
+/// prepares, and the tape, or without one (S + T) · P.
 template <class M, class L, class Batch_ = DenseBatch<typename M::Scalar>>
   requires Model<M> && Loss<L, typename M::Scalar>
 class ParallelGradient {
@@ -59,7 +62,8 @@ class ParallelGradient {
         num_parameters_(model_.parameters().size()),
         team_(std::make_unique<Team>(options.threads)),
         workers_(static_cast<std::size_t>(team_->max_workers())),
-        steps_(static_cast<std::size_t>(std::min(3, team_->max_workers()))) {
+        steps_(static_cast<std::size_t>(std::min(4, team_->max_workers() + 1))),
+        ranges_(detail::parameter_ranges(model_.parameters())) {
     if (options.shard_size < 0)
       throw OptionError(detail::text("shard_size must be at least 1, or 0 for the default; got ", options.shard_size));
   }
@@ -88,6 +92,7 @@ class ParallelGradient {
     team_->run([&] {
       total = accumulate(theta, data, samples);
       reduce(grad);
+      end_step();
     });
     return total;
   }
@@ -97,85 +102,122 @@ class ParallelGradient {
   template <Dataset<Batch> D>
   void reserve(const D& data, Index batch_size) {
     if (team_->inside()) throw std::logic_error("reserve and sum must not be called inside run: there, call accumulate and reduce");
-    // Groups are those of the largest batch so far. A smaller one is cut into no more shards, and none is larger: it fits too.
+    team_->reserve_race(plan(batch_size).shards());
+    const bool grows = batch_size > largest_batch_;
     largest_batch_ = std::max(largest_batch_, batch_size);
-    const ShardPlan plan = this->plan(largest_batch_);
-    large_group_ = group_size(plan, 1);
-    small_group_ = group_size(plan, 4);
-    const Index capacity = std::min(largest_batch_, large_group_ * plan.shard_size());
-    for (auto& worker : workers_) {
-      worker.compute.reserve(model_, data, capacity);
-      worker.sums.reserve(static_cast<std::size_t>(large_group_));
-      worker.ends.reserve(static_cast<std::size_t>(large_group_));
+    const auto shards = static_cast<std::size_t>(plan(largest_batch_).shards());  // a smaller batch is cut into no more
+    for (Index b = largest_batch_; grows && b > 0; --b) {
+      const Cut cut(plan(b), team_->max_workers());
+      most_tasks_ = std::max(most_tasks_, cut.tasks());
+      largest_task_ = std::max(largest_task_, cut.largest());
     }
+    team_->reserve_race(most_tasks_);
+    for (auto& worker : workers_) worker.compute.reserve(model_, data, largest_task_);
     for (auto& step : steps_) {
       step.preparation.reserve(model_, num_parameters_);
       step.samples.reserve(static_cast<std::size_t>(largest_batch_));
     }
-    const auto shards = static_cast<std::size_t>(plan.shards());
-    const auto groups = static_cast<std::size_t>((plan.shards() + small_group_ - 1) / small_group_);
-    team_->reserve_race(plan.shards());  // a limit that does not depend on the threads
+    const auto tasks = static_cast<std::size_t>(most_tasks_), all = workers_.size() + tasks;
+    while (results_.size() < all) results_.emplace_back();
+    for (auto& result : results_) {
+      if constexpr (Taped<M>) {
+        model_.reserve(result.piece, largest_task_);
+        result.values.resize(largest_task_);
+        result.weights.resize(workers_[0].compute.batch.weights.size());
+      } else {
+        result.resize(num_parameters_);
+      }
+    }
+    next_slot_ = -1;
+    free_.clear();
+    free_.reserve(tasks);
+    for (std::size_t i = 0; i < all; ++i)
+      if (i < workers_.size())
+        workers_[i].result = &results_[i];
+      else
+        free_.push_back(&results_[i]);
+    kept_.resize(tasks);
     sums_.resize(shards);
-    gradients_.resize(groups);
-    free_.reserve(groups);
-    while (free_.size() < groups) free_.push_back(new_vector());
-    for (auto& worker : workers_)
-      if (worker.grad == nullptr) worker.grad = new_vector();
+    gradients_.resize(Taped<M> ? 0 : shards);
+    if constexpr (Taped<M>) {
+      const std::size_t parts = std::max(tasks, shards);
+      parts_.reserve(parts);
+      model_.reserve(tape_, parts);
+    }
   }
 
-  /// Steps 1 and 2: the gradient of every group of shards into `group_gradients()`. To be called inside `team().run`, after `reserve`. `theta` and
+  /// Steps 1 and 2, after which `sum_range` gives the batch's gradient. To be called inside `team().run`, after `reserve`. `theta` and
   /// `samples` may change as soon as it returns; `data` must stay until the end of the region, since a late worker may still read it.
   template <Dataset<Batch> D>
   BatchSum accumulate(const Vector<Scalar>& theta, const D& data, std::span<const Index> samples) {
-    const int slot = team_->free_slot(static_cast<int>(steps_.size()));
-    Step& step = steps_[static_cast<std::size_t>(slot)];
-    step.preparation(model_, theta, [this](Index pieces, auto&& work) {
+    choose_team(static_cast<Index>(samples.size()));
+    const int slot = free_slot();
+    steps_[static_cast<std::size_t>(slot)].preparation(model_, theta, [this](Index pieces, auto&& work) {
       team_->for_each(pieces, [&](Index piece, int worker) {
         detail::StopWatch busy;
         work(piece, worker);
         workers_[static_cast<std::size_t>(worker)].gradient_seconds += busy.lap();
       });
     });
-    step.samples.assign(samples.begin(), samples.end());
-    step.data = &data;
-    // A late worker holds up less when what it has in hand is small: so for some time after one was seen.
-    if (const auto overtaken = team_->overtaken(); overtaken != overtaken_) {
-      overtaken_ = overtaken;
-      wary_steps_ = 64;
-    }
-    group_ = step.group_size = wary_steps_ > 0 ? small_group_ : large_group_;
-    wary_steps_ -= wary_steps_ > 0 ? 1 : 0;
-    step.gradient = [](ParallelGradient& engine, const Step& from, Index group, WorkerState& worker) {
-      engine.template compute<D>(from, group, worker);
-    };
-    last_ = &step;
-    shards_ = static_cast<std::size_t>(plan(static_cast<Index>(samples.size())).shards());
-    groups_ = (shards_ + static_cast<std::size_t>(group_) - 1) / static_cast<std::size_t>(group_);
-    next_free_.store(0, std::memory_order_relaxed);
-    team_->race(static_cast<Index>(groups_), slot, job_);
-    return detail::tree_sum(std::span<const BatchSum>(sums_).first(shards_));
+    return accumulate(slot, data, samples);
   }
 
-  /// Σ w_i ∇J of each group of shards of the last `accumulate`: P elements each, aligned as Eigen aligns. Their sum over the canonical tree is
-  /// that of the shards.
-  std::span<const Scalar* const> group_gradients() const { return std::span(gradients_).first(groups_); }
+  /// The same at the θ that the last call of a ParallelUpdate with this engine has made, which must have returned true; nobody may have changed this θ
+  /// since. What its preparation takes was done while θ was updated.
+  template <Dataset<Batch> D>
+  BatchSum accumulate_updated(const Vector<Scalar>& theta, const D& data, std::span<const Index> samples) {
+    if (next_slot_ < 0) return accumulate(theta, data, samples);
+    choose_team(static_cast<Index>(samples.size()));
+    return accumulate(next_slot_, data, samples);
+  }
+
+  /// For ParallelUpdate: θ is about to be updated; the elements `range`, from `theta` on, have their new values; it is done, and stands or not.
+  void begin_update() {
+    next_slot_ = -1;
+    if constexpr (detail::Preparation<M>::by_range) updated_slot_ = free_slot();
+  }
+  void updated(Range range, const Scalar* theta) {
+    if constexpr (detail::Preparation<M>::by_range)
+      steps_[static_cast<std::size_t>(updated_slot_)].preparation.prepare(model_, theta, range);
+  }
+  void end_update(bool stands) { next_slot_ = stands ? updated_slot_ : -1; }
+
+  /// The step that the last `accumulate` began is over, and something else follows, on all threads: a callback, an evaluation, the end of the region.
+  /// For a loop of one's own that does more than steps; without it that time counts as the step's where the engine finds out how many threads are
+  /// worth having.
+  void end_step() {
+    if (step_is_open_) step_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - step_began_).count();
+    step_is_open_ = false;
+    team_->work_alone(false);
+  }
+
+  /// The ranges of θ that `sum_range` is called for.
+  std::span<const Range> ranges() const { return ranges_; }
+
+  /// Step 3 for one range of θ: the elements of Σ w_i ∇J of the last `accumulate`, into out. Several threads may call it at the same time.
+  void sum_range(Range range, Scalar* out) const {
+    if (shards_ == 0)
+      std::fill_n(out, range.size(), Scalar{0});
+    else if constexpr (Taped<M>)
+      model_.gradient(tape_, range, out);
+    else
+      detail::tree_sum<Scalar>(std::span(gradients_).first(shards_), range, out);
+  }
+  /// Whether that computes gradients or only adds them up: for whom wants to know where the time goes.
+  static constexpr bool sum_range_computes = Taped<M>;
+
   std::span<const BatchSum> shard_sums() const { return std::span(sums_).first(shards_); }
 
   /// Step 3 into a vector of its own.
   void reduce(Vector<Scalar>& grad) {
-    if (shards_ == 0) {
-      grad.setZero();
-      return;
-    }
-    constexpr Index block = 4096;
-    team_->for_each((num_parameters_ + block - 1) / block, [&](Index i, int) {
-      const Range range{i * block, std::min((i + 1) * block, num_parameters_)};
-      detail::tree_sum<Scalar>(group_gradients(), range, grad.data() + range.begin);
+    team_->for_each(static_cast<Index>(ranges_.size()), [&](Index i, int) {
+      const Range range = ranges_[static_cast<std::size_t>(i)];
+      sum_range(range, grad.data() + range.begin);
     });
   }
 
   /// The first number of the last `accumulate` that is not finite, in shard order: a loss, else an element of a shard's gradient. It computes
-  /// the shard once more to find the sample. −1 stands for none.
+  /// the shards once more to find it. −1 stands for none.
   struct NotFinite {
     Index shard = -1;
     Index sample = -1;     // index in the data
@@ -185,8 +227,9 @@ class ParallelGradient {
   NotFinite find_not_finite(const D& data) {
     const std::span<const Index> samples = last_->samples;
     const ShardPlan plan = this->plan(static_cast<Index>(samples.size()));
-    auto& compute = workers_[0].compute;
-    Vector<Scalar> again;
+    detail::ShardWorker<M, L, Batch> compute;
+    compute.reserve(model_, data, plan.shard_size());
+    Vector<Scalar> again(num_parameters_);
     for (std::size_t s = 0; s < shards_; ++s) {
       const auto shard = static_cast<Index>(s);
       const Range range = plan[shard];
@@ -200,9 +243,6 @@ class ParallelGradient {
             return {shard, part[j], -1};
         return {shard, -1, -1};
       }
-      const Scalar* of_group = gradients_[s / static_cast<std::size_t>(group_)];
-      if (kernels::all_finite(of_group, num_parameters_)) continue;
-      again.resize(num_parameters_);
       compute.gradient(model_, loss_, last_->preparation.get(), data, part, VectorRef<Scalar>(again));
       for (Index i = 0; i < num_parameters_; ++i)
         if (!std::isfinite(again[i])) return {shard, -1, i};
@@ -222,12 +262,55 @@ class ParallelGradient {
   }
 
  private:
-  /// What one worker owns: scratch, and the vector that the next shard's gradient goes to.
+  /// What a task leaves: a piece of the tape, with J and the weights of its samples; without a tape the gradient of a shard.
+  struct Record {
+    typename detail::TapeTypes<M>::Piece piece;
+    Vector<Scalar> values;
+    Vector<double> weights;  // empty where all are 1
+  };
+  using Result = std::conditional_t<Taped<M>, Record, Vector<Scalar>>;
+
+  /// How a batch is cut into tasks: with a tape into pieces, which are some shards or parts of one, else into its shards.
+  class Cut {
+   public:
+    Cut() = default;
+    Cut(const ShardPlan& plan, Index threads) : plan_(plan) {
+      if constexpr (Taped<M>) {
+        // Many samples are fast, since all that are taken at a time share one reading of the weights; but every thread wants some, best twice.
+        const Index share = plan.batch_size() / threads;
+        const Index size = threads == 1 ? 128 : std::clamp<Index>(share / 2, std::clamp<Index>(share, 16, 64), 128);
+        shards_a_piece_ = std::max<Index>(1, size / plan.shard_size());
+        const Index smallest = plan.batch_size() / std::max<Index>(1, plan.shards());
+        if (shards_a_piece_ == 1 && plan.shards() < 4096) pieces_a_shard_ = std::clamp<Index>((smallest + size - 1) / size, 1, 16);
+      }
+    }
+    const ShardPlan& plan() const { return plan_; }
+    Index tasks() const { return (plan_.shards() + shards_a_piece_ - 1) / shards_a_piece_ * pieces_a_shard_; }
+    Index largest() const {
+      return std::min(plan_.batch_size(), (shards_a_piece_ * plan_.shard_size() + pieces_a_shard_ - 1) / pieces_a_shard_);
+    }
+    /// The shards of a task, and its samples.
+    Range shards(Index task) const {
+      const Index first = task / pieces_a_shard_ * shards_a_piece_;
+      return {first, std::min(first + shards_a_piece_, plan_.shards())};
+    }
+    Range samples(Index task) const {
+      const Range of = shards(task);
+      const Index begin = plan_[of.begin].begin;
+      const Range part = part_of(plan_[of.end - 1].end - begin, pieces_a_shard_, task % pieces_a_shard_);
+      return {begin + part.begin, begin + part.end};
+    }
+
+   private:
+    ShardPlan plan_{0, 0};
+    Index shards_a_piece_ = 1, pieces_a_shard_ = 1;  // one of them is 1
+  };
+
+  /// What one worker owns: scratch, and what the next result goes to.
   struct WorkerState {
     detail::ShardWorker<M, L, Batch> compute;
-    Scalar* grad = nullptr;
-    std::vector<BatchSum> sums;  // of the shards of a group
-    std::vector<Index> ends;
+    Result* result = nullptr;
+    BatchSum sum;
     double gather_seconds = 0;  // changed only while the race or loop is open
     double gradient_seconds = 0;
   };
@@ -237,73 +320,108 @@ class ParallelGradient {
     detail::Preparation<M> preparation;
     std::vector<Index> samples;
     const void* data = nullptr;
-    Index group_size = 1;  // shards
-    void (*gradient)(ParallelGradient&, const Step&, Index group, WorkerState&) = nullptr;
+    Cut cut;
+    void (*compute)(ParallelGradient&, const Step&, Index task, WorkerState&) = nullptr;
   };
 
-  /// The groups of shards, for Team::race. A gradient that is kept is handed over by exchanging vectors: the worker goes on with a free one.
+  /// The pieces or shards, for Team::race.
   struct Job {
     ParallelGradient& engine;
 
-    void run(Index group, int worker, int slot) {
+    void run(Index task, int worker, int slot) {
       const Step& step = engine.steps_[static_cast<std::size_t>(slot)];
-      step.gradient(engine, step, group, engine.workers_[static_cast<std::size_t>(worker)]);
+      step.compute(engine, step, task, engine.workers_[static_cast<std::size_t>(worker)]);
     }
-    void keep(Index group, int worker) {
-      auto& own = engine.workers_[static_cast<std::size_t>(worker)];
-      engine.gradients_[static_cast<std::size_t>(group)] = own.grad;
-      std::copy(own.sums.begin(), own.sums.end(), engine.sums_.begin() + group * engine.group_);
-      own.gather_seconds += own.compute.gather_seconds;
-      own.gradient_seconds += own.compute.gradient_seconds;
-      std::swap(own.grad, engine.free_[engine.next_free_.fetch_add(1, std::memory_order_relaxed)]);
-    }
+    void keep(Index task, int worker) { engine.keep(task, engine.workers_[static_cast<std::size_t>(worker)]); }
   };
 
-  /// Shards a group: as many as a node of the tree has and the products like at a time (kernels::outer_product_tree), with `groups` groups for
-  /// every one of several threads.
-  Index group_size(const ShardPlan& plan, Index groups) const {
-    Index group = 1;
-    if constexpr (SumsShards<M>) {
-      const Index threads = team_->max_workers(), least = threads == 1 ? 1 : groups * threads;
-      while (2 * group * plan.shard_size() <= detail::outer_block && (plan.shards() + 2 * group - 1) / (2 * group) >= least) group *= 2;
-    }
-    return group;
+  /// Steps 1 and 2 in a slot that is prepared.
+  template <class D>
+  BatchSum accumulate(int slot, const D& data, std::span<const Index> samples) {
+    next_slot_ = -1;
+    Step& step = steps_[static_cast<std::size_t>(slot)];
+    step.samples.assign(samples.begin(), samples.end());
+    step.data = &data;
+    step.cut = Cut(plan(static_cast<Index>(samples.size())), team_->max_workers());
+    step.compute = [](ParallelGradient& engine, const Step& from, Index task, WorkerState& worker) {
+      engine.template compute<D>(from, task, worker);
+    };
+    last_ = &step;
+    shards_ = static_cast<std::size_t>(step.cut.plan().shards());
+    next_free_.store(0, std::memory_order_relaxed);
+    team_->race(step.cut.tasks(), slot, job_);
+    if constexpr (Taped<M>) collect(step.cut);
+    return detail::tree_sum(std::span<const BatchSum>(sums_).first(shards_));
   }
 
-  /// Gradient and sums of a group into the worker's own memory.
+  /// Not that of the last step, which find_not_finite may still look at.
+  int free_slot() const {
+    return team_->free_slot(static_cast<int>(steps_.size()), last_ != nullptr ? static_cast<int>(last_ - steps_.data()) : -1);
+  }
+
+  /// All threads for this step, or only this one: see TeamSize.
+  void choose_team(Index batch_size) {
+    if (team_->arrived() == 1) return;
+    end_step();
+    team_->work_alone(team_size_.alone(step_seconds_, step_samples_, team_->overtaken()));
+    step_began_ = std::chrono::steady_clock::now();
+    step_samples_ = batch_size;
+    step_is_open_ = true;
+  }
+
+  /// A piece or a shard into the worker's own memory.
   template <class D>
-  void compute(const Step& from, Index group, WorkerState& worker) {
-    const ShardPlan plan = this->plan(static_cast<Index>(from.samples.size()));
-    const Index first = group * from.group_size, last = std::min(first + from.group_size, plan.shards());
+  void compute(const Step& from, Index task, WorkerState& worker) {
+    const auto& data = *static_cast<const D*>(from.data);
     const auto samples = [&](Range range) {
       return std::span<const Index>(from.samples.data() + range.begin, static_cast<std::size_t>(range.size()));
     };
-    const auto& data = *static_cast<const D*>(from.data);
-    const VectorRef<Scalar> grad(Eigen::Map<Vector<Scalar>, Eigen::AlignedMax>(worker.grad, num_parameters_));
-    const auto one_shard = [&](Index shard) {
-      return worker.compute.gradient(model_, loss_, from.preparation.get(), data, samples(plan[shard]), grad);
-    };
-    worker.sums.resize(static_cast<std::size_t>(last - first));
-    if constexpr (SumsShards<M>) {
-      if (last - first > 1) {
-        const Range all{plan[first].begin, plan[last - 1].end};
-        worker.ends.resize(worker.sums.size());
-        for (Index s = first; s < last; ++s) worker.ends[static_cast<std::size_t>(s - first)] = plan[s].end - all.begin;
-        try {
-          worker.compute.gradient(model_, loss_, from.preparation.get(), data, samples(all), worker.ends, worker.sums, grad);
-        } catch (...) {
-          for (Index s = first; s < last; ++s) one_shard(s);  // what is thrown is what the first shard throws that throws
-          throw;
-        }
-        return;
+    const auto& theta = from.preparation.get();
+    const Range piece = from.cut.samples(task), shards = from.cut.shards(task);
+    if constexpr (Taped<M>) {
+      try {
+        worker.compute.record(model_, loss_, theta, data, samples(piece), *worker.result);
+      } catch (...) {
+        if (shards.size() > 1)  // what is thrown is what the first shard throws that throws
+          for (Index s = shards.begin; s < shards.end; ++s)
+            worker.compute.record(model_, loss_, theta, data, samples(from.cut.plan()[s]), *worker.result);
+        throw;
       }
+    } else {
+      worker.sum = worker.compute.gradient(model_, loss_, theta, data, samples(piece), *worker.result);
     }
-    worker.sums[0] = one_shard(first);
   }
 
-  Scalar* new_vector() {
-    vectors_.emplace_back(num_parameters_);
-    return vectors_.back().data();
+  /// Takes over what the worker has computed, by exchanging memory: the worker goes on with some that is free.
+  void keep(Index task, WorkerState& worker) {
+    worker.gather_seconds += worker.compute.gather_seconds;
+    worker.gradient_seconds += worker.compute.gradient_seconds;
+    const auto i = static_cast<std::size_t>(task);
+    kept_[i] = worker.result;
+    if constexpr (!Taped<M>) {
+      sums_[i] = worker.sum;
+      gradients_[i] = worker.result->data();
+    }
+    std::swap(worker.result, free_[next_free_.fetch_add(1, std::memory_order_relaxed)]);
+  }
+
+  /// The tape from the pieces, and the sums of every shard.
+  void collect(const Cut& cut) {
+    parts_.clear();
+    for (Index task = 0; task < cut.tasks(); ++task) {
+      const Record& record = *kept_[static_cast<std::size_t>(task)];
+      const Range samples = cut.samples(task), shards = cut.shards(task);
+      for (Index s = shards.begin; s < shards.end; ++s) {
+        const Range shard = cut.plan()[s], of_both{std::max(shard.begin, samples.begin), std::min(shard.end, samples.end)};
+        if (of_both.size() <= 0) continue;  // a shard of fewer samples than it was to have pieces
+        const Range columns{of_both.begin - samples.begin, of_both.end - samples.begin};
+        const bool begins = of_both.begin == shard.begin;
+        parts_.push_back({&record.piece, samples.size(), columns.begin, columns.size(), begins, of_both.end == shard.end});
+        auto& sum = sums_[static_cast<std::size_t>(s)];
+        detail::add_samples(begins ? sum = {} : sum, record.values, record.weights, columns);
+      }
+    }
+    model_.collect(parts_, tape_);
   }
 
   M model_;
@@ -315,19 +433,26 @@ class ParallelGradient {
   std::vector<Step> steps_;  // slots of the race
   Job job_{*this};
 
-  std::deque<Vector<Scalar>> vectors_;  // (P) each; owned by a worker, kept for a shard, or free
-  std::vector<Scalar*> free_;           // those before next_free_ were exchanged for kept ones
+  std::deque<Result> results_;  // owned by a worker, kept for a task, or free
+  std::vector<Result*> kept_;   // of task i of the last step
+  std::vector<Result*> free_;   // those before next_free_ were exchanged for kept ones
   std::atomic<std::size_t> next_free_{0};
-  Index group_ = 1;  // shards a group in the last step: one of these two
-  Index large_group_ = 1, small_group_ = 1;
-  std::uint64_t overtaken_ = 0;  // of the team, when last looked at
-  int wary_steps_ = 0;           // steps that are still made with small groups
-  std::size_t groups_ = 0;
-  std::vector<const Scalar*> gradients_;  // of group g
-  std::vector<BatchSum> sums_;
+
+  std::vector<TapePart<typename detail::TapeTypes<M>::Piece>> parts_;
+  typename detail::TapeTypes<M>::Tape tape_;
+  std::vector<const Scalar*> gradients_;  // of shard s, without a tape
+  std::vector<Range> ranges_;
+  std::vector<BatchSum> sums_;  // of shard s
   std::size_t shards_ = 0;
   const Step* last_ = nullptr;
-  Index largest_batch_ = 0;
+  int updated_slot_ = -1, next_slot_ = -1;  // being prepared by an update; prepared for the next step, or −1
+  Index largest_batch_ = 0, largest_task_ = 0, most_tasks_ = 0;
+
+  detail::TeamSize team_size_;
+  std::chrono::steady_clock::time_point step_began_;
+  bool step_is_open_ = false;
+  double step_seconds_ = -1;  // of the last one, of so many samples
+  Index step_samples_ = 0;
 };
 
 }  // namespace parade

@@ -59,14 +59,15 @@ struct alignas(64) ShardWorker {
     gather_seconds = watch.lap();
   }
 
-  /// Computes the scores Z (k,m) of the batch, which `use` may look at, J, and ∂J_i/∂Z into dscores. Returns the sums over the batch, and
-  /// multiplies dscores by the weights.
+  /// Computes the scores Z (k,m) of the batch, which `use` may look at, J, and w_i ∂J_i/∂Z into dscores. Returns the sums over the batch.
   template <class Use = void (*)(const ConstMatrixRef<Scalar>&)>
   BatchSum forward(
       const M& model, const L& loss, const PreparedOf<M>& theta, Use&& use = [](const ConstMatrixRef<Scalar>&) {}) {
     StopWatch watch;
     evaluate(model, loss, theta, use);
-    const BatchSum sum = weigh({0, batch.size});
+    weigh();
+    BatchSum sum;
+    add_samples(sum, values, batch.weights, {0, batch.size});
     gradient_seconds = watch.lap();
     return sum;
   }
@@ -83,28 +84,6 @@ struct alignas(64) ShardWorker {
     loss.value_and_gradient(scores, batch.template target<typename L::Target>(), VectorRef<Scalar>(values.head(m)),
                             MatrixRef<Scalar>(dscores.leftCols(m)));
     use(scores);
-  }
-
-  /// The sums over some columns of the batch, whose dscores are multiplied by the weights.
-  BatchSum weigh(Range columns) {
-    BatchSum sum{0, 0, columns.size()};
-    if (batch.weights.size() == 0) {
-      for (Index j = columns.begin; j < columns.end; ++j) sum.loss += static_cast<double>(values[j]);
-      sum.weight = static_cast<double>(columns.size());
-    } else {
-      for (Index j = columns.begin; j < columns.end; ++j) {
-        const double w = batch.weights[j];
-        // Weight 0 is absence: what such a sample would have given, were it not a number, must not count.
-        if (w == 0) {
-          dscores.col(j).setZero();
-        } else {
-          sum.loss = std::fma(w, static_cast<double>(values[j]), sum.loss);
-          sum.weight += w;
-          dscores.col(j) *= static_cast<Scalar>(w);
-        }
-      }
-    }
-    return sum;
   }
 
   /// Of these samples: the sums, and grad (P) = Σ_j w_j ∇J_j.
@@ -124,21 +103,33 @@ struct alignas(64) ShardWorker {
     return sum;
   }
 
-  /// Of several shards at once: the sums of each, and grad (P) summed over the canonical tree. Shard s is samples [ends[s−1], ends[s]).
-  template <class D>
-    requires SumsShards<M>
-  void gradient(const M& model, const L& loss, const PreparedOf<M>& theta, const D& data, std::span<const Index> samples,
-                std::span<const Index> ends, std::span<BatchSum> sums, VectorRef<Scalar> grad) {
+  /// Of these samples: J, and what the model records of them.
+  template <class D, class Record>
+  void record(const M& model, const L& loss, const PreparedOf<M>& theta, const D& data, std::span<const Index> samples, Record& record) {
     gather_present(data, samples);
     StopWatch watch;
     evaluate(model, loss, theta, [](const ConstMatrixRef<Scalar>&) {});
-    Index begin = 0;
-    for (std::size_t s = 0; s < ends.size(); begin = ends[s++]) sums[s] = weigh({begin, ends[s]});
-    model.gradient(theta, batch.input(), ConstMatrixRef<Scalar>(dscores.leftCols(batch.size)), workspace, ends, grad);
+    weigh();
+    const Index m = batch.size;
+    model.record(theta, batch.input(), ConstMatrixRef<Scalar>(dscores.leftCols(m)), workspace, record.piece);
+    record.values.head(m) = values.head(m);
+    if (batch.weights.size() > 0) record.weights.head(m) = batch.weights.head(m);
     gradient_seconds = watch.lap();
   }
 
  private:
+  /// dscores_i ← w_i dscores_i
+  void weigh() {
+    for (Index j = 0; j < batch.weights.size() && j < batch.size; ++j) {
+      const double w = batch.weights[j];
+      // Weight 0 is absence: 0 times what is not a number must not count.
+      if (w == 0)
+        dscores.col(j).setZero();
+      else
+        dscores.col(j) *= static_cast<Scalar>(w);
+    }
+  }
+
   /// Fills the batch, with features of 0 where the weight is 0: else an infinite score times 0 would be NaN.
   template <class D>
   void gather_present(const D& data, std::span<const Index> samples) {
@@ -176,6 +167,15 @@ class Preparation {
         prepared_.segment(begin, size) = theta.segment(begin, size);
       });
     }
+  }
+
+  /// Whether it can be made range by range, and that for one: `theta` points to the elements `range`.
+  static constexpr bool by_range = !PreparesOnceAStep<M> || PreparesRanges<M>;
+  void prepare(const M& model, const Scalar* theta, Range range) {
+    if constexpr (PreparesOnceAStep<M>)
+      model.prepare(theta, range, prepared_);
+    else
+      std::copy_n(theta, range.size(), prepared_.data() + range.begin);
   }
 
   /// What forward and add_gradient are given.

@@ -97,9 +97,13 @@ class Team {
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
 
+  static constexpr int no_slot = -1;
+
   /// Whether a region is open.
   bool inside() const { return inside_; }
   int asked() const { return asked_; }
+  /// From now on loops and races are the calling thread's alone, or again the whole team's. It decides nothing but who computes.
+  void work_alone(bool alone) { alone_ = alone; }
   /// Threads in the last region; 1 before the first.
   int arrived() const { return arrived_; }
   const ThreadLimits& limits() const { return limits_; }
@@ -113,6 +117,7 @@ class Team {
   void run(Body&& body) {
     if (inside_) return body();
     const detail::EigenGuard eigen;
+    alone_ = false;
     std::exception_ptr error;
     const auto lead = [&] {
       const detail::FloatingPointGuard floating_point;
@@ -161,7 +166,7 @@ class Team {
     auto claim = [&](Index c, int worker) {
       for (Index i = c * group; i < std::min(tasks, (c + 1) * group); ++i) guarded(i, [&] { task(i, worker); });
     };
-    if (arrived_ == 1 || claims == 1) {
+    if (arrived_ == 1 || alone_ || claims == 1) {
       for (Index c = 0; c < claims; ++c) claim(c, 0);
     } else {
       publish({[](void* context, Index c, int worker, int, bool) { (*static_cast<decltype(claim)*>(context))(c, worker); }, &claim, claims,
@@ -183,7 +188,7 @@ class Team {
     if (!inside_) throw std::logic_error("a race must be called inside run");
     if (tasks > race_capacity_) throw std::logic_error(detail::text("reserve_race was for ", race_capacity_, " tasks; got ", tasks));
     failed_task_ = tasks;
-    if (arrived_ == 1 || tasks == 1) {
+    if (arrived_ == 1 || alone_ || tasks == 1) {
       for (Index i = 0; i < tasks; ++i)
         guarded(i, [&] {
           job.run(i, 0, slot);
@@ -217,11 +222,12 @@ class Team {
   /// Tasks of races, since the team was made, that were computed a second time because somebody was late.
   std::uint64_t overtaken() const { return overtaken_.load(std::memory_order_relaxed); }
 
-  /// The first of the slots 0 … slots−1 that no late worker reads any more; waits for one if it must.
-  int free_slot(int slots) const {
+  /// The first of the slots 0 … slots−1 but `not_this` that no late worker reads any more; waits for one if it must.
+  int free_slot(int slots, int not_this = no_slot) const {
     for (;;) {
       for (int slot = 0; slot < slots; ++slot)
-        if (std::none_of(workers_.begin(), workers_.end(), [slot](const Worker& w) { return w.holds.load() == slot; })) return slot;
+        if (slot != not_this && std::none_of(workers_.begin(), workers_.end(), [slot](const Worker& w) { return w.holds.load() == slot; }))
+          return slot;
       std::this_thread::yield();
     }
   }
@@ -233,7 +239,6 @@ class Team {
   // A ticket: generation << 32 | tasks not yet claimed << 16 | the first of them.
   static constexpr Index most_claims = 0xFFFF;
   static constexpr std::uint64_t unclaimed(std::uint64_t ticket) { return (ticket >> 16) & 0xFFFFu; }
-  static constexpr int no_slot = -1;
 
   /// A loop under way. Read before a claim, and valid if the claim then succeeds: until its last task is claimed a loop cannot end.
   struct Loop {
@@ -400,6 +405,7 @@ class Team {
   int arrived_ = 1;
   int spins_ = 0;
   bool inside_ = false;
+  bool alone_ = false;
   std::vector<Worker> workers_;
   std::unique_ptr<std::atomic<std::uint64_t>[]> runs_;  // of the tasks of a race
   Index race_capacity_ = 0;

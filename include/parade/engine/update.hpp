@@ -68,56 +68,52 @@ template <class Scalar, class R, class C, class O>
   requires Regularizer<R, Scalar> && Constraint<C, Scalar> && Optimizer<O, Scalar>
 class ParallelUpdate {
  public:
-  /// Elements a block: a multiple of the widest vector; small enough for its slices to stay in the L1 and L2 caches through the pass.
-  static constexpr Index block_size = 2048;
-
   /// `team` must outlive the object.
   ParallelUpdate(const ParameterList& parameters, R regularizer, C constraint, O optimizer, Team& team)
       : team_(&team),
         regularizer_(std::move(regularizer)),
         constraint_(std::move(constraint)),
         optimizer_(std::move(optimizer)),
-        num_parameters_(parameters.size()),
-        blocks_(static_cast<std::size_t>((num_parameters_ + block_size - 1) / block_size)),
-        workers_(static_cast<std::size_t>(team.max_workers())),
-        penalties_(blocks_.size()) {
-    for (std::size_t i = 0; i < blocks_.size(); ++i) {
-      auto& block = blocks_[i];
-      block.range.begin = static_cast<Index>(i) * block_size;
-      block.range.end = std::min(block.range.begin + block_size, num_parameters_);
-      for (const auto& parameter : parameters) {
-        const Range overlap{std::max(block.range.begin, parameter.offset), std::min(block.range.end, parameter.offset + parameter.size())};
-        if (overlap.size() <= 0) continue;
-        if (detail::applies_to(regularizer_, parameter)) append(block.regularized, overlap);
-        if (detail::applies_to(constraint_, parameter)) append(block.constrained, overlap);
-      }
+        workers_(static_cast<std::size_t>(team.max_workers())) {
+    for (const Range range : detail::parameter_ranges(parameters)) {
+      const auto of = std::find_if(parameters.begin(), parameters.end(), [&](const auto& p) { return range.begin < p.offset + p.size(); });
+      blocks_.push_back({range, detail::applies_to(regularizer_, *of), detail::applies_to(constraint_, *of)});
+      largest_ = std::max(largest_, range.size());
     }
+    penalties_.resize(blocks_.size());
   }
 
   const R& regularizer() const { return regularizer_; }
   const C& constraint() const { return constraint_; }
   const O& optimizer() const { return optimizer_; }
 
-  /// `next` from `state` and the shards' gradients. Returns whether g, the new θ and the optimizer's vectors are finite; if not, or if user
+  /// `next` from `state` and the gradient of a batch: `source.sum_range(range, out)` gives the elements `range` of Σ w_i ∇J, as that of ParallelGradient
+  /// does, and is called on several threads; it is told of begin_update(), of every range that is updated(range, theta), and of end_update(finite).
+  /// Returns whether g, the new θ and the optimizer's vectors are finite; if not, or if user
   /// code throws, `next` is not to be used. To be called inside `team.run`. Throws DataError unless `weight`, W, is a positive normal number
   /// of the scalar type.
-  bool operator()(std::span<const Scalar* const> gradients, double weight, const TrainingState<Scalar>& state, TrainingState<Scalar>& next,
-                  const StepInfo& at) {
+  template <class Source>
+  bool operator()(Source& source, double weight, const TrainingState<Scalar>& state, TrainingState<Scalar>& next, const StepInfo& at) {
     if (!(weight > 0) || !std::isnormal(static_cast<Scalar>(weight)))
       throw DataError(
           detail::text("the weights of a batch must sum to a positive number in the range of the parameters' type; got ", weight));
     for (auto& worker : workers_) worker.finite = true;
+    source.begin_update();
     team_->for_each(static_cast<Index>(blocks_.size()), [&](Index i, int w) {
       auto& worker = workers_[static_cast<std::size_t>(w)];
-      if (worker.grad.size() == 0) worker.reserve();
+      if (worker.grad.size() == 0) worker.reserve(largest_);
       const Block& block = blocks_[static_cast<std::size_t>(i)];
       detail::StopWatch watch;
-      detail::tree_sum(gradients, block.range, worker.grad.data());
-      worker.reduce_seconds += watch.lap();
+      source.sum_range(block.range, worker.grad.data());
+      (Source::sum_range_computes ? worker.gradient_seconds : worker.reduce_seconds) += watch.lap();
       step(block, static_cast<Scalar>(weight), state, next, at, worker);
       worker.update_seconds += watch.lap();
+      source.updated(block.range, next.theta.data() + block.range.begin);
+      worker.gradient_seconds += watch.lap();
     });
-    return std::all_of(workers_.begin(), workers_.end(), [](const Worker& worker) { return worker.finite; });
+    const bool finite = std::all_of(workers_.begin(), workers_.end(), [](const Worker& worker) { return worker.finite; });
+    source.end_update(finite);
+    return finite;
   }
 
   /// λR(θ) + βC(θ), in double, over the canonical tree on the blocks.
@@ -125,11 +121,10 @@ class ParallelUpdate {
     team_->for_each(static_cast<Index>(blocks_.size()), [&](Index i, int) {
       double sum = 0;
       const auto& block = blocks_[static_cast<std::size_t>(i)];
-      for (const Range& piece : block.regularized)
-        sum += static_cast<double>(regularizer_.value(ConstVectorRef<Scalar>(theta.segment(piece.begin, piece.size()))));
+      const ConstVectorRef<Scalar> slice = theta.segment(block.range.begin, block.range.size());
+      if (block.regularized) sum += static_cast<double>(regularizer_.value(slice));
       if constexpr (PenaltyConstraint<C, Scalar>)
-        for (const Range& piece : block.constrained)
-          sum += beta() * static_cast<double>(constraint_.violation(ConstVectorRef<Scalar>(theta.segment(piece.begin, piece.size()))));
+        if (block.constrained) sum += beta() * static_cast<double>(constraint_.violation(slice));
       penalties_[static_cast<std::size_t>(i)] = sum;
     });
     return detail::tree_sum(std::span<const double>(penalties_));
@@ -137,13 +132,14 @@ class ParallelUpdate {
 
   /// Makes room for every worker, so that no step allocates.
   void reserve() {
-    for (auto& worker : workers_) worker.reserve();
+    for (auto& worker : workers_) worker.reserve(largest_);
   }
 
-  /// Thread-seconds in reduce and update since the object was made.
+  /// Thread-seconds in gradient (what the source computes range by range), reduce and update since the object was made.
   PhaseSeconds seconds() const {
     PhaseSeconds total;
     for (const auto& worker : workers_) {
+      total.gradient += worker.gradient_seconds;
       total.reduce += worker.reduce_seconds;
       total.update += worker.update_seconds;
     }
@@ -152,21 +148,21 @@ class ParallelUpdate {
 
  private:
   struct Block {
-    Range range;
-    std::vector<Range> regularized;  // pieces of the range, neighbours joined
-    std::vector<Range> constrained;
+    Range range;  // in one parameter
+    bool regularized, constrained;
   };
 
   struct alignas(64) Worker {
-    Vector<Scalar> grad;   // (block_size)
-    Vector<Scalar> steps;  // (block_size), for a proximal step
+    Vector<Scalar> grad;   // of the largest block
+    Vector<Scalar> steps;  // the same, for a proximal step
+    double gradient_seconds = 0;
     double reduce_seconds = 0;
     double update_seconds = 0;
     bool finite = true;
 
-    void reserve() {
-      grad.resize(block_size);
-      if constexpr (ProximalRegularizer<R, Scalar>) steps.resize(block_size);
+    void reserve(Index size) {
+      grad.resize(size);
+      if constexpr (ProximalRegularizer<R, Scalar>) steps.resize(size);
     }
   };
 
@@ -174,13 +170,6 @@ class ParallelUpdate {
   static constexpr bool is_one_pass =
       detail::HasRule<O, Scalar> && !PenaltyConstraint<C, Scalar> && (detail::HasTerm<R, Scalar> || !SmoothRegularizer<R, Scalar>);
   static constexpr bool moves_after = ProximalRegularizer<R, Scalar> || ProjectionConstraint<C, Scalar>;
-
-  static void append(std::vector<Range>& pieces, Range piece) {
-    if (!pieces.empty() && pieces.back().end == piece.begin)
-      pieces.back().end = piece.end;
-    else
-      pieces.push_back(piece);
-  }
 
   double beta() const {
     if constexpr (requires {
@@ -205,26 +194,18 @@ class ParallelUpdate {
   bool one_pass(const Block& block, Scalar weight, const TrainingState<Scalar>& state, TrainingState<Scalar>& next, const StepInfo& at,
                 const Scalar* sum) const {
     bool finite = true;
+    const Index i = block.range.begin;
+    const bool has_state = state.states().cols() > 0;
     optimizer_.template with_rule<Scalar>(at, [&](const auto& rule) {
       scaled(weight, [&](const auto& scale) {
-        const auto piece = [&](const auto& term, Range range) {
-          if (range.size() <= 0) return;
-          const Index i = range.begin;
-          const bool has_state = state.states().cols() > 0;
-          finite = kernels::update<Scalar>(rule, scale, term, range.size(), sum + (i - block.range.begin), state.theta.data() + i,
-                                           next.theta.data() + i, has_state ? state.states().data() + i : nullptr,
-                                           has_state ? next.states().data() + i : nullptr, state.states().rows()) &&
-                   finite;
+        const auto update = [&](const auto& term) {
+          finite = kernels::update<Scalar>(rule, scale, term, block.range.size(), sum, state.theta.data() + i, next.theta.data() + i,
+                                           has_state ? state.states().data() + i : nullptr, has_state ? next.states().data() + i : nullptr,
+                                           state.states().rows());
         };
-        Index done = block.range.begin;
-        if constexpr (detail::HasTerm<R, Scalar>) {
-          for (const Range& regularized : block.regularized) {
-            piece(kernels::NoTerm{}, {done, regularized.begin});
-            piece(regularizer_.template term<Scalar>(), regularized);
-            done = regularized.end;
-          }
-        }
-        piece(kernels::NoTerm{}, {done, block.range.end});
+        if constexpr (detail::HasTerm<R, Scalar>)
+          if (block.regularized) return update(regularizer_.template term<Scalar>());
+        update(kernels::NoTerm{});
       });
     });
     return finite;
@@ -235,12 +216,6 @@ class ParallelUpdate {
     const Index begin = block.range.begin, size = block.range.size();
     VectorRef<Scalar> grad = worker.grad.head(size), theta = next.theta.segment(begin, size);
     const StateRef<Scalar> slice = next.slice(block.range);
-    const auto read = [begin](const VectorRef<Scalar>& of, const Range& piece) {
-      return ConstVectorRef<Scalar>(of.segment(piece.begin - begin, piece.size()));
-    };
-    const auto write = [begin](VectorRef<Scalar>& of, const Range& piece) {
-      return VectorRef<Scalar>(of.segment(piece.begin - begin, piece.size()));
-    };
     bool finite = true;
     if constexpr (is_one_pass) {
       finite = one_pass(block, weight, state, next, at, grad.data());
@@ -253,9 +228,9 @@ class ParallelUpdate {
         next.states().col(i).segment(begin, size) = state.states().col(i).segment(begin, size);
 
       if constexpr (SmoothRegularizer<R, Scalar>)
-        for (const Range& piece : block.regularized) regularizer_.add_gradient(read(theta, piece), write(grad, piece));
+        if (block.regularized) regularizer_.add_gradient(ConstVectorRef<Scalar>(theta), grad);
       if constexpr (PenaltyConstraint<C, Scalar>)
-        for (const Range& piece : block.constrained) constraint_.add_gradient(read(theta, piece), write(grad, piece));
+        if (block.constrained) constraint_.add_gradient(ConstVectorRef<Scalar>(theta), grad);
 
       optimizer_.step(theta, ConstVectorRef<Scalar>(grad), slice, at);
       finite = kernels::all_finite(grad.data(), size);
@@ -263,15 +238,17 @@ class ParallelUpdate {
     }
 
     if constexpr (ProximalRegularizer<R, Scalar>) {
-      VectorRef<Scalar> steps = worker.steps.head(size);
-      if constexpr (HasStepSizes<O, Scalar>)
-        optimizer_.step_sizes(slice, at, steps);
-      else
-        steps.setConstant(static_cast<Scalar>(at.rate));
-      for (const Range& piece : block.regularized) regularizer_.prox(write(theta, piece), read(steps, piece));
+      if (block.regularized) {
+        VectorRef<Scalar> steps = worker.steps.head(size);
+        if constexpr (HasStepSizes<O, Scalar>)
+          optimizer_.step_sizes(slice, at, steps);
+        else
+          steps.setConstant(static_cast<Scalar>(at.rate));
+        regularizer_.prox(theta, ConstVectorRef<Scalar>(steps));
+      }
     }
     if constexpr (ProjectionConstraint<C, Scalar>)
-      for (const Range& piece : block.constrained) constraint_.project(write(theta, piece));
+      if (block.constrained) constraint_.project(theta);
 
     worker.finite = worker.finite && finite && ((is_one_pass && !moves_after) || kernels::all_finite(theta.data(), size));
   }
@@ -280,8 +257,8 @@ class ParallelUpdate {
   R regularizer_;
   C constraint_;
   O optimizer_;
-  Index num_parameters_;
   std::vector<Block> blocks_;
+  Index largest_ = 0;  // elements of a block
   std::vector<Worker> workers_;
   std::vector<double> penalties_;
 };

@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <parade/core/shard_plan.hpp>
 #include <parade/core/types.hpp>
 #include <parade/kernels/loops.hpp>
 #include <parade/kernels/simd.hpp>
@@ -27,7 +28,8 @@
 //     G  (k,d) += dZ (k,m) Xᵀ (m,d)             outer_product, nothing packed before
 //     gb (k)   += dZ (k,m) 1 (m)                sum_columns
 //
-// and the last two for several shards at once, summed over the canonical tree: outer_product_tree, sum_columns_tree.
+// and the last two once more for a range of G, over all shards of a batch at once, summed over the canonical tree: outer_product_tree and
+// sum_columns_tree. They read dZ and X packed.
 //
 // All matrices are column-major; lda, ldb, ldc are leading dimensions. Results must not overlap operands. Nothing here allocates. No pointer
 // needs alignment; packed panels are read faster when they start at a multiple of 64 bytes.
@@ -88,7 +90,7 @@ template <class Vector>
 
 /// c (rows,N) = start + a (rows,inner) b (inner,N), rows = (V−1)·width + last, 1 ≤ last ≤ width.
 /// a(:,p) is V whole vectors from a + p·lda, b(p,j) is b[p·b_inner + j·b_column], start(i,j) is start[i + j·ld_start] or 0 if start is null.
-/// `finish(sum, j, v)` may change a vector of the result before it is stored.
+/// `finish(sum)` may change the result, sum[j][v], before it is stored.
 template <int V, int N, class Scalar, class InnerStride, class ColumnStride, class Finish>
 [[gnu::always_inline]] inline void product_tile(Index inner, const Scalar* a, Index lda, const Scalar* b, InnerStride b_inner,
                                                 ColumnStride b_column, const Scalar* start, Index ld_start, Scalar* c, Index ldc,
@@ -114,12 +116,12 @@ template <int V, int N, class Scalar, class InnerStride, class ColumnStride, cla
       for (int v = 0; v < V; ++v) sum[j][v] = S::fma(column[v], factor, sum[j][v]);
     }
   }
+  finish(sum);
 #pragma GCC unroll 8
   for (int j = 0; j < N; ++j) {
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
       Scalar* to = c + j * ldc + v * width;
-      sum[j][v] = finish(sum[j][v], j, v);
       v == V - 1 && last < width ? S::store_first(to, sum[j][v], last) : S::store(to, sum[j][v]);
     }
   }
@@ -145,7 +147,7 @@ void blocked_product(Index rows, Index cols, Index inner, Index block, const Pan
           with_constant<most>(tiles.count(t), [&](auto n) {
             product_tile<V, n>(count, a, lda, b + p * b_inner + j * b_column, b_inner, b_column,
                                start == nullptr ? nullptr : start + row + j * ld_start, ld_start, c + row + j * ldc, ldc,
-                               filled - (height - width), [](auto sum, int, int) { return sum; });
+                               filled - (height - width), [](const auto&) {});
           });
         }
       });
@@ -183,6 +185,10 @@ void pack_transposed(Index rows, Index inner, const Scalar* a, Index lda, Scalar
 }
 
 using One = std::integral_constant<Index, 1>;
+using StripWidth = std::integral_constant<Index, 16>;
+
+/// Levels of a tree over at most 65535 shards.
+inline constexpr std::size_t tree_levels = 17;
 
 }  // namespace parade::detail
 
@@ -230,6 +236,39 @@ void pack_panels(Index rows, Index inner, const Scalar* a, Index row_stride, Ind
   }
 }
 
+/// Packs a part of a, its rows `of_rows` and inner indices `of_inner`, to where pack_panels puts it; a(i,p) − the first one at a[0] − is
+/// a[i·row_stride + p·column_stride], one of the strides is 1. Rows past the last one become 0. Other parts may be packed at the same time.
+template <class Scalar>
+void pack_part(Index rows, Index inner, Range of_rows, Range of_inner, const Scalar* a, Index row_stride, Index column_stride,
+               Scalar* packed) {
+  using S = Simd<Scalar>;
+  const auto panels = detail::split_panels<Scalar>(rows);
+  PARADE_ASSERT(0 <= of_rows.begin && of_rows.end <= rows && 0 <= of_inner.begin && of_inner.end <= inner);
+  for (Index panel = 0; panel < panels.parts; ++panel) {
+    const Index first = panels.begin(panel) * S::width, height = panels.count(panel) * S::width, last = std::min(first + height, rows);
+    if (last <= of_rows.begin || first >= of_rows.end) continue;
+    Scalar* to = packed + first * inner;
+    for (Index row = first; row < last; row += S::width) {  // a vector of rows
+      const Index filled = std::min(S::width, rows - row);
+      const Index begin = std::max(row, of_rows.begin), end = std::min(row + filled, of_rows.end);
+      if (begin >= end) continue;
+      const Scalar* from = a + (begin - of_rows.begin) * row_stride;
+      Scalar* vectors = to + of_inner.begin * height + (row - first);
+      if (end - begin < filled) {
+        for (Index p = 0; p < of_inner.size(); ++p) {
+          for (Index i = 0; i < end - begin; ++i) vectors[p * height + (begin - row) + i] = from[i * row_stride + p * column_stride];
+          if (end == rows) std::fill(vectors + p * height + (end - row), vectors + p * height + S::width, Scalar{0});
+        }
+      } else if (row_stride == 1) {
+        for (Index p = 0; p < of_inner.size(); ++p)
+          S::store(vectors + p * height, detail::load_at_most<Scalar>(from + p * column_stride, filled));
+      } else {
+        detail::pack_transposed(filled, of_inner.size(), from, row_stride, vectors, height);
+      }
+    }
+  }
+}
+
 /// c (rows,cols) = start 1ᵀ + a (rows,inner) b (inner,cols), the chains of a row beginning at start_of_row(row), or at 0 if that is null.
 /// `packed`: a from pack_panels.
 template <class Scalar>
@@ -257,52 +296,6 @@ void outer_product(Index rows, Index cols, Index inner, const Scalar* a, Index l
                           ldc);
 }
 
-/// c (rows,cols) = Σ_s a_s b_sᵀ over the canonical tree of engine/reduce.hpp: the gradient of several shards, as if each were computed by
-/// outer_product and the results were added. Shard s is the inner indices [ends[s−1], ends[s]), from 0; no more than outer_block in all.
-/// A tile's nodes of the tree stay in the first-level cache.
-template <class Scalar>
-void outer_product_tree(Index rows, Index cols, std::span<const Index> ends, const Scalar* a, Index lda, const Scalar* b, Index ldb,
-                        Scalar* c, Index ldc) {
-  if (ends.size() == 1) return outer_product(rows, cols, ends[0], a, lda, b, ldb, c, ldc, Start::zero);
-  using S = Simd<Scalar>;
-  constexpr Index width = S::width, levels = 8;
-  PARADE_ASSERT(rows >= 0 && cols >= 0 && lda >= rows && ldb >= cols && ldc >= rows);
-  PARADE_ASSERT(ends.size() > 1 && ends.back() <= detail::outer_block);
-  alignas(64) Scalar copy[detail::most_tile_vectors<Scalar> * width * detail::outer_block];
-  alignas(64)
-      Scalar nodes[levels][std::size_t{8} * static_cast<std::size_t>(detail::most_tile_vectors<Scalar> * width)];  // over 2^l shards
-  const detail::EvenSplit panels = detail::split_panels<Scalar>(rows);
-  for (Index i = 0; i < panels.parts; ++i) {
-    const Index row = panels.begin(i) * width, height = panels.count(i) * width, filled = std::min(height, rows - row);
-    pack_panels(filled, ends.back(), a + row, 1, lda, copy, 0, 1);
-    detail::with_constant<detail::most_tile_vectors<Scalar>>(panels.count(i), [&](auto v) {
-      constexpr int V = v, most = detail::most_tile_columns<Scalar, V>;
-      const detail::EvenSplit tiles(cols, most);
-      for (Index t = 0; t < tiles.parts; ++t) {
-        const Index j = tiles.begin(t);
-        detail::with_constant<most>(tiles.count(t), [&](auto n) {
-          Index begin = 0;
-          for (std::size_t s = 0; s < ends.size(); begin = ends[s++]) {
-            // The nodes on the left that this shard completes; the last one completes all that there are.
-            const bool is_last = s + 1 == ends.size();
-            const auto carries = static_cast<std::size_t>(std::countr_one(s));
-            const auto left = is_last ? s : s & ((std::size_t{1} << carries) - 1);
-            const auto add_left = [&](typename S::Vector sum, int column, int vector) {
-              for (std::size_t rest = left; rest != 0; rest &= rest - 1)
-                sum = S::add(S::load(nodes[std::countr_zero(rest)] + column * height + vector * width), sum);
-              return sum;
-            };
-            detail::product_tile<V, n>(ends[s] - begin, static_cast<const Scalar*>(copy) + begin * height, height, b + begin * ldb + j, ldb,
-                                       detail::One{}, static_cast<const Scalar*>(nullptr), Index{0},
-                                       is_last ? c + row + j * ldc : nodes[carries], is_last ? ldc : height,
-                                       is_last ? filled - (height - width) : width, add_left);
-          }
-        });
-      }
-    });
-  }
-}
-
 /// sum (rows) = a (rows,cols) 1, or with Start::stored sum += a 1: in every row one sequential sum over the columns. A bias gradient.
 template <class Scalar>
 void sum_columns(Index rows, Index cols, const Scalar* a, Index lda, Scalar* sum, Start start) {
@@ -313,22 +306,144 @@ void sum_columns(Index rows, Index cols, const Scalar* a, Index lda, Scalar* sum
   }
 }
 
-/// sum (rows) = Σ_s a_s 1 over the canonical tree; shards as in outer_product_tree.
+/// Features of a strip: of floats a cache line.
+inline constexpr Index strip_width = detail::StripWidth::value;
+
+/// Number of scalars that `inner` samples of `cols` features take in strips.
+inline Index strips_size(Index cols, Index inner) { return (cols + strip_width - 1) / strip_width * strip_width * inner; }
+
+/// Copies b (cols,inner) into strips of strip_width features (the last one of what is left): strip after strip, in a strip sample after sample.
+/// In b the samples' features may be a page apart, here they are neighbours.
 template <class Scalar>
-void sum_columns_tree(Index rows, std::span<const Index> ends, const Scalar* a, Index lda, Scalar* sum) {
-  constexpr Index chunk = 128, levels = 8;
-  Scalar nodes[levels][chunk];
-  for (Index row = 0; row < rows; row += chunk) {
-    const Index count = std::min(chunk, rows - row);
-    Index begin = 0;
-    for (std::size_t s = 0; s < ends.size(); begin = ends[s++]) {
-      const bool is_last = s + 1 == ends.size();
-      const auto carries = static_cast<std::size_t>(std::countr_one(s));
-      Scalar* to = is_last ? sum + row : nodes[carries];
-      sum_columns(count, ends[s] - begin, a + row + begin * lda, lda, to, Start::zero);
-      for (std::size_t rest = is_last ? s : s & ((std::size_t{1} << carries) - 1); rest != 0; rest &= rest - 1)
-        for (Index i = 0; i < count; ++i) to[i] = nodes[std::countr_zero(rest)][i] + to[i];
+void pack_strips(Index cols, Index inner, const Scalar* b, Index ldb, Scalar* strips) {
+  using S = Simd<Scalar>;
+  PARADE_ASSERT(cols >= 0 && inner >= 0 && ldb >= cols);
+  for (Index p = 0; p < inner; ++p) {
+    const Scalar* from = b + p * ldb;
+    Scalar* to = strips + p * strip_width;
+    for (Index left = cols; left >= strip_width; left -= strip_width, from += strip_width, to += strip_width * inner)
+      for (Index i = 0; i < strip_width; i += S::width) S::store(to + i, S::load(from + i));
+    std::copy_n(from, cols % strip_width, to);
+  }
+}
+
+/// Consecutive samples of one shard, for the products that sum over a batch: columns first … first + count−1 of a (rows,m) and b (cols,m).
+template <class Scalar>
+struct ShardPart {
+  const Scalar* panels;  // a, from pack_panels
+  const Scalar* strips;  // b, from pack_strips
+  Index samples;         // m
+  Index first, count;
+  bool begins, ends;  // the shard
+};
+
+/// The rows of `rows` and columns of `cols` of G (all_rows,…) = Σ_s a_s b_sᵀ over the canonical tree of engine/reduce.hpp, into c, one column
+/// `ldc` behind the other: what outer_product gives for each shard, added. `parts`: of the shards of a batch, in order; at least one.
+/// The nodes of the tree for a panel of a strip stay in the first-level cache, and so does what its tiles read of some shards, one tile after the
+/// other.
+template <class Scalar>
+void outer_product_tree(Index all_rows, Range rows, Range cols, std::span<const ShardPart<Scalar>> parts, Scalar* c, Index ldc) {
+  using S = Simd<Scalar>;
+  constexpr Index width = S::width, most_vectors = detail::most_tile_vectors<Scalar>;
+  PARADE_ASSERT(0 <= rows.begin && rows.end <= all_rows && 0 <= cols.begin && ldc >= rows.size() && !parts.empty());
+  alignas(64)
+      Scalar nodes[detail::tree_levels + 1][std::size_t{most_vectors * width * strip_width}];  // over 2^l shards; the last: part of a panel
+  const auto split = detail::split_panels<Scalar>(all_rows);
+  const auto shards = static_cast<std::size_t>(std::count_if(parts.begin(), parts.end(), [](const auto& part) { return part.ends; }));
+  for (Index column = cols.begin, columns = 0; column < cols.end; column += columns) {
+    columns = std::min(cols.end - column, strip_width - column % strip_width);
+    for (Index i = 0; i < split.parts; ++i) {
+      const Index row = split.begin(i) * width, height = split.count(i) * width, filled = std::min(height, all_rows - row);
+      if (row + filled <= rows.begin || row >= rows.end) continue;
+      const bool is_whole = rows.begin <= row && row + filled <= rows.end;
+      Scalar* to = c + (column - cols.begin) * ldc;
+      Scalar* result = is_whole ? to + (row - rows.begin) : nodes[detail::tree_levels];
+      detail::with_constant<most_vectors>(split.count(i), [&](auto v) {
+        constexpr int V = v, most = detail::most_tile_columns<Scalar, V>;
+        const detail::EvenSplit tiles(columns, most);
+        std::size_t shard = 0, next_shard = 0;  // of the parts `first` and `last`
+        for (std::size_t first = 0, last = 0; first < parts.size(); first = last, shard = next_shard) {
+          for (Index samples = 0; last < parts.size() && (last == first || samples + parts[last].count <= detail::outer_block); ++last) {
+            samples += parts[last].count;
+            next_shard += parts[last].ends;
+          }
+          for (Index t = 0; t < tiles.parts; ++t) {
+            const Index j = tiles.begin(t);
+            detail::with_constant<most>(tiles.count(t), [&](auto n) {
+              constexpr int N = n;
+              std::size_t s = shard;
+              for (std::size_t p = first; p < last; ++p) {
+                const auto& part = parts[p];
+                // The nodes on the left that this shard completes; the last one completes all that there are.
+                const bool is_last = s + 1 == shards;
+                const auto carries = static_cast<std::size_t>(std::countr_one(s));
+                const auto left = !part.ends ? 0 : is_last ? s : s & ((std::size_t{1} << carries) - 1);
+                const auto add_left = [&](auto& sum) {
+                  for (std::size_t rest = left; rest != 0; rest &= rest - 1) {
+                    const Scalar* node = nodes[std::countr_zero(rest)] + j * (V * width);
+#pragma GCC unroll 8
+                    for (int k = 0; k < N; ++k) {
+#pragma GCC unroll 4
+                      for (int u = 0; u < V; ++u) sum[k][u] = S::add(S::load(node + (k * V + u) * width), sum[k][u]);
+                    }
+                  }
+                };
+                const bool to_c = is_last && is_whole;
+                const Index ld = to_c ? ldc : height;
+                Scalar* sum = is_last ? result + j * ld : nodes[carries] + j * height;
+                const Scalar* panel = part.panels + row * part.samples + part.first * height;
+                const Scalar* strip =
+                    part.strips + column / strip_width * strip_width * part.samples + part.first * strip_width + column % strip_width;
+                detail::product_tile<V, N>(part.count, panel, height, strip + j, detail::StripWidth{}, detail::One{},
+                                           part.begins ? nullptr : sum, ld, sum, ld, to_c ? filled - (height - width) : width, add_left);
+                s += part.ends;
+              }
+            });
+          }
+        }
+      });
+      if (!is_whole) {
+        const Index low = std::max(row, rows.begin), high = std::min(row + filled, rows.end);
+        for (Index j = 0; j < columns; ++j) std::copy_n(result + j * height + (low - row), high - low, to + j * ldc + (low - rows.begin));
+      }
     }
+  }
+}
+
+/// The elements `rows` of Σ_s a_s 1 over the canonical tree: a bias gradient.
+template <class Scalar>
+void sum_columns_tree(Index all_rows, Range rows, std::span<const ShardPart<Scalar>> parts, Scalar* sum) {
+  using S = Simd<Scalar>;
+  constexpr Index width = S::width;
+  PARADE_ASSERT(0 <= rows.begin && rows.end <= all_rows && !parts.empty());
+  const auto split = detail::split_panels<Scalar>(all_rows);
+  for (Index i = 0; i < split.parts; ++i) {
+    const Index row = split.begin(i) * width, height = split.count(i) * width, filled = std::min(height, all_rows - row);
+    if (row + filled <= rows.begin || row >= rows.end) continue;
+    alignas(64) Scalar result[std::size_t{detail::most_tile_vectors<Scalar> * width}];
+    detail::with_constant<detail::most_tile_vectors<Scalar>>(split.count(i), [&](auto v) {
+      constexpr std::size_t V = v;
+      typename S::Vector nodes[detail::tree_levels][V], of_shard[V];
+      std::size_t s = 0;
+      for (const auto& part : parts) {
+        const Scalar* a = part.panels + row * part.samples + part.first * height;
+        for (std::size_t k = 0; k < V && part.begins; ++k) of_shard[k] = S::broadcast(0);
+        for (Index p = 0; p < part.count; ++p, a += height)
+          for (std::size_t k = 0; k < V; ++k) of_shard[k] = S::add(of_shard[k], S::load(a + static_cast<Index>(k) * width));
+        if (!part.ends) continue;
+        const bool is_last = &part == &parts.back();
+        const auto carries = static_cast<std::size_t>(std::countr_one(s));
+        for (std::size_t rest = is_last ? s : s & ((std::size_t{1} << carries) - 1); rest != 0; rest &= rest - 1)
+          for (std::size_t k = 0; k < V; ++k) of_shard[k] = S::add(nodes[std::countr_zero(rest)][k], of_shard[k]);
+        for (std::size_t k = 0; k < V; ++k) {
+          nodes[carries][k] = of_shard[k];
+          if (is_last) S::store(result + static_cast<Index>(k) * width, of_shard[k]);
+        }
+        ++s;
+      }
+    });
+    const Index low = std::max(row, rows.begin), high = std::min(row + filled, rows.end);
+    std::copy_n(result + (low - row), high - low, sum + (low - rows.begin));
   }
 }
 

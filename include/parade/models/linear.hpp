@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include <parade/concepts/model.hpp>
 #include <parade/layers/dense.hpp>
@@ -41,6 +42,7 @@ class Linear {
   void prepare(const ConstVectorRef<Scalar>& theta, Index piece, Prepared& prepared) const {
     layer_.prepare(theta.data(), piece, prepared.layer);
   }
+  void prepare(const Scalar* theta, Range range, Prepared& prepared) const { layer_.prepare(theta, range, prepared.layer); }
 
   void reserve(Workspace& workspace, Index samples) const { workspace.scores.resize(num_outputs(), samples); }
 
@@ -59,11 +61,19 @@ class Linear {
     layer_.gradient(x.cols(), x.data(), x.outerStride(), dscores.data(), dscores.outerStride(), grad.data(), kernels::Start::zero);
   }
 
-  using SumsShardsOf = Linear;
-  void gradient(const Prepared&, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace&,
-                std::span<const Index> ends, VectorRef<Scalar> grad) const {
-    layer_.gradient(ends, x.data(), x.outerStride(), dscores.data(), dscores.outerStride(), grad.data());
+  using TapeOf = Linear;
+  using Piece = typename detail::Dense<Scalar>::Piece;
+  using Tape = std::vector<kernels::ShardPart<Scalar>>;
+  void reserve(Piece& piece, Index samples) const { layer_.reserve(piece, samples); }
+  void reserve(Tape& tape, std::size_t parts) const { tape.reserve(parts); }
+  void record(const Prepared&, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace&, Piece& piece) const {
+    layer_.record(x.cols(), x.data(), x.outerStride(), dscores.data(), dscores.outerStride(), piece);
   }
+  void collect(std::span<const TapePart<Piece>> parts, Tape& tape) const {
+    tape.clear();
+    for (const auto& part : parts) tape.push_back(layer_.part_of_shard(*part.piece, part));
+  }
+  void gradient(const Tape& tape, Range range, Scalar* out) const { layer_.gradient(tape, range, out); }
 
  private:
   static ParameterList blocks(Index inputs, Index outputs) {
@@ -84,7 +94,7 @@ using LogisticRegression = Linear<Scalar>;
 template <class Scalar>
 using SoftmaxRegression = Linear<Scalar>;
 
-static_assert(Model<Linear<float>> && PreparesOnceAStep<Linear<float>> && OverwritesGradient<Linear<float>> && SumsShards<Linear<float>>);
+static_assert(Model<Linear<float>> && PreparesOnceAStep<Linear<float>> && OverwritesGradient<Linear<float>> && Taped<Linear<float>>);
 static_assert(Model<Linear<double>>);
 
 }  // namespace parade

@@ -85,6 +85,10 @@ class Mlp {
     for (; piece >= layers_[l].num_pieces(l > 0); ++l) piece -= layers_[l].num_pieces(l > 0);
     layers_[l].prepare(theta.data(), piece, prepared.layers[l]);
   }
+  void prepare(const Scalar* theta, Range range, Prepared& prepared) const {
+    const std::size_t l = layer_of(range);
+    layers_[l].prepare(theta, range, prepared.layers[l]);
+  }
 
   void reserve(Workspace& workspace, Index samples) const {
     workspace.outputs.resize(layers_.size());
@@ -113,21 +117,52 @@ class Mlp {
   void add_gradient(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
                     VectorRef<Scalar> grad) const {
     backward(theta, x, dscores, workspace,
-             [&](const Layer& layer, auto... arrays) { layer.gradient(x.cols(), arrays..., grad.data(), kernels::Start::stored); });
+             [&](std::size_t l, auto... arrays) { layers_[l].gradient(x.cols(), arrays..., grad.data(), kernels::Start::stored); });
   }
   void gradient(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
                 VectorRef<Scalar> grad) const {
     backward(theta, x, dscores, workspace,
-             [&](const Layer& layer, auto... arrays) { layer.gradient(x.cols(), arrays..., grad.data(), kernels::Start::zero); });
+             [&](std::size_t l, auto... arrays) { layers_[l].gradient(x.cols(), arrays..., grad.data(), kernels::Start::zero); });
   }
-  using SumsShardsOf = Mlp;
-  void gradient(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
-                std::span<const Index> ends, VectorRef<Scalar> grad) const {
-    backward(theta, x, dscores, workspace, [&](const Layer& layer, auto... arrays) { layer.gradient(ends, arrays..., grad.data()); });
+
+  using TapeOf = Mlp;
+  struct Piece {
+    std::vector<typename Layer::Piece> layers;
+  };
+  struct Tape {
+    std::vector<std::vector<kernels::ShardPart<Scalar>>> layers;
+  };
+  void reserve(Piece& piece, Index samples) const {
+    piece.layers.resize(layers_.size());
+    for (std::size_t l = 0; l < layers_.size(); ++l) layers_[l].reserve(piece.layers[l], samples);
+  }
+  void reserve(Tape& tape, std::size_t parts) const {
+    tape.layers.resize(layers_.size());
+    for (auto& layer : tape.layers) layer.reserve(parts);
+  }
+  void record(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
+              Piece& piece) const {
+    backward(theta, x, dscores, workspace, [&](std::size_t l, auto... arrays) { layers_[l].record(x.cols(), arrays..., piece.layers[l]); });
+  }
+  void collect(std::span<const TapePart<Piece>> parts, Tape& tape) const {
+    for (std::size_t l = 0; l < layers_.size(); ++l) {
+      tape.layers[l].clear();
+      for (const auto& part : parts) tape.layers[l].push_back(layers_[l].part_of_shard(part.piece->layers[l], part));
+    }
+  }
+  void gradient(const Tape& tape, Range range, Scalar* out) const {
+    const std::size_t l = layer_of(range);
+    layers_[l].gradient(tape.layers[l], range, out);
   }
 
  private:
-  /// layer_gradient(layer, input, ld_input, delta, ld_delta), from the last layer to the first.
+  std::size_t layer_of(Range range) const {
+    std::size_t l = 0;
+    while (!layers_[l].holds(range.begin)) ++l;
+    return l;
+  }
+
+  /// layer_gradient(l, input, ld_input, delta, ld_delta), from the last layer to the first.
   template <class LayerGradient>
   void backward(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
                 const LayerGradient& layer_gradient) const {
@@ -138,13 +173,13 @@ class Mlp {
       const Index h = layers_[l].inputs();
       const Scalar* input = workspace.outputs[l - 1].data();
       Scalar* input_delta = workspace.deltas[l - 1].data();
-      layer_gradient(layers_[l], input, h, delta, ld);
+      layer_gradient(l, input, h, delta, ld);
       layers_[l].input_gradient(theta.layers[l], m, delta, ld, input_delta, h);  // (h_{l−1},m) = (h_{l−1},h_l)(h_l,m)
       detail::multiply_derivative(activation_, input, input_delta, h * m);
       delta = input_delta;
       ld = h;
     }
-    layer_gradient(layers_[0], x.data(), Index{x.outerStride()}, delta, ld);
+    layer_gradient(std::size_t{0}, x.data(), Index{x.outerStride()}, delta, ld);
   }
 
   ParameterList parameters_;
@@ -153,7 +188,7 @@ class Mlp {
   Initialization initialization_;
 };
 
-static_assert(Model<Mlp<float>> && PreparesOnceAStep<Mlp<float>> && OverwritesGradient<Mlp<float>> && SumsShards<Mlp<float>>);
+static_assert(Model<Mlp<float>> && PreparesOnceAStep<Mlp<float>> && OverwritesGradient<Mlp<float>> && Taped<Mlp<float>>);
 static_assert(Model<Mlp<double>>);
 
 }  // namespace parade

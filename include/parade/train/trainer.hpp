@@ -344,7 +344,7 @@ class Trainer {
   bool update(const BatchSum& sum, double rate) {
     if (sum.weight == 0) return true;  // a batch of weight 0 is no batch
     if (!std::isfinite(sum.loss)) return false;
-    if (!(*update_)(engine_->group_gradients(), sum.weight, state(), states_[1 - current_], {rate, steps_ + 1})) return false;
+    if (!(*update_)(*engine_, sum.weight, state(), states_[1 - current_], {rate, steps_ + 1})) return false;
     current_ = 1 - current_;
     ++steps_;
     return true;
@@ -363,10 +363,11 @@ class Trainer {
     double callback_seconds = 0, alpha = 0;
     for (std::size_t first = 0; first < samples.size() && !run.stopped; first += b) {
       const auto batch = samples.subspan(first, std::min(b, samples.size() - first));
-      const BatchSum sum = engine_->accumulate(state().theta, data, batch);
+      const BatchSum sum = engine_->accumulate_updated(state().theta, data, batch);
       run.time.step = steps_;
       alpha = run.rate_factor * rate(run.time);
       if (!update(sum, alpha)) {
+        engine_->end_step();
         diverged(run, epoch, data);
         finished = !run.stopped && first + batch.size() == samples.size();
         continue;
@@ -374,6 +375,7 @@ class Trainer {
       finished = first + batch.size() == samples.size();
       total = total + sum;
       if constexpr ((HasOnStep<Callbacks&> || ...)) {
+        engine_->end_step();
         const auto called = Clock::now();
         StepReport report{steps_, epoch, options.epochs, static_cast<Index>(first + batch.size()), data.size(), 0, alpha};
         report.loss = sum.weight > 0 ? sum.loss / sum.weight : 0;
@@ -381,6 +383,7 @@ class Trainer {
         callback_seconds += seconds_since(called);
       }
     }
+    engine_->end_step();
     if (run.stopped && !finished) {  // what is left of an epoch is no epoch
       run.summary.seconds.wall += seconds_since(begin) - callback_seconds;
       run.summary.seconds.callbacks += callback_seconds;
@@ -450,7 +453,7 @@ class Trainer {
 
   PhaseSeconds phase_seconds() const {
     const PhaseSeconds gradient = engine_->seconds(), update = update_->seconds();
-    return {gradient.gather, gradient.gradient, update.reduce, update.update};
+    return {gradient.gather, gradient.gradient + update.gradient, update.reduce, update.update};
   }
 
   void finish(Run& run) {

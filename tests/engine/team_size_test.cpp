@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+#include <cstdint>
+#include <random>
+
+#include <parade/engine/team_size.hpp>
+
+#include "support/catch.hpp"
+
+namespace {
+
+using parade::Index, parade::detail::TeamSize;
+
+/// Steps of `step` seconds alone; `step_of_team(generator)` with the team.
+struct Machine {
+  double step = 0.3e-3;
+  std::mt19937 generator{1};
+  double clock = 0;
+  bool alone = false;
+  std::uint64_t overtaken = 0;
+  TeamSize size{};
+
+  /// The share of the time until `seconds` later in which the calling thread worked alone.
+  template <class StepOfTeam>
+  double share_alone(double seconds, StepOfTeam&& step_of_team, std::uint64_t overtaken_a_step = 0) {
+    const double end = clock + seconds, begin = clock;
+    double time_alone = 0;
+    while (clock < end) {
+      const double last = alone ? step : step_of_team(generator);
+      clock += last;
+      if (alone) time_alone += last;
+      if (!alone) overtaken += overtaken_a_step;
+      alone = size.alone(last, 100, overtaken);
+    }
+    return time_alone / (clock - begin);
+  }
+};
+
+/// A step of half the time, or where the team shares a core and is put aside one of a slice more.
+auto shared_core(double step, double share_put_aside) {
+  return [=](std::mt19937& generator) { return step / 2 + (std::bernoulli_distribution(share_put_aside)(generator) ? 3e-3 : 0); };
+}
+
+}  // namespace
+
+TEST_CASE("where the team is faster it is nearly always used") {
+  for (const double step : {20e-6, 0.3e-3, 1.9e-3}) {
+    CAPTURE(step);
+    Machine machine{step};
+    CHECK(machine.share_alone(2, [=](auto&) { return step / 1.8; }) < 0.03);
+    CHECK(machine.share_alone(8, [=](auto&) { return step / 1.8; }) < 0.01);
+  }
+  Machine slow{30e-3};  // a step that long can neither be too short nor be held up by much
+  CHECK(slow.share_alone(30, [](auto&) { return 16e-3; }) == 0);
+}
+
+TEST_CASE("where the team is slower than one thread it is hardly used") {
+  Machine tiny{10e-6};
+  CHECK(tiny.share_alone(1, [](auto&) { return 14e-6; }) > 0.9);
+  CHECK(tiny.share_alone(5, [](auto&) { return 14e-6; }) > 0.98);
+  for (const unsigned seed : {1u, 2u, 3u, 4u, 5u}) {
+    CAPTURE(seed);
+    Machine shared{0.3e-3, std::mt19937{seed}};
+    CHECK(shared.share_alone(2, shared_core(0.3e-3, 0.1)) > 0.7);  // a step with the team takes 0.45 ms in the mean
+    CHECK(shared.share_alone(5, shared_core(0.3e-3, 0.1)) > 0.9);
+  }
+}
+
+TEST_CASE("another program may come and go") {
+  for (const unsigned seed : {1u, 2u, 3u, 4u, 5u}) {
+    CAPTURE(seed);
+    Machine machine{0.3e-3, std::mt19937{seed}};
+    const auto idle = [](auto&) { return 0.16e-3; };
+    CHECK(machine.share_alone(3, idle) < 0.03);
+    CHECK(machine.share_alone(3, shared_core(0.3e-3, 0.1)) > 0.6);
+    machine.share_alone(2, idle);  // time to find out
+    CHECK(machine.share_alone(3, idle) < 0.05);
+  }
+}
+
+TEST_CASE("shards that were computed twice let the other size be tried sooner, and longer") {
+  const auto alike = [](auto&) { return 3e-3; };
+  Machine calm{3e-3}, disturbed{3e-3};
+  CHECK(calm.share_alone(5, alike) == 0);
+  CHECK(disturbed.share_alone(5, alike, 1) > 0);
+}
+
+TEST_CASE("where no step could be timed the team is used") {
+  TeamSize size;
+  for (int i = 0; i < 10000; ++i) REQUIRE(!size.alone(-1, 100, static_cast<std::uint64_t>(i)));
+}
