@@ -115,7 +115,7 @@ class Promised {
 
  private:
   void step() {
-    const auto sum = engine_.accumulate(now_.theta, task_.data, task_.batch(++steps_));
+    const auto sum = engine_.accumulate_updated(now_.theta, task_.data, task_.batch(++steps_));
     if (!update_(engine_, sum.weight, now_, next_, {sgd.rate, steps_})) throw std::runtime_error("the training diverged");
     std::swap(now_, next_);
     last_loss_ = sum.loss;

@@ -37,7 +37,7 @@ class Training {
 
   /// Gather, gradient, reduce, update. To be called inside `team().run`.
   void step() {
-    const auto sum = engine_.accumulate(now_.theta, data_, batches_[steps_ % full_batches_]);
+    const auto sum = engine_.accumulate_updated(now_.theta, data_, batches_[steps_ % full_batches_]);
     if (!update_(engine_, sum.weight, now_, next_, {update_.optimizer().rate, ++steps_})) throw std::runtime_error("the training diverged");
     std::swap(now_, next_);
   }

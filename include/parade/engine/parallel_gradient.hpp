@@ -128,7 +128,6 @@ class ParallelGradient {
         result.resize(num_parameters_);
       }
     }
-    next_slot_ = -1;
     free_.clear();
     free_.reserve(tasks);
     for (std::size_t i = 0; i < all; ++i)
@@ -162,11 +161,11 @@ class ParallelGradient {
     return accumulate(slot, data, samples);
   }
 
-  /// The same at the θ that the last call of a ParallelUpdate with this engine has made, which must have returned true; nobody may have changed this θ
-  /// since. What its preparation takes was done while θ was updated.
+  /// The same at the θ that the last call of a ParallelUpdate with this engine has made; nobody may have changed this θ since. Where that call was in
+  /// the same region and returned true, the preparation was made while θ was updated; else it is made now.
   template <Dataset<Batch> D>
   BatchSum accumulate_updated(const Vector<Scalar>& theta, const D& data, std::span<const Index> samples) {
-    if (next_slot_ < 0) return accumulate(theta, data, samples);
+    if (next_slot_ < 0 || updated_region_ != team_->regions()) return accumulate(theta, data, samples);
     choose_team(static_cast<Index>(samples.size()));
     return accumulate(next_slot_, data, samples);
   }
@@ -180,7 +179,10 @@ class ParallelGradient {
     if constexpr (detail::Preparation<M>::by_range)
       steps_[static_cast<std::size_t>(updated_slot_)].preparation.prepare(model_, theta, range);
   }
-  void end_update(bool stands) { next_slot_ = stands ? updated_slot_ : -1; }
+  void end_update(bool stands) {
+    next_slot_ = stands ? updated_slot_ : -1;
+    updated_region_ = team_->regions();
+  }
 
   /// The step that the last `accumulate` began is over, and something else follows, on all threads: a callback, an evaluation, the end of the region.
   /// For a loop of one's own that does more than steps; without it that time counts as the step's where the engine finds out how many threads are
@@ -446,6 +448,7 @@ class ParallelGradient {
   std::size_t shards_ = 0;
   const Step* last_ = nullptr;
   int updated_slot_ = -1, next_slot_ = -1;  // being prepared by an update; prepared for the next step, or −1
+  std::uint64_t updated_region_ = 0;
   Index largest_batch_ = 0, largest_task_ = 0, most_tasks_ = 0;
 
   detail::TeamSize team_size_;

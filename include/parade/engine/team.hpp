@@ -99,8 +99,9 @@ class Team {
 
   static constexpr int no_slot = -1;
 
-  /// Whether a region is open.
+  /// Whether a region is open, and how many there have been.
   bool inside() const { return inside_; }
+  std::uint64_t regions() const { return regions_; }
   int asked() const { return asked_; }
   /// From now on loops and races are the calling thread's alone, or again the whole team's. It decides nothing but who computes.
   void work_alone(bool alone) { alone_ = alone; }
@@ -118,6 +119,7 @@ class Team {
     if (inside_) return body();
     const detail::EigenGuard eigen;
     alone_ = false;
+    ++regions_;
     std::exception_ptr error;
     const auto lead = [&] {
       const detail::FloatingPointGuard floating_point;
@@ -406,6 +408,7 @@ class Team {
   int spins_ = 0;
   bool inside_ = false;
   bool alone_ = false;
+  std::uint64_t regions_ = 0;
   std::vector<Worker> workers_;
   std::unique_ptr<std::atomic<std::uint64_t>[]> runs_;  // of the tasks of a race
   Index race_capacity_ = 0;

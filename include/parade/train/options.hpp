@@ -23,8 +23,7 @@ struct FitOptions {
   Index batch_size = 128;  // samples a step over all workers, in [1, n]; the last batch of an epoch may be smaller
   std::uint64_t seed = 0;  // of the starting θ and of the order of the samples
   int threads = 0;         // ≥ 1; 0: as many as the process may really use
-  Index shard_size = 0;  // samples a shard, ≥ 1, for at most 65535 shards a batch, a gradient vector each; 0: a rule that reads the batch
-                         // size alone (ShardPlan)
+  Index shard_size = 0;  // samples a shard, ≥ 1, for at most 65535 shards a batch; 0: a rule that reads the batch size alone (ShardPlan)
   bool shuffle = true;   // a new order every epoch; else the order of the data
   bool warm_start = false;  // go on from the θ, optimizer vectors and step count that the trainer holds
   bool check_data = true;   // one pass over the data before the start: finite features and targets, labels in range
