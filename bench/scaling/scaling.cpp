@@ -167,7 +167,8 @@ void print(const std::vector<Row>& rows, const bench::Network& network, const be
       if (std::find(notes.begin(), notes.end(), note) == notes.end()) notes.push_back(note);
   }
   if (first.shards < rows.back().threads)
-    notes.push_back(std::to_string(first.shards) + " shards: more threads than that have no gradient to compute");
+    notes.push_back(std::to_string(first.shards) +
+                    " shards: fewer than threads; they share the weights' gradients and the step, and the rest by pieces");
   for (const auto& note : notes) std::printf("note: %s\n", note.c_str());
   const int threads = rows.back().threads;
   std::printf("roof: a step needs %.2f MFLOP and %.2f MB from or to memory: at least %.4f ms on %d threads, for the %s\n",
@@ -229,7 +230,7 @@ bool trace(const M& model, const bench::Data& data, const Options& options, Inde
   bench::Trace trace{options.max_threads, first, steps, plain.shards};
   parade::Trainer traced{bench::TracedModel{model, trace}, bench::TracedLoss{loss, trace}, l2, bench::TracedOptimizer{sgd, trace}};
   const auto summary = traced.fit(bench::TracedData{samples, trace}, fit, trace);
-  if (!trace.complete() || !trace.has({"prepare", "gather", "forward", "loss", "backward", "gradient and update"}))
+  if (!trace.complete() || !trace.has({"gather", "forward", "loss", "backward", "gradient and update"}))
     throw std::runtime_error("the trace has lost events");
 
   const auto name = "batch " + std::to_string(batch_size);

@@ -45,8 +45,8 @@ class Trace {
 
   /// Notes the steps [first, last], whose batches have up to `shards` shards.
   Trace(int threads, Index first, Index last, Index shards) : first_(first), last_(last), threads_(static_cast<std::size_t>(threads)) {
-    // One thread may do all shards, another do them all again, and a few events are of no shard.
-    const auto events = static_cast<std::size_t>((last - first + 1) * (8 * shards + 8));
+    // One thread may do all, another do it all again; a shard has up to 16 pieces, and a few events are of none.
+    const auto events = static_cast<std::size_t>((last - first + 1) * (8 * 16 * shards + 8));
     for (auto& thread : threads_) thread.events.reserve(events);
     steps_.reserve(static_cast<std::size_t>(last - first + 1));
     begin_step(1);
@@ -189,6 +189,10 @@ class TracedModel {
     const Trace::Span span(*trace_, "prepare");
     model_.prepare(theta, piece, prepared);
   }
+  void prepare(const Scalar* theta, parade::Range range, Prepared& prepared) const {
+    const Trace::Span span(*trace_, "gradient and update");
+    model_.prepare(theta, range, prepared);
+  }
   decltype(auto) forward(const Prepared& theta, const parade::ConstMatrixRef<Scalar>& x, Workspace& workspace) const {
     const Trace::Span span(*trace_, "forward", x.cols());
     return model_.forward(theta, x, workspace);
@@ -222,6 +226,7 @@ class TracedModel {
 template <class L>
 class TracedLoss {
  public:
+  using SampleBySampleOf = TracedLoss;
   using Target = typename L::Target;
 
   TracedLoss(L loss, Trace& trace) : loss_(std::move(loss)), trace_(&trace) {}
@@ -242,6 +247,7 @@ class TracedLoss {
 template <class D>
 class TracedData {
  public:
+  using SampleBySampleOf = TracedData;
   TracedData(const D& data, Trace& trace) : data_(data), trace_(&trace) {}
 
   Index size() const { return data_.size(); }

@@ -59,17 +59,18 @@ void check_bits(const M& model, const L& loss, const DenseData<S>& data, const s
       REQUIRE(expected[i].allFinite());
       REQUIRE(sums.back().samples == batch_sizes[i]);
     }
-    for (const int threads : training::thread_counts) {
-      ParallelGradient<M, L> engine(model, loss, {.threads = threads, .shard_size = shard_size});
-      Vector<S> grad;
-      for (std::size_t i = 0; i < batch_sizes.size(); ++i) {
-        CAPTURE(threads, shard_size, batch_sizes[i], sizeof(S));
-        const auto samples = std::span<const Index>(order).first(static_cast<std::size_t>(batch_sizes[i]));
-        const BatchSum sum = engine.sum(theta, data, samples, grad);
-        REQUIRE(parade::theta_hash(grad) == parade::theta_hash(expected[i]));
-        REQUIRE(same(sum, sums[i]));
+    for (const int threads : training::thread_counts)
+      for (const auto tape : {parade::UseTape::always, parade::UseTape::never}) {
+        ParallelGradient<M, L> engine(model, loss, {.threads = threads, .shard_size = shard_size, .tape = tape});
+        Vector<S> grad;
+        for (std::size_t i = 0; i < batch_sizes.size(); ++i) {
+          CAPTURE(threads, shard_size, batch_sizes[i], sizeof(S), tape == parade::UseTape::always);
+          const auto samples = std::span<const Index>(order).first(static_cast<std::size_t>(batch_sizes[i]));
+          const BatchSum sum = engine.sum(theta, data, samples, grad);
+          REQUIRE(parade::theta_hash(grad) == parade::theta_hash(expected[i]));
+          REQUIRE(same(sum, sums[i]));
+        }
       }
-    }
   }
 }
 
@@ -282,6 +283,75 @@ TEST_CASE("of several exceptions the first in shard order reaches the caller, al
   }
 }
 
+/// As above, promising what lets the engine give several shards, or a part of one.
+struct BadDataAlone : BadData {
+  using BadData::BadData;
+  using SampleBySampleOf = BadDataAlone;
+};
+struct BadLossAlone : BadLoss {
+  using SampleBySampleOf = BadLossAlone;
+};
+
+TEST_CASE("of several exceptions the first in shard order reaches the caller, also where pieces are not shards, on several threads") {
+  parade::Matrix<double> y = parade::Matrix<double>::Zero(1, 64);
+  y(0, 10) = 1000;
+  const BadDataAlone data{DenseData<double>(training::regression_data<double>(3, 64, 1).with_targets(y))};
+  Vector<double> theta = Vector<double>::Zero(4), grad;
+  for (const int threads : {1, 2, 3, 8})
+    for (const Index shard_size : {4, 15, 32, 64}) {
+      CAPTURE(threads, shard_size);
+      ParallelGradient<Linear<double>, BadLossAlone> engine(
+          Linear<double>(3, 1), {}, {.threads = threads, .shard_size = shard_size, .tape = parade::UseTape::always});
+      const char* first = shard_size <= 15 ? "loss" : "data";  // a larger shard has both, and is gathered first
+      CHECK_THROWS_WITH(engine.sum(theta, data, training::first_samples(64), grad), first);
+    }
+}
+
+/// exp in Eigen's vectors, and in plain code for the last elements: a sample's bits follow where it stands and beside how many.
+struct EigenLoss {
+  using Target = parade::Real;
+  template <class S>
+  static void compute(const parade::ConstMatrixRef<S>& z, const parade::ConstMatrixRef<S>& y, parade::VectorRef<S> values,
+                      parade::MatrixRef<S> dscores) {
+    const parade::Matrix<S> e = z - y;
+    dscores = e.array().exp() - S{1};
+    values = (e.array().exp() - e.array() - S{1}).colwise().sum().transpose();
+  }
+  void value_and_gradient(const parade::ConstMatrixRef<float>& z, const parade::ConstMatrixRef<float>& y, parade::VectorRef<float> values,
+                          parade::MatrixRef<float> dscores) const {
+    compute<float>(z, y, values, dscores);
+  }
+  void value_and_gradient(const parade::ConstMatrixRef<double>& z, const parade::ConstMatrixRef<double>& y,
+                          parade::VectorRef<double> values, parade::MatrixRef<double> dscores) const {
+    compute<double>(z, y, values, dscores);
+  }
+};
+
+TEMPLATE_TEST_CASE("a user's Eigen loss on a model with a tape has the bits of the serial gradient on any number of threads", "", float,
+                   double) {
+  using S = TestType;
+  STATIC_REQUIRE(!parade::SampleBySample<EigenLoss>);
+  for (const Index k : {3, 9, 20}) {
+    check_bits(Linear<S>(10, k), EigenLoss{}, training::regression_data<S>(10, 200, k), {0});
+    check_bits(Mlp<S>{10, 6, k}, EigenLoss{}, training::regression_data<S>(10, 200, k), {0});
+  }
+}
+
+TEST_CASE("a batch larger than was reserved for is an error that says both sizes") {
+  const auto data = training::labelled_data<double>(3, 200, 3);
+  ParallelGradient engine(Linear<double>(3, 3), parade::SoftmaxCrossEntropy{}, {.threads = 2, .shard_size = 400});
+  const Vector<double> theta = Vector<double>::Zero(12);
+  engine.team().run([&] {
+    CHECK_THROWS_WITH(engine.accumulate(theta, data, training::first_samples(1)), Catch::Matchers::ContainsSubstring("0 samples; got 1"));
+  });
+  engine.reserve(data, 100);
+  engine.team().run([&] {
+    CHECK_THROWS_WITH(engine.accumulate(theta, data, training::first_samples(128)),
+                      Catch::Matchers::ContainsSubstring("100 samples; got 128"));
+    CHECK(engine.accumulate(theta, data, training::first_samples(100)).samples == 100);
+  });
+}
+
 TEST_CASE("a model that inherits from one with a tape is used without it, one shard at a time") {
   static std::vector<Index> seen;
   struct Own : Mlp<double> {
@@ -304,8 +374,9 @@ TEST_CASE("a model that inherits from one with a tape is used without it, one sh
 
 /// Three steps, each begun by accumulate or by accumulate_updated; between the last two an update that cannot stand.
 template <class M, class L, class S = typename M::Scalar>
-std::uint64_t hash_after_steps(const M& model, const L& loss, const DenseData<S>& data, int threads, bool updated) {
-  ParallelGradient<M, L> engine(model, loss, {.threads = threads, .shard_size = 7});
+std::uint64_t hash_after_steps(const M& model, const L& loss, const DenseData<S>& data, int threads, bool updated,
+                               parade::UseTape tape = parade::UseTape::always) {
+  ParallelGradient<M, L> engine(model, loss, {.threads = threads, .shard_size = 7, .tape = tape});
   parade::ParallelUpdate<S, parade::L2, parade::NoConstraint, parade::Sgd> update(
       parade::ParameterList(model.parameters()), {.lambda = 1e-3}, {}, {.rate = 0.1, .momentum = 0.9}, engine.team());
   parade::TrainingState<S> now(engine.num_parameters(), 1), next = now;
@@ -333,12 +404,37 @@ TEMPLATE_TEST_CASE("what is prepared while theta is updated is what is prepared 
       CAPTURE(threads, sizeof(S));
       CHECK(hash_after_steps(model, loss, data, threads, false) == expected);
       CHECK(hash_after_steps(model, loss, data, threads, true) == expected);
+      CHECK(hash_after_steps(model, loss, data, threads, true, parade::UseTape::never) == expected);
     }
   };
   check(Mlp<S>{33, 19, 21, 3}, parade::SoftmaxCrossEntropy{}, training::labelled_data<S>(33, 40, 3));
   check(Mlp<S>{5, 1500, 20, 3}, parade::SoftmaxCrossEntropy{}, training::labelled_data<S>(5, 20, 3));  // ranges of less than 16 columns
   check(Linear<S>(2, 17000), parade::SquaredError{}, training::regression_data<S>(2, 9, 17000));       // and of a part of one
   check(EigenModel<S>{20, 7, 3}, parade::SoftmaxCrossEntropy{}, training::labelled_data<S>(20, 40, 3));
+}
+
+TEST_CASE("what was prepared while theta was updated is not prepared again") {
+  static std::atomic<int> pieces, ranges;
+  struct Counting : Mlp<double> {
+    using Mlp<double>::Mlp;
+    void prepare(const parade::ConstVectorRef<double>& theta, Index piece, Prepared& prepared) const {
+      ++pieces;
+      Mlp<double>::prepare(theta, piece, prepared);
+    }
+    void prepare(const double* theta, parade::Range range, Prepared& prepared) const {
+      ++ranges;
+      Mlp<double>::prepare(theta, range, prepared);
+    }
+  };
+  const Counting model{3, 4, 3};
+  const auto data = training::labelled_data<double>(3, 40, 3);
+  const int all = static_cast<int>(model.num_preparations());
+  for (const bool updated : {false, true}) {
+    pieces = ranges = 0;
+    hash_after_steps(model, parade::SoftmaxCrossEntropy{}, data, 2, updated);
+    CHECK(pieces == (updated ? 2 : 4) * all);  // at the start, and after the update that could not stand
+    CHECK(ranges > 0);
+  }
 }
 
 /// Parameters longer than a range, in columns and in rows: what a tape gives range by range must fit together.

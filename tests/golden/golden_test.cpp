@@ -7,8 +7,10 @@
 #include <functional>
 #include <iostream>
 #include <map>
+#include <numeric>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <parade/parade.hpp>
 
@@ -132,6 +134,25 @@ TEST_CASE("the bits after short trainings are the golden ones") {
     CHECK(hash_text(in_float.at(name)()) == hash_text(hashes[0]));
     CHECK(hash_text(in_double.at(name)()) == hash_text(hashes[1]));
   }
+}
+
+/// These nets are too small for a tape by themselves.
+TEMPLATE_TEST_CASE("the bits of a gradient from a tape are those without", "", float, double) {
+  using S = TestType;
+  const auto data = labelled<S>(5);
+  const Mlp<S> model{d, 70, 40, 5};
+  Vector<S> theta(model.parameters().size()), expected, grad;
+  model.initialize(theta, 1);
+  std::vector<Index> samples(n);
+  std::iota(samples.begin(), samples.end(), Index{0});
+  SerialGradient<Mlp<S>, SoftmaxCrossEntropy>(model, {}).sum(theta, data, samples, expected);
+  for (const int threads : {1, 2})
+    for (const UseTape tape : {UseTape::always, UseTape::never}) {
+      CAPTURE(threads, kernels::instruction_set());
+      ParallelGradient<Mlp<S>, SoftmaxCrossEntropy> engine(model, {}, {.threads = threads, .tape = tape});
+      engine.sum(theta, data, samples, grad);
+      CHECK(theta_hash(grad) == theta_hash(expected));
+    }
 }
 
 TEST_CASE("the synthetic digits are the golden ones") {

@@ -4,6 +4,7 @@
 #include <concepts>
 #include <span>
 
+#include <parade/concepts/sample_by_sample.hpp>
 #include <parade/core/batch.hpp>
 #include <parade/core/types.hpp>
 
@@ -37,7 +38,8 @@ concept HasGather = requires(const D data, std::span<const Index> samples, Batch
 ///      whatever there is of labels, targets and weights. It allocates nothing, and a sample's values depend on its index alone.
 ///   5. All of them are const: one object serves all workers at the same time.
 ///
-/// Not required: that the data is in memory, or dense: `Batch` is DenseBatch<S> for dense data, and a type of its own for another kind.
+/// Not required: that the data is in memory, or dense: `Batch` is DenseBatch<S> for dense data, and a type of its own for another kind. A promise:
+/// SampleBySample.
 /// See also: parade::DenseData, parade::Subset, DenseBatch.
 template <class D, class Batch>
 concept Dataset = HasSize<D> && SaysTargets<D> && HasGather<D, Batch>;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include <parade/concepts/argument.hpp>
+#include <parade/concepts/sample_by_sample.hpp>
 #include <parade/core/types.hpp>
 
 namespace parade {
@@ -33,7 +34,7 @@ concept HasValueAndGradient = requires(const L loss, const detail::Argument<Cons
 ///
 /// Not required: a check of targets. A loss that has `check_outputs(Index k)` or, for labels, `check_target(Label y, Index k)`, each returning
 /// an empty std::string or the rule that was broken, has them called before training starts. `static constexpr bool two_classes = true` says
-/// that its labels are 0 and 1 or else −1 and +1: data that has both 0 and −1 is then refused.
+/// that its labels are 0 and 1 or else −1 and +1: data that has both 0 and −1 is then refused. A promise: SampleBySample.
 /// See also: parade::SquaredError, parade::Logistic, parade::SoftmaxCrossEntropy, parade::Hinge, parade::testing::check_loss.
 template <class L, class Scalar>
 concept Loss = HasTarget<L> && HasValueAndGradient<L, Scalar>;

@@ -124,11 +124,12 @@ concept HasAddGradient = requires(const M model, const detail::ArgumentOf<Prepar
 ///
 /// Not required: any particular size of workspace at construction. A model with `reserve(Workspace&, Index samples)` has it called once a
 /// worker, before the first shard, with the largest m; others size their workspace at the first shard. A model with `gradient`, of the same
-/// arguments as `add_gradient`, overwrites all of grad instead, which saves setting it to zero. Preparation once a step: see PreparesOnceAStep.
+/// arguments as `add_gradient`, overwrites all of grad instead, which saves setting it to zero. Preparation once a step: see PreparesOnceAStep. A
+/// gradient without a vector for each shard: see Taped.
 /// What no concept can see (a mean for a sum, a wrong sign, overwriting) is found by parade::testing::check_gradient.
 ///
 /// `Input` is the type of a shard's features: ConstMatrixRef<S> for dense data.
-/// See also: Loss, PreparesOnceAStep, parade::Linear, parade::Mlp, parade::testing::check_gradient.
+/// See also: Loss, PreparesOnceAStep, Taped, parade::Linear, parade::Mlp, parade::testing::check_gradient.
 template <class M, class Input = detail::DenseInput<M>>
 concept Model = HasScalar<M> && HasWorkspace<M> && HasParameters<M> && HasShape<M> && HasInitialize<M> && HasForward<M, Input> &&
     HasAddGradient<M, Input> && PreparesIfItSaysSo<M>;
@@ -158,9 +159,10 @@ struct TapePart {
 ///   3. `collect(parts, tape)`, once a batch, on one thread: the parts of all its shards, in order. The pieces stay as they are.
 ///   4. `gradient(tape, range, out)` writes the elements `range` of Σ_j (∂Z_j/∂θ)ᵀ dscores_j over the whole batch, summed over the canonical tree
 ///      (engine/reduce.hpp), bit for bit what `add_gradient` for each shard, from zero, and adding up would give. A range is one of
-///      detail::parameter_ranges: whole columns of one parameter, or a part of one column. Several threads call it at the same time.
-///   5. `forward` and `record` treat every sample by itself: a piece may hold several shards, or a part of one.
-/// All of them are const. `TapeOf` names the class itself: what inherits from it may have a forward of its own, and is used without a tape.
+///      ParallelGradient::ranges(): whole columns of one parameter, or a part of one column. Several threads call it at the same time.
+///   5. `forward` and `record` treat every sample by itself, bit for bit: a piece may hold several shards, or a part of one.
+/// A tape holds what the gradient is computed from: for dense layers b (inputs + outputs) numbers each. All functions are const. `TapeOf` names
+/// the class itself: what inherits from it may have a forward of its own, and is used without a tape.
 template <class M, class Input = detail::DenseInput<M>>
 concept Taped = std::same_as<typename M::TapeOf, M> && std::default_initializable<typename M::Piece> &&
     std::default_initializable<typename M::Tape> &&

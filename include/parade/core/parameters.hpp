@@ -81,10 +81,10 @@ class ParameterList {
 namespace detail {
 
 /// θ cut into ranges that are computed and updated by one thread each: whole columns of one parameter, or a part of one column where it is
-/// long. Some 2048 elements, so that a range and all that belongs to it stay in the first caches, but at least 16 columns up to 16384 elements,
+/// long. Some 1024 elements, so that a range and all that belongs to it stay in the first caches, but at least 16 columns up to 16384 elements,
 /// since a product wants to be that wide. The cuts are the same on every machine.
 inline std::vector<Range> parameter_ranges(const ParameterList& parameters) {
-  constexpr Index usual = 2048, most = 16384, wide = 16;
+  constexpr Index usual = 1024, most = 16384, wide = 16;
   std::vector<Range> ranges;
   for (const auto& block : parameters) {
     const Index rows = block.rows;

@@ -38,6 +38,8 @@ class DenseData {
                 "parade::DenseData<T>: T is float, double or std::uint8_t");
 
  public:
+  using SampleBySampleOf = DenseData;
+
   using Value = T;
 
   /// Keeps x (d,n).

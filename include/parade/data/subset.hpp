@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -25,6 +26,8 @@ template <class D>
   requires HasSize<D> && SaysTargets<D>
 class Subset {
  public:
+  using SampleBySampleOf = std::conditional_t<SampleBySample<D>, Subset, void>;
+
   Subset(D data, std::vector<Index> samples)
       : data_(std::move(data)), samples_(std::make_shared<const std::vector<Index>>(std::move(samples))) {
     const Index n = data_.size();

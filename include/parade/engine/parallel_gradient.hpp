@@ -20,15 +20,21 @@
 #include <parade/engine/shard_worker.hpp>
 #include <parade/engine/team.hpp>
 #include <parade/engine/team_size.hpp>
-#include <parade/kernels/finite.hpp>
-#include <parade/kernels/product.hpp>
 
 namespace parade {
 
-/// Settings of the engine. Neither can change the bits of a result but `shard_size`.
+/// Whether a model that has a tape (Taped) is used with it.
+enum class UseTape {
+  automatic,  // where it is faster: for batches of up to 1024 samples and models of 16 ranges and more
+  always,
+  never,
+};
+
+/// Settings of the engine. None can change the bits of a result but `shard_size`.
 struct EngineOptions {
   int threads = 0;       // 0: as many as the process may really use
   Index shard_size = 0;  // samples; 0: ShardPlan::automatic_shard_size(b)
+  UseTape tape = UseTape::automatic;
 };
 
 /// The gradient of a batch, summed over shards in parallel.
@@ -41,9 +47,9 @@ struct EngineOptions {
 ///   2. Accumulate: any worker takes any shard, and one that would only wait computes again what a late one has in hand; the first to
 ///      finish wins. A shard's gradient has the same bits whoever computed it.
 ///   3. Reduce: over the canonical tree on the shard indices, in parallel over slices of P.
-/// Where the model has a tape (Taped) step 2 goes as far as ∂J/∂Z, by pieces of the batch that need not be shards, and leaves that on the tape;
-/// the gradient itself is computed range by range of θ, over all shards and their tree at once, where `sum_range` asks for it. How large a
-/// piece is follows the number of threads; the bits cannot tell.
+/// Where a tape is used (Taped, UseTape) step 2 goes as far as ∂J/∂Z, by pieces of the batch that need not be shards (SampleBySample), and leaves that on the tape;
+/// the gradient itself is computed range by range of θ, over all shards and their tree at once, where `sum_range` asks for it; that is no race. How
+/// large a piece is follows the number of threads; the bits cannot tell.
 /// It returns sums: dividing by W, regularizing and the step come after, once.
 ///
 /// Memory is taken when the engine first sees a batch of that size, and kept: what each worker needs, up to four copies of what the model
@@ -103,13 +109,17 @@ class ParallelGradient {
   void reserve(const D& data, Index batch_size) {
     if (team_->inside()) throw std::logic_error("reserve and sum must not be called inside run: there, call accumulate and reduce");
     team_->reserve_race(plan(batch_size).shards());
-    const bool grows = batch_size > largest_batch_;
+    const Index grown_from = largest_batch_;
     largest_batch_ = std::max(largest_batch_, batch_size);
     const auto shards = static_cast<std::size_t>(plan(largest_batch_).shards());  // a smaller batch is cut into no more
-    for (Index b = largest_batch_; grows && b > 0; --b) {
-      const Cut cut(plan(b), team_->max_workers());
-      most_tasks_ = std::max(most_tasks_, cut.tasks());
-      largest_task_ = std::max(largest_task_, cut.largest());
+    const bool automatic = largest_batch_ <= 1024 && ranges_.size() >= 16;
+    uses_tape_ = Taped<M> && (options_.tape == UseTape::always || (options_.tape == UseTape::automatic && automatic));
+    for (Index b = largest_batch_; b > grown_from; --b) {
+      for (const bool pieces : {false, true}) {
+        const Cut cut(plan(b), pieces ? team_->max_workers() : 0);
+        most_tasks_ = std::max(most_tasks_, cut.tasks());
+        largest_task_ = std::max(largest_task_, cut.largest());
+      }
     }
     team_->reserve_race(most_tasks_);
     for (auto& worker : workers_) worker.compute.reserve(model_, data, largest_task_);
@@ -120,13 +130,13 @@ class ParallelGradient {
     const auto tasks = static_cast<std::size_t>(most_tasks_), all = workers_.size() + tasks;
     while (results_.size() < all) results_.emplace_back();
     for (auto& result : results_) {
-      if constexpr (Taped<M>) {
-        model_.reserve(result.piece, largest_task_);
-        result.values.resize(largest_task_);
-        result.weights.resize(workers_[0].compute.batch.weights.size());
-      } else {
-        result.resize(num_parameters_);
+      if (!uses_tape_) {
+        result.grad.resize(num_parameters_);
+        continue;
       }
+      if constexpr (Taped<M>) model_.reserve(result.piece, largest_task_);
+      result.values.resize(largest_task_);
+      result.weights.resize(workers_[0].compute.batch.weights.size());
     }
     free_.clear();
     free_.reserve(tasks);
@@ -137,7 +147,7 @@ class ParallelGradient {
         free_.push_back(&results_[i]);
     kept_.resize(tasks);
     sums_.resize(shards);
-    gradients_.resize(Taped<M> ? 0 : shards);
+    gradients_.resize(uses_tape_ ? 0 : shards);
     if constexpr (Taped<M>) {
       const std::size_t parts = std::max(tasks, shards);
       parts_.reserve(parts);
@@ -149,6 +159,8 @@ class ParallelGradient {
   /// `samples` may change as soon as it returns; `data` must stay until the end of the region, since a late worker may still read it.
   template <Dataset<Batch> D>
   BatchSum accumulate(const Vector<Scalar>& theta, const D& data, std::span<const Index> samples) {
+    next_slot_ = -1;
+    check_reserved(samples);
     choose_team(static_cast<Index>(samples.size()));
     const int slot = free_slot();
     steps_[static_cast<std::size_t>(slot)].preparation(model_, theta, [this](Index pieces, auto&& work) {
@@ -166,6 +178,7 @@ class ParallelGradient {
   template <Dataset<Batch> D>
   BatchSum accumulate_updated(const Vector<Scalar>& theta, const D& data, std::span<const Index> samples) {
     if (next_slot_ < 0 || updated_region_ != team_->regions()) return accumulate(theta, data, samples);
+    check_reserved(samples);
     choose_team(static_cast<Index>(samples.size()));
     return accumulate(next_slot_, data, samples);
   }
@@ -200,13 +213,13 @@ class ParallelGradient {
   void sum_range(Range range, Scalar* out) const {
     if (shards_ == 0)
       std::fill_n(out, range.size(), Scalar{0});
-    else if constexpr (Taped<M>)
-      model_.gradient(tape_, range, out);
+    else if (uses_tape_)
+      gradient_from_tape(range, out);
     else
       detail::tree_sum<Scalar>(std::span(gradients_).first(shards_), range, out);
   }
   /// Whether that computes gradients or only adds them up: for whom wants to know where the time goes.
-  static constexpr bool sum_range_computes = Taped<M>;
+  bool sum_range_computes() const { return uses_tape_; }
 
   std::span<const BatchSum> shard_sums() const { return std::span(sums_).first(shards_); }
 
@@ -264,20 +277,21 @@ class ParallelGradient {
   }
 
  private:
-  /// What a task leaves: a piece of the tape, with J and the weights of its samples; without a tape the gradient of a shard.
-  struct Record {
+  /// What a task leaves: a piece of the tape, with J and the weights of its samples; without a tape the gradient and the sum of a shard.
+  struct Result {
     typename detail::TapeTypes<M>::Piece piece;
     Vector<Scalar> values;
     Vector<double> weights;  // empty where all are 1
+    Vector<Scalar> grad;     // (P)
+    BatchSum sum;
   };
-  using Result = std::conditional_t<Taped<M>, Record, Vector<Scalar>>;
 
-  /// How a batch is cut into tasks: with a tape into pieces, which are some shards or parts of one, else into its shards.
+  /// How a batch is cut into tasks: for some threads into pieces, which are several shards or parts of one; for 0 threads into its shards.
   class Cut {
    public:
     Cut() = default;
     Cut(const ShardPlan& plan, Index threads) : plan_(plan) {
-      if constexpr (Taped<M>) {
+      if (threads > 0) {
         // Many samples are fast, since all that are taken at a time share one reading of the weights; but every thread wants some, best twice.
         const Index share = plan.batch_size() / threads;
         const Index size = threads == 1 ? 128 : std::clamp<Index>(share / 2, std::clamp<Index>(share, 16, 64), 128);
@@ -312,7 +326,6 @@ class ParallelGradient {
   struct WorkerState {
     detail::ShardWorker<M, L, Batch> compute;
     Result* result = nullptr;
-    BatchSum sum;
     double gather_seconds = 0;  // changed only while the race or loop is open
     double gradient_seconds = 0;
   };
@@ -344,7 +357,8 @@ class ParallelGradient {
     Step& step = steps_[static_cast<std::size_t>(slot)];
     step.samples.assign(samples.begin(), samples.end());
     step.data = &data;
-    step.cut = Cut(plan(static_cast<Index>(samples.size())), team_->max_workers());
+    const bool pieces = uses_tape_ && SampleBySample<L> && SampleBySample<D>;
+    step.cut = Cut(plan(static_cast<Index>(samples.size())), pieces ? team_->max_workers() : 0);
     step.compute = [](ParallelGradient& engine, const Step& from, Index task, WorkerState& worker) {
       engine.template compute<D>(from, task, worker);
     };
@@ -352,7 +366,7 @@ class ParallelGradient {
     shards_ = static_cast<std::size_t>(step.cut.plan().shards());
     next_free_.store(0, std::memory_order_relaxed);
     team_->race(step.cut.tasks(), slot, job_);
-    if constexpr (Taped<M>) collect(step.cut);
+    if (uses_tape_) collect(step.cut);
     return detail::tree_sum(std::span<const BatchSum>(sums_).first(shards_));
   }
 
@@ -364,8 +378,11 @@ class ParallelGradient {
   /// All threads for this step, or only this one: see TeamSize.
   void choose_team(Index batch_size) {
     if (team_->arrived() == 1) return;
+    if (timed_region_ != team_->regions()) step_is_open_ = false;  // what was between is no step
+    timed_region_ = team_->regions();
     end_step();
-    team_->work_alone(team_size_.alone(step_seconds_, step_samples_, team_->overtaken()));
+    team_->work_alone(team_size_.alone(step_seconds_, step_samples_, team_->overtaken(), team_->arrived()));
+    step_seconds_ = -1;
     step_began_ = std::chrono::steady_clock::now();
     step_samples_ = batch_size;
     step_is_open_ = true;
@@ -379,18 +396,23 @@ class ParallelGradient {
       return std::span<const Index>(from.samples.data() + range.begin, static_cast<std::size_t>(range.size()));
     };
     const auto& theta = from.preparation.get();
-    const Range piece = from.cut.samples(task), shards = from.cut.shards(task);
+    const Range piece = from.cut.samples(task);
+    if (!uses_tape_) {
+      worker.result->sum = worker.compute.gradient(model_, loss_, theta, data, samples(piece), worker.result->grad);
+      return;
+    }
     if constexpr (Taped<M>) {
       try {
         worker.compute.record(model_, loss_, theta, data, samples(piece), *worker.result);
       } catch (...) {
-        if (shards.size() > 1)  // what is thrown is what the first shard throws that throws
-          for (Index s = shards.begin; s < shards.end; ++s)
-            worker.compute.record(model_, loss_, theta, data, samples(from.cut.plan()[s]), *worker.result);
+        // What is thrown is what the first shard throws that throws.
+        const Range shards = from.cut.shards(task);
+        detail::ShardWorker<M, L, Batch> whole;
+        whole.reserve(model_, data, from.cut.plan().shard_size());
+        Vector<Scalar> grad(num_parameters_);
+        for (Index s = shards.begin; s < shards.end; ++s) whole.gradient(model_, loss_, theta, data, samples(from.cut.plan()[s]), grad);
         throw;
       }
-    } else {
-      worker.sum = worker.compute.gradient(model_, loss_, theta, data, samples(piece), *worker.result);
     }
   }
 
@@ -400,22 +422,26 @@ class ParallelGradient {
     worker.gradient_seconds += worker.compute.gradient_seconds;
     const auto i = static_cast<std::size_t>(task);
     kept_[i] = worker.result;
-    if constexpr (!Taped<M>) {
-      sums_[i] = worker.sum;
-      gradients_[i] = worker.result->data();
+    if (!uses_tape_) {
+      sums_[i] = worker.result->sum;
+      gradients_[i] = worker.result->grad.data();
     }
     std::swap(worker.result, free_[next_free_.fetch_add(1, std::memory_order_relaxed)]);
+  }
+
+  void gradient_from_tape(Range range, Scalar* out) const {
+    if constexpr (Taped<M>) model_.gradient(tape_, range, out);
   }
 
   /// The tape from the pieces, and the sums of every shard.
   void collect(const Cut& cut) {
     parts_.clear();
     for (Index task = 0; task < cut.tasks(); ++task) {
-      const Record& record = *kept_[static_cast<std::size_t>(task)];
+      const Result& record = *kept_[static_cast<std::size_t>(task)];
       const Range samples = cut.samples(task), shards = cut.shards(task);
       for (Index s = shards.begin; s < shards.end; ++s) {
         const Range shard = cut.plan()[s], of_both{std::max(shard.begin, samples.begin), std::min(shard.end, samples.end)};
-        if (of_both.size() <= 0) continue;  // a shard of fewer samples than it was to have pieces
+        PARADE_ASSERT(of_both.size() > 0);
         const Range columns{of_both.begin - samples.begin, of_both.end - samples.begin};
         const bool begins = of_both.begin == shard.begin;
         parts_.push_back({&record.piece, samples.size(), columns.begin, columns.size(), begins, of_both.end == shard.end});
@@ -423,7 +449,12 @@ class ParallelGradient {
         detail::add_samples(begins ? sum = {} : sum, record.values, record.weights, columns);
       }
     }
-    model_.collect(parts_, tape_);
+    if constexpr (Taped<M>) model_.collect(parts_, tape_);
+  }
+
+  void check_reserved(std::span<const Index> samples) const {
+    if (static_cast<Index>(samples.size()) > largest_batch_)
+      throw std::logic_error(detail::text("reserve was for batches of up to ", largest_batch_, " samples; got ", samples.size()));
   }
 
   M model_;
@@ -450,10 +481,12 @@ class ParallelGradient {
   int updated_slot_ = -1, next_slot_ = -1;  // being prepared by an update; prepared for the next step, or −1
   std::uint64_t updated_region_ = 0;
   Index largest_batch_ = 0, largest_task_ = 0, most_tasks_ = 0;
+  bool uses_tape_ = false;
 
   detail::TeamSize team_size_;
   std::chrono::steady_clock::time_point step_began_;
   bool step_is_open_ = false;
+  std::uint64_t timed_region_ = 0;
   double step_seconds_ = -1;  // of the last one, of so many samples
   Index step_samples_ = 0;
 };

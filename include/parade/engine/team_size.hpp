@@ -12,49 +12,49 @@ namespace parade::detail {
 /// of some microseconds are not worth waking anybody, and where another program keeps a core busy, the thread that shares this core may hold
 /// up the others more than it helps them.
 ///
-/// It starts with the team. Steps are timed in windows; now and then a window is given to the other size, which is kept if it was faster. The
-/// longer a decision stands, the rarer it is put to the test; sooner where steps are seen that took much longer than others.
+/// It starts with the team. Steps are timed in windows; now and then a window is given to the other size, which is kept if it was faster, and cut
+/// short if it cannot be. A trial of one thread may take `threads` times as long as the team, so the next one comes after a hundred times that,
+/// and later each time that it was lost; sooner where steps are seen that took much longer than others.
 class TeamSize {
  public:
-  /// Whether the next step is to be taken alone. `seconds` is what the last one took, from its beginning to the beginning of this one, of
-  /// `samples` samples; below 0 if it is not known, or something else was done meanwhile. `overtaken`: Team::overtaken().
-  bool alone(double seconds, Index samples, std::uint64_t overtaken) {
-    if (seconds >= 0) {
-      seconds_ += seconds;
-      samples_ += samples;
-      ++steps_;
-      fastest_ = steps_ == 1 ? seconds : std::min(fastest_, seconds);
-      if (seconds > 2 * fastest_ + 1e-3) ++long_steps_;
-    }
+  /// Whether the next step is to be taken alone. `seconds` is what the last one took, of `samples` samples; below 0 if it is not known.
+  /// `overtaken`: Team::overtaken().
+  bool alone(double seconds, Index samples, std::uint64_t overtaken, int threads) {
+    if (seconds < 0) return alone_;
+    seconds_ += seconds;
+    samples_ += samples;
+    ++steps_;
+    fastest_ = steps_ == 1 ? seconds : std::min(fastest_, seconds);
+    if (seconds > 2 * fastest_ + 1e-3) ++long_steps_;
     // A busy core gives and takes time by the slice, some milliseconds: then only a longer window has a fair share of both.
     const bool disturbed = long_steps_ + static_cast<Index>(overtaken - overtaken_) >= 2;
-    if (steps_ >= 4 && seconds_ >= (disturbed || disturbed_ ? 24e-3 : 2e-3)) close_window(disturbed, overtaken);
+    const double length = disturbed || disturbed_ ? 24e-3 : 2e-3;
+    const bool hopeless = trial_ && static_cast<double>(samples_) < rate_ * seconds_ / 1.5 && (!disturbed_ || seconds_ > length / 4);
+    if (hopeless || (steps_ >= 4 && seconds_ >= length)) close_window(disturbed, overtaken, threads);
     return alone_;
   }
 
  private:
-  void close_window(bool disturbed, std::uint64_t overtaken) {
+  void close_window(bool disturbed, std::uint64_t overtaken, int threads) {
     const double rate = static_cast<double>(samples_) / seconds_, step = seconds_ / static_cast<double>(steps_);
     if (trial_) {
+      const bool won = rate > 1.03 * rate_;
+      if (!won) alone_ = !alone_;
+      losses_ = won ? 1 : std::min(2 * losses_, 32);
       trial_ = false;
-      if (rate > 1.03 * rate_) {
-        windows_ = 2;
-      } else {
-        alone_ = !alone_;
-        windows_ = std::min(4 * windows_, 512);
-      }
-      left_ = windows_;
+      trial_seconds_ = seconds_;
+      decided_seconds_ = 0;
       decided_rate_ = std::max(rate, rate_);
     } else {
-      // More than one window where there is noise. Only a step that is short can be too short, or be held up by much.
-      rate_ = left_ < windows_ && disturbed ? (rate_ + rate) / 2 : rate;
+      rate_ = decided_seconds_ > 0 && disturbed ? (rate_ + rate) / 2 : rate;  // more than one window where there is noise
+      decided_seconds_ += seconds_;
       if (disturbed && rate < 0.75 * decided_rate_) {  // things are not as they were
-        windows_ = 8;
-        left_ = std::min(left_, windows_);
+        losses_ = 1;
         decided_rate_ = 0;
       }
-      left_ = std::max(0, left_ - (disturbed ? 4 : 1));
-      if (left_ == 0 && step < 20e-3 && (alone_ || disturbed || step < 2e-3)) {
+      const double price = std::max(trial_seconds_, alone_ ? 0 : threads * step), patience = disturbed || alone_ ? 10 : 100;
+      // Only a short step can be too short, or be held up by much.
+      if (decided_seconds_ >= patience * losses_ * price && step < (alone_ || disturbed ? 20e-3 : 2e-3)) {
         trial_ = true;
         alone_ = !alone_;
       }
@@ -68,7 +68,9 @@ class TeamSize {
   bool alone_ = false, trial_ = false;  // a trial: this window is to compare
   double rate_ = 0;                     // samples/s of what it is compared with
   double decided_rate_ = 0;             // of what was decided for, at that time
-  int windows_ = 8, left_ = 8;          // from one trial to the next
+  double decided_seconds_ = 0;          // since then
+  double trial_seconds_ = 0;            // that the last trial took
+  int losses_ = 1;                      // doubled by every trial that was lost
 
   // The window.
   double seconds_ = 0, fastest_ = 0;

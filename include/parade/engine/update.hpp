@@ -88,7 +88,8 @@ class ParallelUpdate {
   const O& optimizer() const { return optimizer_; }
 
   /// `next` from `state` and the gradient of a batch: `source.sum_range(range, out)` gives the elements `range` of Σ w_i ∇J, as that of ParallelGradient
-  /// does, and is called on several threads; it is told of begin_update(), of every range that is updated(range, theta), and of end_update(finite).
+  /// does, and is called on several threads; it is told of begin_update(), of every range that is updated(range, theta), and of end_update(finite); sum_range_computes() says
+  /// whether its time is that of gradients or of adding them up.
   /// Returns whether g, the new θ and the optimizer's vectors are finite; if not, or if user
   /// code throws, `next` is not to be used. To be called inside `team.run`. Throws DataError unless `weight`, W, is a positive normal number
   /// of the scalar type.
@@ -105,7 +106,7 @@ class ParallelUpdate {
       const Block& block = blocks_[static_cast<std::size_t>(i)];
       detail::StopWatch watch;
       source.sum_range(block.range, worker.grad.data());
-      (Source::sum_range_computes ? worker.gradient_seconds : worker.reduce_seconds) += watch.lap();
+      (source.sum_range_computes() ? worker.gradient_seconds : worker.reduce_seconds) += watch.lap();
       step(block, static_cast<Scalar>(weight), state, next, at, worker);
       worker.update_seconds += watch.lap();
       source.updated(block.range, next.theta.data() + block.range.begin);

@@ -16,6 +16,7 @@ namespace parade {
 /// The labels are {0, 1} or {−1, +1}. At the kink, s z = 1, every slope between −s and 0 is a subgradient; the one given is 0.
 /// Domain: z ∈ ℝ; J ≥ 0. J = 1 and ∂J/∂z = −s at z = 0.
 struct Hinge {
+  using SampleBySampleOf = Hinge;
   using Target = Label;
   static constexpr bool two_classes = true;
 

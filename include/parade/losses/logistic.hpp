@@ -17,6 +17,7 @@ namespace parade {
 /// The labels are {0, 1} or {−1, +1}. P(y > 0) = 1 / (1 + exp(−z)).
 /// Domain: z ∈ ℝ; J > 0, finite for every finite z, and linear in −s z where it is large. J = log 2 and ∂J/∂z = −s/2 at z = 0.
 struct Logistic {
+  using SampleBySampleOf = Logistic;
   using Target = Label;
   static constexpr bool two_classes = true;
 

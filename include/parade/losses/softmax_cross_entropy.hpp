@@ -20,6 +20,7 @@ namespace parade {
 /// Domain: z ∈ ℝᵏ, k ≥ 2; J > 0. The largest score is subtracted first, so that exp never overflows and J is finite wherever the difference
 /// of two scores is. J = log k and ∂J/∂z = 1/k − [i = y] where all scores are equal.
 struct SoftmaxCrossEntropy {
+  using SampleBySampleOf = SoftmaxCrossEntropy;
   using Target = Label;
 
   std::string check_outputs(Index k) const {

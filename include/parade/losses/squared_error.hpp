@@ -14,6 +14,7 @@ namespace parade {
 ///
 /// Domain: z, y ∈ ℝᵏ, k ≥ 1; J ≥ 0, and 0 only at z = y. J = 2 and ∂J/∂z = 2 at z = 2, y = 0. The mean of y is what makes the mean J least.
 struct SquaredError {
+  using SampleBySampleOf = SquaredError;
   using Target = Real;
 
   /// Z (k,m), Y (k,m) → J (m), ∂J/∂Z (k,m). `scores` may be any Eigen expression. A NaN in a column gives J = NaN.

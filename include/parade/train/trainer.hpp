@@ -163,6 +163,7 @@ class Trainer {
       if (!initialized()) start_from_seed(options.seed);
       sum = engine_->accumulate(state().theta, data, everything_);
       if (!update(sum, rate(time))) throw std::runtime_error(detail::text("the step was not taken: ", locate(data, 0).text()));
+      engine_->end_step();
     });
     return sum;
   }
