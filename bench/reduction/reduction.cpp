@@ -76,7 +76,7 @@ struct Task {
   std::span<const Index> batch(Index step) const { return batches[(step - 1) % (data.size() / batch_size)]; }
 };
 
-/// (a) parade: any worker takes any shard, one gradient a shard, the sum over the canonical tree, a step from one θ to another.
+/// (a) parade: any worker takes any piece of the batch or range of θ, sums over the canonical tree, a step from one θ to another.
 template <class M>
 class Promised {
  public:
