@@ -166,9 +166,7 @@ void print(const std::vector<Row>& rows, const bench::Network& network, const be
     for (const auto& note : row.runs[0].notes())
       if (std::find(notes.begin(), notes.end(), note) == notes.end()) notes.push_back(note);
   }
-  if (first.shards < rows.back().threads)
-    notes.push_back(std::to_string(first.shards) +
-                    " shards: fewer than threads; they share the weights' gradients and the step, and the rest by pieces");
+  if (first.shards < rows.back().threads) notes.push_back(std::to_string(first.shards) + " shards: fewer than threads");
   for (const auto& note : notes) std::printf("note: %s\n", note.c_str());
   const int threads = rows.back().threads;
   std::printf("roof: a step needs %.2f MFLOP and %.2f MB from or to memory: at least %.4f ms on %d threads, for the %s\n",

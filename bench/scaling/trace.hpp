@@ -199,7 +199,13 @@ class TracedModel {
   }
   void add_gradient(const Prepared& theta, const parade::ConstMatrixRef<Scalar>& x, const parade::ConstMatrixRef<Scalar>& dscores,
                     Workspace& workspace, parade::VectorRef<Scalar> grad) const {
-    model_.add_gradient(theta, x, dscores, workspace, grad);  // a concept asks for it; the engine uses the tape
+    const Trace::Span span(*trace_, "backward", x.cols());
+    model_.add_gradient(theta, x, dscores, workspace, grad);
+  }
+  void gradient(const Prepared& theta, const parade::ConstMatrixRef<Scalar>& x, const parade::ConstMatrixRef<Scalar>& dscores,
+                Workspace& workspace, parade::VectorRef<Scalar> grad) const {
+    const Trace::Span span(*trace_, "backward", x.cols());
+    model_.gradient(theta, x, dscores, workspace, grad);
   }
 
   using TapeOf = TracedModel;

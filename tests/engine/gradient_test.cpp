@@ -337,6 +337,34 @@ TEMPLATE_TEST_CASE("a user's Eigen loss on a model with a tape has the bits of t
   }
 }
 
+TEST_CASE("what was accumulated before reserve is gone, and batches with and without a tape follow each other, on several threads") {
+  const auto data = training::labelled_data<double>(120, 2100, 3);
+  const auto weighted = data.with_weights(training::sample_weights(2100));
+  const Mlp<double> model{120, 90, 60, 3};
+  const Vector<double> theta = start_of<double>(model);
+  const auto samples = training::first_samples(2100);
+  const SerialGradient<Mlp<double>, parade::SoftmaxCrossEntropy> serial(model, {});
+  for (const int threads : {1, 2, 5}) {
+    ParallelGradient<Mlp<double>, parade::SoftmaxCrossEntropy> engine(model, {}, {.threads = threads});
+    REQUIRE(engine.ranges().size() >= 16);  // a tape by itself up to 1024 samples
+    Vector<double> grad(theta.size()), expected;
+    for (const std::size_t b : {20u, 128u, 2048u, 128u, 1024u, 1025u, 2100u, 1u}) {
+      CAPTURE(threads, b);
+      const auto batch = std::span<const Index>(samples).first(b);
+      for (const auto& set : {data, weighted, data}) {
+        engine.sum(theta, set, batch, grad);
+        CHECK(engine.sum_range_computes() == (b <= 1024));
+        serial.sum(theta, set, batch, expected);
+        REQUIRE(grad == expected);
+      }
+      engine.reserve(data, static_cast<Index>(b));
+      engine.team().run([&] { engine.reduce(grad); });
+      REQUIRE(grad.isZero(0));
+      CHECK(engine.find_not_finite(data).shard == -1);
+    }
+  }
+}
+
 TEST_CASE("a batch larger than was reserved for is an error that says both sizes") {
   const auto data = training::labelled_data<double>(3, 200, 3);
   ParallelGradient engine(Linear<double>(3, 3), parade::SoftmaxCrossEntropy{}, {.threads = 2, .shard_size = 400});

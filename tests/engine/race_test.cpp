@@ -179,7 +179,8 @@ TEST_CASE("threads that are late by whole steps change neither the gradient nor 
     Sluggish model{d, 7, k};
     const bool lates = PARADE_HAS_OPENMP && threads > 1;
     if (lates) model.late = &late;
-    parade::ParallelGradient<Sluggish, parade::SquaredError> engine(model, {}, {.threads = threads, .shard_size = 8});
+    parade::ParallelGradient<Sluggish, parade::SquaredError> engine(model, {},
+                                                                    {.threads = threads, .shard_size = 8, .may_work_alone = false});
     engine.reserve(data, n);
     std::uint64_t hash = 0;
     // One region for all steps, so that a worker may be late by several of them.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <cstdint>
 #include <random>
+#include <utility>
 
 #include <parade/engine/team_size.hpp>
 
@@ -94,6 +95,21 @@ TEST_CASE("shards that were computed twice let the other size be tried sooner, a
   Machine calm{3e-3}, disturbed{3e-3};
   CHECK(calm.share_alone(5, alike) == 0);
   CHECK(disturbed.share_alone(5, alike, 1) > 0);
+}
+
+TEST_CASE("one thread is given up where steps become long, and a stall does not keep the team away for long") {
+  Machine machine{10e-6};
+  const auto slower = [](auto&) { return 14e-6; };
+  CHECK(machine.share_alone(1, slower) > 0.9);
+  machine.step = 0.3;  // another batch, say
+  CHECK(machine.share_alone(60, [](auto&) { return 0.03; }) < 0.1);
+
+  Machine stalled{0.3e-3};
+  bool was = false;
+  stalled.share_alone(1, [&](auto&) { return 0.4e-3; });  // alone by now
+  stalled.share_alone(6, [&](auto&) { return std::exchange(was, true) ? 0.4e-3 : 5.0; });
+  stalled.share_alone(100, [](auto&) { return 0.17e-3; });
+  CHECK(stalled.share_alone(10, [](auto&) { return 0.17e-3; }) < 0.05);
 }
 
 TEST_CASE("where no step could be timed the team is used") {

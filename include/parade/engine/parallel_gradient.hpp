@@ -25,7 +25,7 @@ namespace parade {
 
 /// Whether a model that has a tape (Taped) is used with it.
 enum class UseTape {
-  automatic,  // where it is faster: for batches of up to 1024 samples and models of 16 ranges and more
+  automatic,  // for batches of up to 1024 samples and models of 16 ranges of θ and more
   always,
   never,
 };
@@ -35,6 +35,7 @@ struct EngineOptions {
   int threads = 0;       // 0: as many as the process may really use
   Index shard_size = 0;  // samples; 0: ShardPlan::automatic_shard_size(b)
   UseTape tape = UseTape::automatic;
+  bool may_work_alone = true;  // steps are taken by one thread where that is found to be faster (see "How to scale" in the README)
 };
 
 /// The gradient of a batch, summed over shards in parallel.
@@ -53,7 +54,7 @@ struct EngineOptions {
 /// It returns sums: dividing by W, regularizing and the step come after, once.
 ///
 /// Memory is taken when the engine first sees a batch of that size, and kept: what each worker needs, up to four copies of what the model
-/// prepares, and the tape, or without one (S + T) · P.
+/// prepares, the tape, and where batches are computed without one (S + T) · P.
 template <class M, class L, class Batch_ = DenseBatch<typename M::Scalar>>
   requires Model<M> && Loss<L, typename M::Scalar>
 class ParallelGradient {
@@ -104,21 +105,29 @@ class ParallelGradient {
   }
 
   /// Makes room for batches of up to `batch_size` samples of this data set. Needed before `accumulate`; `sum` does it itself. Throws
-  /// std::logic_error inside `team().run`, where a late worker may still use what there is, and OptionError for too many shards.
+  /// std::logic_error inside `team().run`, where a late worker may still use what there is, and OptionError for too many shards. What was accumulated
+  /// before is gone.
   template <Dataset<Batch> D>
   void reserve(const D& data, Index batch_size) {
     if (team_->inside()) throw std::logic_error("reserve and sum must not be called inside run: there, call accumulate and reduce");
     team_->reserve_race(plan(batch_size).shards());
+    is_ready_ = false;
+    shards_ = 0;  // nothing is accumulated any more
+    last_ = nullptr;
+    next_slot_ = -1;
+    if (batch_size != reserved_batch_) team_size_ = {};
+    reserved_batch_ = batch_size;
     const Index grown_from = largest_batch_;
     largest_batch_ = std::max(largest_batch_, batch_size);
-    const auto shards = static_cast<std::size_t>(plan(largest_batch_).shards());  // a smaller batch is cut into no more
-    const bool automatic = largest_batch_ <= 1024 && ranges_.size() >= 16;
-    uses_tape_ = Taped<M> && (options_.tape == UseTape::always || (options_.tape == UseTape::automatic && automatic));
     for (Index b = largest_batch_; b > grown_from; --b) {
+      const bool tape = uses_tape(b);
       for (const bool pieces : {false, true}) {
+        if (pieces && !tape) continue;
         const Cut cut(plan(b), pieces ? team_->max_workers() : 0);
         most_tasks_ = std::max(most_tasks_, cut.tasks());
         largest_task_ = std::max(largest_task_, cut.largest());
+        if (tape) largest_piece_ = std::max(largest_piece_, cut.largest());
+        if (!tape) most_gradients_ = std::max(most_gradients_, cut.tasks());
       }
     }
     team_->reserve_race(most_tasks_);
@@ -130,13 +139,13 @@ class ParallelGradient {
     const auto tasks = static_cast<std::size_t>(most_tasks_), all = workers_.size() + tasks;
     while (results_.size() < all) results_.emplace_back();
     for (auto& result : results_) {
-      if (!uses_tape_) {
-        result.grad.resize(num_parameters_);
-        continue;
+      if (most_gradients_ > 0) result.grad.resize(num_parameters_);
+      if constexpr (Taped<M>) {
+        if (largest_piece_ == 0) continue;
+        model_.reserve(result.piece, largest_piece_);
+        result.values.resize(largest_piece_);
+        result.weights.resize(workers_[0].compute.batch.weights.size() > 0 ? largest_piece_ : 0);
       }
-      if constexpr (Taped<M>) model_.reserve(result.piece, largest_task_);
-      result.values.resize(largest_task_);
-      result.weights.resize(workers_[0].compute.batch.weights.size());
     }
     free_.clear();
     free_.reserve(tasks);
@@ -146,13 +155,15 @@ class ParallelGradient {
       else
         free_.push_back(&results_[i]);
     kept_.resize(tasks);
+    const auto shards = static_cast<std::size_t>(plan(largest_batch_).shards());  // a smaller batch is cut into no more
     sums_.resize(shards);
-    gradients_.resize(uses_tape_ ? 0 : shards);
+    gradients_.resize(static_cast<std::size_t>(most_gradients_));
     if constexpr (Taped<M>) {
-      const std::size_t parts = std::max(tasks, shards);
+      const std::size_t parts = largest_piece_ > 0 ? std::max(tasks, shards) : 0;
       parts_.reserve(parts);
       model_.reserve(tape_, parts);
     }
+    is_ready_ = true;
   }
 
   /// Steps 1 and 2, after which `sum_range` gives the batch's gradient. To be called inside `team().run`, after `reserve`. `theta` and
@@ -209,7 +220,7 @@ class ParallelGradient {
   /// The ranges of θ that `sum_range` is called for.
   std::span<const Range> ranges() const { return ranges_; }
 
-  /// Step 3 for one range of θ: the elements of Σ w_i ∇J of the last `accumulate`, into out. Several threads may call it at the same time.
+  /// Step 3 for one range of θ: the elements of Σ w_i ∇J of the last `accumulate`, into out; 0 if there was none since `reserve`. Several threads may call it at the same time.
   void sum_range(Range range, Scalar* out) const {
     if (shards_ == 0)
       std::fill_n(out, range.size(), Scalar{0});
@@ -240,6 +251,7 @@ class ParallelGradient {
   };
   template <Dataset<Batch> D>
   NotFinite find_not_finite(const D& data) {
+    if (shards_ == 0) return {};
     const std::span<const Index> samples = last_->samples;
     const ShardPlan plan = this->plan(static_cast<Index>(samples.size()));
     detail::ShardWorker<M, L, Batch> compute;
@@ -336,6 +348,7 @@ class ParallelGradient {
     std::vector<Index> samples;
     const void* data = nullptr;
     Cut cut;
+    bool uses_tape = false;
     void (*compute)(ParallelGradient&, const Step&, Index task, WorkerState&) = nullptr;
   };
 
@@ -357,6 +370,7 @@ class ParallelGradient {
     Step& step = steps_[static_cast<std::size_t>(slot)];
     step.samples.assign(samples.begin(), samples.end());
     step.data = &data;
+    step.uses_tape = uses_tape_ = uses_tape(static_cast<Index>(samples.size()));
     const bool pieces = uses_tape_ && SampleBySample<L> && SampleBySample<D>;
     step.cut = Cut(plan(static_cast<Index>(samples.size())), pieces ? team_->max_workers() : 0);
     step.compute = [](ParallelGradient& engine, const Step& from, Index task, WorkerState& worker) {
@@ -377,7 +391,7 @@ class ParallelGradient {
 
   /// All threads for this step, or only this one: see TeamSize.
   void choose_team(Index batch_size) {
-    if (team_->arrived() == 1) return;
+    if (team_->arrived() == 1 || !options_.may_work_alone) return;
     if (timed_region_ != team_->regions()) step_is_open_ = false;  // what was between is no step
     timed_region_ = team_->regions();
     end_step();
@@ -397,7 +411,7 @@ class ParallelGradient {
     };
     const auto& theta = from.preparation.get();
     const Range piece = from.cut.samples(task);
-    if (!uses_tape_) {
+    if (!from.uses_tape) {
       worker.result->sum = worker.compute.gradient(model_, loss_, theta, data, samples(piece), worker.result->grad);
       return;
     }
@@ -452,7 +466,13 @@ class ParallelGradient {
     if constexpr (Taped<M>) model_.collect(parts_, tape_);
   }
 
+  bool uses_tape(Index batch_size) const {
+    return Taped<M> &&
+           (options_.tape == UseTape::always || (options_.tape == UseTape::automatic && batch_size <= 1024 && ranges_.size() >= 16));
+  }
+
   void check_reserved(std::span<const Index> samples) const {
+    if (!is_ready_ && largest_batch_ > 0) throw std::logic_error("reserve failed: call it again");
     if (static_cast<Index>(samples.size()) > largest_batch_)
       throw std::logic_error(detail::text("reserve was for batches of up to ", largest_batch_, " samples; got ", samples.size()));
   }
@@ -480,8 +500,11 @@ class ParallelGradient {
   const Step* last_ = nullptr;
   int updated_slot_ = -1, next_slot_ = -1;  // being prepared by an update; prepared for the next step, or −1
   std::uint64_t updated_region_ = 0;
-  Index largest_batch_ = 0, largest_task_ = 0, most_tasks_ = 0;
-  bool uses_tape_ = false;
+  // Of all batches that were reserved for: samples of a batch, a task, a piece of a tape; tasks; gradients that are kept without a tape.
+  Index largest_batch_ = 0, largest_task_ = 0, largest_piece_ = 0, most_tasks_ = 0, most_gradients_ = 0;
+  Index reserved_batch_ = 0;  // by the last call
+  bool is_ready_ = false;
+  bool uses_tape_ = false;  // for the last step
 
   detail::TeamSize team_size_;
   std::chrono::steady_clock::time_point step_began_;

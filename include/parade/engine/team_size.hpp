@@ -13,8 +13,8 @@ namespace parade::detail {
 /// up the others more than it helps them.
 ///
 /// It starts with the team. Steps are timed in windows; now and then a window is given to the other size, which is kept if it was faster, and cut
-/// short if it cannot be. A trial of one thread may take `threads` times as long as the team, so the next one comes after a hundred times that,
-/// and later each time that it was lost; sooner where steps are seen that took much longer than others.
+/// short if it cannot be. A trial of one thread may take `threads` times as long as the team, so the next one comes after a hundred times that, and
+/// later each time that it was lost; after ten times that where steps are seen that took much longer than others, or where one thread is at work.
 class TeamSize {
  public:
   /// Whether the next step is to be taken alone. `seconds` is what the last one took, of `samples` samples; below 0 if it is not known.
@@ -52,11 +52,13 @@ class TeamSize {
         losses_ = 1;
         decided_rate_ = 0;
       }
-      const double price = std::max(trial_seconds_, alone_ ? 0 : threads * step), patience = disturbed || alone_ ? 10 : 100;
+      const double price = std::max(std::min(trial_seconds_, 0.25), alone_ ? 0 : threads * step), patience = disturbed || alone_ ? 10 : 100;
       // Only a short step can be too short, or be held up by much.
       if (decided_seconds_ >= patience * losses_ * price && step < (alone_ || disturbed ? 20e-3 : 2e-3)) {
         trial_ = true;
         alone_ = !alone_;
+      } else if (alone_ && step >= 20e-3) {
+        alone_ = false;
       }
     }
     disturbed_ = disturbed;
