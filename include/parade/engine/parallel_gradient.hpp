@@ -220,7 +220,8 @@ class ParallelGradient {
   /// The ranges of θ that `sum_range` is called for.
   std::span<const Range> ranges() const { return ranges_; }
 
-  /// Step 3 for one range of θ: the elements of Σ w_i ∇J of the last `accumulate`, into out; 0 if there was none since `reserve`. Several threads may call it at the same time.
+  /// Step 3 for one range of θ: the elements of Σ w_i ∇J of the last `accumulate`, into out; 0 if there was none since
+  /// `reserve`. Several threads may call it at the same time.
   void sum_range(Range range, Scalar* out) const {
     if (shards_ == 0)
       std::fill_n(out, range.size(), Scalar{0});
