@@ -91,10 +91,11 @@ template <class Vector>
 /// c (rows,N) = start + a (rows,inner) b (inner,N), rows = (V−1)·width + last, 1 ≤ last ≤ width.
 /// a(:,p) is V whole vectors from a + p·lda, b(p,j) is b[p·b_inner + j·b_column], start(i,j) is start[i + j·ld_start] or 0 if start is null.
 /// `finish(sum)` may change the result, sum[j][v], before it is stored.
-template <int V, int N, class Scalar, class InnerStride, class ColumnStride, class Finish>
+/// `last` may be a constant: where it is width, no lane is asked about.
+template <int V, int N, class Scalar, class InnerStride, class ColumnStride, class Last, class Finish>
 [[gnu::always_inline]] inline void product_tile(Index inner, const Scalar* a, Index lda, const Scalar* b, InnerStride b_inner,
-                                                ColumnStride b_column, const Scalar* start, Index ld_start, Scalar* c, Index ldc,
-                                                Index last, const Finish& finish) {
+                                                ColumnStride b_column, const Scalar* start, Index ld_start, Scalar* c, Index ldc, Last last,
+                                                const Finish& finish) {
   using S = Simd<Scalar>;
   constexpr Index width = S::width;
   typename S::Vector sum[std::size_t{N}][std::size_t{V}];
@@ -355,7 +356,7 @@ void outer_product_tree(Index all_rows, Range rows, Range cols, std::span<const 
     for (Index i = 0; i < split.parts; ++i) {
       const Index row = split.begin(i) * width, height = split.count(i) * width, filled = std::min(height, all_rows - row);
       if (row + filled <= rows.begin || row >= rows.end) continue;
-      const bool is_whole = rows.begin <= row && row + filled <= rows.end;
+      const bool is_whole = rows.begin <= row && row + height <= rows.end;  // if not, it is made beside the result and copied
       Scalar* to = c + (column - cols.begin) * ldc;
       Scalar* result = is_whole ? to + (row - rows.begin) : nodes[detail::tree_levels];
       detail::with_constant<most_vectors>(split.count(i), [&](auto v) {
@@ -388,14 +389,13 @@ void outer_product_tree(Index all_rows, Range rows, Range cols, std::span<const 
                     }
                   }
                 };
-                const bool to_c = is_last && is_whole;
-                const Index ld = to_c ? ldc : height;
+                const Index ld = is_last && is_whole ? ldc : height;
                 Scalar* sum = is_last ? result + j * ld : nodes[carries] + j * height;
                 const Scalar* panel = part.panels + row * part.samples + part.first * height;
                 const Scalar* strip =
                     part.strips + column / strip_width * strip_width * part.samples + part.first * strip_width + column % strip_width;
                 detail::product_tile<V, N>(part.count, panel, height, strip + j, detail::StripWidth{}, detail::One{},
-                                           part.begins ? nullptr : sum, ld, sum, ld, to_c ? filled - (height - width) : width, add_left);
+                                           part.begins ? nullptr : sum, ld, sum, ld, std::integral_constant<Index, width>{}, add_left);
                 s += part.ends;
               }
             });
