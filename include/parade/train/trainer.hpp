@@ -221,6 +221,15 @@ class Trainer {
   Matrix<Scalar> parameter(std::string_view name) const { return slice<Scalar>(ConstVectorRef<Scalar>(theta()), parameters_[name]); }
   const ParameterList& parameters() const { return parameters_; }
 
+  /// The average of θ that an averaging optimizer (Ema, PolyakAverage, …) keeps. Throws as `theta`.
+  Vector<Scalar> averaged_theta() const requires requires(const O optimizer) {
+    { optimizer.average_state() } -> std::convertible_to<Index>;
+  }
+  {
+    const Vector<Scalar>& current = theta();
+    return states_[current_].states().col(Index{optimizer_.average_state()}).head(current.size());
+  }
+
   std::int64_t steps() const { return steps_; }
   const M& model() const { return model_; }
   const L& loss() const { return loss_; }
@@ -367,6 +376,7 @@ class Trainer {
       const BatchSum sum = engine_->accumulate_updated(state().theta, data, batch);
       run.time.step = steps_;
       alpha = run.rate_factor * rate(run.time);
+      ((alpha *= rate_factor(callbacks)), ...);
       if (!update(sum, alpha)) {
         engine_->end_step();
         diverged(run, epoch, data);
@@ -392,9 +402,10 @@ class Trainer {
     }
     ++epochs_;
 
-    EpochReport report{epoch, options.epochs, steps_, total.samples, 0, 0, alpha, 0, {}};
+    EpochReport report{epoch, options.epochs, steps_, total.samples, 0, 0, 0, alpha, 0, {}};
     report.loss = total.weight > 0 ? total.loss / total.weight : std::numeric_limits<double>::quiet_NaN();  // every batch was left out
     report.penalty = update_->penalty(state().theta);
+    if constexpr (!std::same_as<C, detail::Unconstrained>) report.violation = update_->violation(state().theta);
     report.seconds = seconds_since(begin) - callback_seconds;
     const auto called = Clock::now();
     (add_validation(report, callbacks), ...);
@@ -407,6 +418,16 @@ class Trainer {
   template <class T>
   void add_validation(EpochReport& report, T& callback) {
     if constexpr (HasValidationData<const T&>) report.validation = evaluate(callback.validation_data());
+  }
+  template <class T>
+  static double rate_factor(const T& callback) {
+    if constexpr (HasRateFactor<T>) {
+      const double factor = static_cast<double>(callback.rate_factor());
+      if (!(factor >= 0) || !std::isfinite(factor))
+        throw OptionError(detail::text("a callback's rate_factor must be finite and at least 0; it is ", factor));
+      return factor;
+    }
+    return 1;
   }
   template <class T>
   void ask_step(Run& run, Index epoch, T& callback, const StepReport& report) {
@@ -474,6 +495,7 @@ class Trainer {
     seconds.reduce = after.reduce - run.before.reduce;
     seconds.update = after.update - run.before.update;
     seconds.waiting = std::max(0.0, seconds.wall * summary.threads - seconds.gather - seconds.gradient - seconds.reduce - seconds.update);
+    summary.zeros = static_cast<Index>(std::count(theta().begin(), theta().end(), Scalar{0}));
     summary.theta_hash = parade::theta_hash(theta());
   }
 
