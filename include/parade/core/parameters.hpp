@@ -15,8 +15,9 @@
 
 namespace parade {
 
-/// Biases are not regularized or constrained unless a regularizer or constraint asks for them.
-enum class Role { weight, bias };
+/// Biases are not regularized or constrained unless a regularizer or constraint asks for them. A statistic (the running mean of BatchNorm) is no
+/// parameter that is fitted: its gradient is the whole change, θ ← θ − g, without rate, optimizer, regularizer or constraint.
+enum class Role { weight, bias, statistic };
 
 /// One named slice of θ: a matrix (rows, cols), column by column, from `offset` on.
 struct ParameterBlock {
