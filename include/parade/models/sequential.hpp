@@ -13,6 +13,7 @@
 
 #include <parade/concepts/layer.hpp>
 #include <parade/concepts/model.hpp>
+#include <parade/core/error.hpp>
 
 namespace parade {
 
@@ -247,7 +248,9 @@ class Sequential {
       try {
         shape = layer.connect(shape);
       } catch (const std::invalid_argument& error) {
-        throw std::invalid_argument(detail::text("layer ", std::size_t{l}, " (", detail::layer_name<LayerAt<l>>(), "): ", error.what()));
+        const auto text = detail::text("layer ", std::size_t{l}, " (", detail::layer_name<LayerAt<l>>(), "): ", error.what());
+        if (dynamic_cast<const OptionError*>(&error) != nullptr) throw OptionError(text);
+        throw std::invalid_argument(text);
       }
       sizes_[l] = shape.size();
       slices_[l].begin = parameters_.size();
