@@ -230,7 +230,8 @@ TEST_CASE("a convolution has the bits of the plain loops of fused multiply-adds"
 TEST_CASE("pooling takes the largest and the mean of windows, and NaN stays NaN") {
   const auto pool = [](auto layer, const Matrix<double>& x, const Matrix<double>& dz) {
     layer.connect({1, 3, 5});
-    detail::NoWorkspace nothing;
+    detail::LayerWorkspace<decltype(layer), double> nothing;
+    if constexpr (requires { layer.reserve(nothing, 1); }) layer.reserve(nothing, 1);
     Matrix<double> z(dz.rows(), 1), dx(15, 1);
     const ConstVectorRef<double> theta = Vector<double>();
     layer.template forward<double>(theta, x, z, nothing);

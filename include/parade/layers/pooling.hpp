@@ -49,8 +49,8 @@ class Pooling {
 
 }  // namespace detail
 
-/// The largest element of every window: z(c, y, x) = max_{i,j} a(c, y·stride + i, x·stride + j). The gradient goes to the first of equal ones, row by row.
-/// NaN stays NaN.
+/// The largest element of every window: z(c, y, x) = max_{i,j} a(c, y·stride + i, x·stride + j). The gradient goes to the first of equal ones, row by row; to
+/// the first NaN if there is one, which stays.
 ///
 ///   parade::MaxPool2d{2}                    // halves height and width
 ///   parade::MaxPool2d{3, {.stride = 2}}     // windows overlap
@@ -58,20 +58,33 @@ class MaxPool2d : public detail::Pooling {
  public:
   static constexpr const char* name = "MaxPool2d";
 
+  static constexpr bool needs_input = false;
+  static constexpr bool needs_output = false;
+
   explicit MaxPool2d(Index window, PoolingOptions options = {}) : Pooling(window, options) {}
 
   template <class S>
-  void forward(const ConstVectorRef<S>&, const ConstMatrixRef<S>& x, MatrixRef<S> z, auto&) const {
+  struct Workspace {
+    Eigen::Matrix<kernels::Choice<S>, Eigen::Dynamic, Eigen::Dynamic> choices;  // as Z
+  };
+  template <class S>
+  void reserve(Workspace<S>& own, Index samples) const {
+    own.choices.resize(channels_ * windows_.out_height() * windows_.out_width(), samples);
+  }
+
+  template <class S>
+  void forward(const ConstVectorRef<S>&, const ConstMatrixRef<S>& x, MatrixRef<S> z, Workspace<S>& own) const {
     for_each_plane(x.cols(), [&](Index from, Index to, Index j) {
-      kernels::max_pool(windows_, x.data() + j * x.outerStride() + from, z.data() + j * z.outerStride() + to);
+      kernels::max_pool(windows_, x.data() + j * x.outerStride() + from, z.data() + j * z.outerStride() + to,
+                        own.choices.data() + j * own.choices.rows() + to);
     });
   }
   template <class S>
-  void input_gradient(const ConstVectorRef<S>&, const ConstMatrixRef<S>& x, const ConstMatrixRef<S>& z, const ConstMatrixRef<S>& dz,
-                      MatrixRef<S> dx, auto&) const {
-    for_each_plane(x.cols(), [&](Index from, Index to, Index j) {
-      kernels::max_pool_gradient(windows_, x.data() + j * x.outerStride() + from, z.data() + j * z.outerStride() + to,
-                                 dz.data() + j * dz.outerStride() + to, dx.data() + j * dx.outerStride() + from);
+  void input_gradient(const ConstVectorRef<S>&, const ConstMatrixRef<S>&, const ConstMatrixRef<S>&, const ConstMatrixRef<S>& dz, MatrixRef<S> dx,
+                      Workspace<S>& own) const {
+    for_each_plane(dz.cols(), [&](Index from, Index to, Index j) {
+      kernels::max_pool_gradient(windows_, own.choices.data() + j * own.choices.rows() + to, dz.data() + j * dz.outerStride() + to,
+                                 dx.data() + j * dx.outerStride() + from);
     });
   }
 };
@@ -80,6 +93,7 @@ class MaxPool2d : public detail::Pooling {
 class AvgPool2d : public detail::Pooling {
  public:
   static constexpr const char* name = "AvgPool2d";
+  static constexpr bool needs_input = false;
   static constexpr bool needs_output = false;
 
   explicit AvgPool2d(Index window, PoolingOptions options = {}) : Pooling(window, options) {}
