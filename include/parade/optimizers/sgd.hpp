@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cmath>
 #include <type_traits>
 
 #include <parade/concepts/optimizer.hpp>
+#include <parade/core/check_option.hpp>
 #include <parade/core/error.hpp>
 #include <parade/core/types.hpp>
-#include <parade/kernels/update.hpp>
+#include <parade/optimizers/rules.hpp>
 
 namespace parade {
 
@@ -28,9 +28,9 @@ struct Sgd {
 
   /// Throws OptionError for a setting out of its range.
   void check() const {
-    if (!(rate >= 0 && std::isfinite(rate))) throw OptionError(detail::text("Sgd.rate must be finite and at least 0; got ", rate));
-    if (!(momentum >= 0 && momentum < 1)) throw OptionError(detail::text("Sgd.momentum must be in [0, 1); got ", momentum));
-    if (!(dampening >= 0 && dampening <= 1)) throw OptionError(detail::text("Sgd.dampening must be in [0, 1]; got ", dampening));
+    detail::check_not_negative("Sgd.rate", rate);
+    detail::check_below_one("Sgd.momentum", momentum);
+    detail::check_share("Sgd.dampening", dampening);
     if (nesterov && !(momentum > 0 && dampening == 0))
       throw OptionError(detail::text("Sgd.nesterov needs momentum above 0 and dampening 0; got ", momentum, " and ", dampening));
   }
@@ -42,19 +42,15 @@ struct Sgd {
   template <class S>
   void step(std::type_identity_t<VectorRef<S>> theta, const std::type_identity_t<ConstVectorRef<S>>& grad, const StateRef<S>& state,
             const StepInfo& at) const {
-    PARADE_ASSERT(grad.size() == theta.size());
-    S* v = num_states() > 0 ? state[0].data() : nullptr;
-    with_rule<S>(at, [&](const auto& rule) { kernels::apply<S>(rule, theta.size(), grad.data(), theta.data(), v, 0); });
+    detail::step_by_rule<S>(*this, theta, grad, state, at);
   }
 
   /// The step as a rule of kernels/update.hpp: call(rule).
   using RuleOf = Sgd;
   template <class S, class Call>
   auto with_rule(const StepInfo& at, Call&& call) const {
-    using V = kernels::Simd<S>;
-    const auto all = [](double x) { return V::broadcast(static_cast<S>(x)); };
-    const auto minus_rate = all(-at.rate), mu = all(momentum);
-    const auto fresh = all(at.step == 1 ? 1 : 1 - dampening);  // v starts at 0, so the first v is g
+    const auto minus_rate = detail::broadcast<S>(-at.rate), mu = detail::broadcast<S>(momentum);
+    const auto fresh = detail::broadcast<S>(at.step == 1 ? 1 : 1 - dampening);  // v starts at 0, so the first v is g
     if (num_states() == 0) return call(Plain<S>{minus_rate});
     if (nesterov) return call(Momentum<S, true>{minus_rate, mu, fresh});
     return call(Momentum<S, false>{minus_rate, mu, fresh});
