@@ -85,8 +85,9 @@ void step_on_changed(const O& optimizer, VectorRef<S>& theta, const ConstVectorR
       const Index size = std::min(most, theta.size() - begin);
       kernels::for_each_vector<S>(size,
                                   [&, g = grad.data() + begin](Index i, auto load, auto store) { store(piece + i, change(load(g + i))); });
+      const VectorRef<S> slice = theta.segment(begin, size);
       const ConstVectorRef<S> changed = Vector<S>::Map(piece, size);
-      optimizer.step(theta.segment(begin, size), changed, StateRef<S>{first ? first + begin : nullptr, stride, size}, at);
+      optimizer.step(slice, changed, StateRef<S>{first ? first + begin : nullptr, stride, size}, at);
     }
   }
 }
