@@ -37,7 +37,7 @@ static_assert(std::is_same_v<decltype(Ema{Sgd{.rate = 0.1}, 0.999}), Ema<Sgd>>);
 static_assert(std::is_same_v<decltype(Ema{ClipValue{Adam{}, 1}}), Ema<ClipValue<Adam>>>);
 static_assert(std::is_same_v<decltype(PolyakAverage{Adam{}, 100, 10}), PolyakAverage<Adam>>);
 static_assert(parade::Optimizer<Ema<Simple>, float> && parade::Optimizer<ClipValue<Simple>, double>);
-static_assert(parade::HasStepSizes<Ema<ClipValue<Adam>>, float> && !parade::HasStepSizes<Ema<Sgd>, float>);
+static_assert(parade::HasStepSizes<Ema<ClipValue<Adam>>, float> && !parade::HasStepSizes<Ema<Simple>, float>);
 template <class O>
 concept AsksParameters = requires(const O optimizer, const parade::ParameterBlock& block) {
   { optimizer.for_parameter(block) } -> std::same_as<O>;

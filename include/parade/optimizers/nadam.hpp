@@ -19,7 +19,7 @@ namespace parade {
 ///   θ ← θ − α [ (1 − μₜ)/(1 − Mₜ) g + μₜ₊₁/(1 − Mₜ₊₁) m ] / D
 ///
 /// m, v and D are those of Adam. PyTorch's definition, as it is documented and, since its version 2.0, computed. With ψ = 0.004 the momentum starts at β₁/2 and is within a hundredth of β₁ after
-/// some 24 000 steps. The step size for a proximal regularizer is α/D.
+/// some 24 000 steps. The step size for a proximal regularizer is α/D times the sum of the weights.
 ///
 /// Mₜ is a function of t alone, so that a resumed run goes on with the same bits. It is below 2^−60, and so without effect, after some
 /// 40/(1 − β₁) steps; until then a step begins with up to as many products.
@@ -53,21 +53,30 @@ struct NAdam {
   using RuleOf = NAdam;
   template <class S, class Call>
   auto with_rule(const StepInfo& at, Call&& call) const {
-    // 1 − μₜ, and 1 − Mₜ with the last factor apart: a rounded product must not be subtracted, which compilers may fuse or not.
-    const double shrink = shrinkage(at.step), before = mu_product(at.step - 1), mu = beta1 * shrink, next = beta1 * shrinkage(at.step + 1);
-    const double of_grad = std::fma(-beta1, shrink, 1.0) / std::fma(-before, mu, 1.0), of_mean = next / std::fma(-(before * mu), next, 1.0);
+    const auto [of_grad, of_mean] = weights(at.step);
     return call(Rule<S>{detail::Moments<S>{beta1, beta2}, detail::broadcast<S>(of_grad), detail::broadcast<S>(of_mean),
                         detail::broadcast<S>(-at.rate), detail::AdamMetric<S>{beta2, epsilon, at.step}});
   }
 
-  /// α/D per element, for the step that was just taken.
+  /// α/D per element, times the sum of the weights of g and of the gradients in m, which is nearly 1.
   template <class S>
   void step_sizes(const StateRef<S>& state, const StepInfo& at, std::type_identity_t<VectorRef<S>> sizes) const {
     const detail::AdamMetric<S> metric{beta2, epsilon, at.step};
-    detail::write_step_sizes<S>(at.rate, sizes, [&, v = state[1].data()](Index i, auto load) { return metric(load(v + i)); });
+    const auto [of_grad, of_mean] = weights(at.step);
+    const double sum = std::fma(of_mean, detail::one_minus_power(beta1, at.step), of_grad);
+    detail::write_step_sizes<S>(at.rate * sum, sizes, [&, v = state[1].data()](Index i, auto load) { return metric(load(v + i)); });
   }
 
  private:
+  struct Weights {
+    double of_grad, of_mean;  // (1 − μₜ)/(1 − Mₜ), μₜ₊₁/(1 − Mₜ₊₁)
+  };
+  Weights weights(std::int64_t t) const {
+    // With the last factors of μₜ and Mₜ apart: a rounded product must not be subtracted, which compilers may fuse or not.
+    const double shrink = shrinkage(t), before = mu_product(t - 1), mu = beta1 * shrink, next = beta1 * shrinkage(t + 1);
+    return {std::fma(-beta1, shrink, 1.0) / std::fma(-before, mu, 1.0), next / std::fma(-(before * mu), next, 1.0)};
+  }
+
   /// μₜ/β₁ = 1 − ½ 0.96^{tψ}
   double shrinkage(std::int64_t t) const { return std::fma(-0.5, detail::real_power(0.96, static_cast<double>(t) * momentum_decay), 1.0); }
 

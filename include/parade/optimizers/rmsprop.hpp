@@ -20,7 +20,8 @@ namespace parade {
 ///   θ ← θ − α b
 ///
 /// PyTorch's definition: nothing corrects for v = 0 at the start, so that the first step moves an element by α/√(1 − αₛ), ten times α
-/// by default. Where rounding makes v − a² negative, it is 0. The step size for a proximal regularizer is α/D.
+/// by default. Where rounding makes v − a² negative, it is 0. The step size for a proximal regularizer is α/D, and with momentum
+/// (1 − μᵗ)/(1 − μ) times that, since b is the sum of so many steps: see Sgd.
 struct RmsProp {
   double rate = 0.01;       // base rate, ≥ 0; α after the schedule
   double smoothing = 0.99;  // αₛ in [0, 1); above 0 if centered
@@ -59,16 +60,17 @@ struct RmsProp {
     return call(Rule<S, false, false>{keep, fresh, mu, minus_rate, {offset}});
   }
 
-  /// α/D per element, for the step that was just taken.
+  /// α/D per element, or with momentum its multiple, for the step that was just taken.
   template <class S>
   void step_sizes(const StateRef<S>& state, const StepInfo& at, std::type_identity_t<VectorRef<S>> sizes) const {
+    const double rate_of_step = momentum > 0 ? at.rate * (detail::one_minus_power(momentum, at.step) / (1 - momentum)) : at.rate;
     const Metric<S> metric{detail::broadcast<S>(epsilon)};
     const S* v = state[0].data();
     if (centered)
-      detail::write_step_sizes<S>(at.rate, sizes,
+      detail::write_step_sizes<S>(rate_of_step, sizes,
                                   [&, a = state[1].data()](Index i, auto load) { return metric(load(v + i), load(a + i)); });
     else
-      detail::write_step_sizes<S>(at.rate, sizes, [&](Index i, auto load) { return metric(load(v + i)); });
+      detail::write_step_sizes<S>(rate_of_step, sizes, [&](Index i, auto load) { return metric(load(v + i)); });
   }
 
  private:

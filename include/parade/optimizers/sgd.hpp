@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cmath>
+#include <cstdint>
 #include <type_traits>
 
 #include <parade/concepts/optimizer.hpp>
 #include <parade/core/check_option.hpp>
 #include <parade/core/error.hpp>
+#include <parade/core/power.hpp>
 #include <parade/core/types.hpp>
 #include <parade/optimizers/rules.hpp>
 
@@ -19,7 +22,12 @@ namespace parade {
 ///
 /// μ is the momentum and δ the dampening. Without momentum v is g, and no state is kept. PyTorch's definition: α is not inside v, so that
 /// a schedule acts at once, and a steady gradient g moves θ by −α(1 − δ)/(1 − μ) g a step.
-/// The step size for a proximal regularizer is α.
+///
+/// The step size for a proximal regularizer is α times the sum of the weights that v gives to the gradients so far,
+///
+///   w = μᵗ⁻¹ + (1 − δ)(1 − μᵗ⁻¹)/(1 − μ)             α w, or α(1 + μ w) with Nesterov's momentum
+///
+/// so α at first, and α(1 − δ)/(1 − μ) in the long run: with α alone, θ would come to rest where λ is 1/(1 − μ) times too weak.
 struct Sgd {
   double rate = 0.01;     // base rate, ≥ 0; α after the schedule
   double momentum = 0;    // μ in [0, 1)
@@ -56,7 +64,21 @@ struct Sgd {
     return call(Momentum<S, false>{minus_rate, mu, fresh});
   }
 
+  /// The same for every element.
+  template <class S>
+  void step_sizes(const StateRef<S>&, const StepInfo& at, std::type_identity_t<VectorRef<S>> sizes) const {
+    sizes.setConstant(static_cast<S>(at.rate * steps_of_gradient(at.step)));
+  }
+
  private:
+  /// By how many of its steps a gradient that never changes moves θ in step t.
+  double steps_of_gradient(std::int64_t t) const {
+    if (num_states() == 0) return 1;
+    const double weight =
+        t == 1 ? 1 : std::fma(1 - dampening, detail::one_minus_power(momentum, t - 1) / (1 - momentum), detail::power(momentum, t - 1));
+    return nesterov ? std::fma(momentum, weight, 1.0) : weight;
+  }
+
   template <class S>
   struct Plain {
     using V = kernels::Simd<S>;
@@ -79,5 +101,6 @@ struct Sgd {
 };
 
 static_assert(Optimizer<Sgd, float> && Optimizer<Sgd, double>);
+static_assert(HasStepSizes<Sgd, float> && HasStepSizes<Sgd, double>);
 
 }  // namespace parade
