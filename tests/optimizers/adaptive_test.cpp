@@ -206,10 +206,16 @@ TEST_CASE("NAdam's product of momenta ends in nothing, at any step", "[nadam]") 
 }
 
 TEST_CASE("a centered RMSprop survives a gradient that never changes", "[rmsprop]") {
-  const RmsProp rmsprop{.smoothing = 0.5, .centered = true};
-  Run<double> run(rmsprop, Vector<double>{{0, 0}});
-  for (std::int64_t t = 1; t <= 200; ++t) run.step(rmsprop, Vector<double>{{0.1, 1.0 / 3}}, t);  // v − a² is rounding
+  const RmsProp rmsprop{.rate = 1e-12, .smoothing = 0.5, .centered = true};
+  const Vector<double> grad = random_vector<double>(200, 8);
+  Run<double> run(rmsprop, Vector<double>::Zero(200));
+  for (std::int64_t t = 1; t <= 500; ++t) run.step(rmsprop, grad, t);  // v − a² is rounding, on either side of 0
+  const Vector<double> v = run.state(0), a = run.state(1);
+  Index below = 0;
+  for (Index i = 0; i < 200; ++i) below += std::fma(-a[i], a[i], v[i]) < 0 ? 1 : 0;
+  CHECK(below > 0);
   CHECK(run.theta.allFinite());
+  CHECK(run.step_sizes(rmsprop, 500).allFinite());
 }
 
 TEST_CASE("Lion steps by α whatever the gradient, and stands still at a mean of 0", "[lion]") {
