@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Tier 2 of the promise for the losses: the bits of J and ∂J/∂Z, which every compiler, optimisation level, vector width and processor with fused
-// multiply-add must meet. Where a change of the mathematics moves them on purpose, `test_losses "[table]"` prints the new table.
+// Tier 2 of the promise for the losses: the bits of J and ∂J/∂Z, which every compiler, optimisation level, vector width and processor with
+// fused multiply-add must meet. Where a change of the mathematics moves them on purpose, `test_losses "[table]"` prints the new table.
 #include <array>
 #include <cmath>
 #include <cstddef>

@@ -75,7 +75,7 @@ TEST_CASE("a weight is so many copies of a sample, and a weight of 0 is absence,
   });
 }
 
-TEST_CASE("class weights weigh as PyTorch's do: F is the sum of c J over the sum of c", "[losses]") {
+TEST_CASE("class weights weigh as those of PyTorch: F is the sum of c J over the sum of c", "[losses]") {
   constexpr Index d = 3, k = 3, n = 25;
   const auto x = random_matrix<double>(d, n, 1);
   const parade::SoftmaxCrossEntropy loss;

@@ -8,8 +8,8 @@
 #include <parade/core/error.hpp>
 #include <parade/core/types.hpp>
 
-// Weights for classes are weights of their samples, as in scikit-learn (class_weight) and PyTorch (cross_entropy with weight): the engine knows one kind of
-// weight, and every loss on labels, every data set with weights and every metric takes it.
+// Weights for classes are weights of their samples, as in scikit-learn (class_weight) and PyTorch (cross_entropy with weight): the engine
+// knows one kind of weight, and every loss on labels, every data set with weights and every metric takes it.
 namespace parade {
 namespace detail {
 
@@ -29,10 +29,11 @@ inline Index class_of(Label y, Index sample, Index k) {
 ///
 ///   trainer.fit(data.with_weights(parade::sample_weights(data.labels(), {1, 10})), …);
 ///
-/// A class weight of 2 is the same as every sample of the class twice, 0 the same as none of them. Only ratios count: as the sum of weights divides,
-/// weights {1, 10} and {0.1, 1} have the same F. PyTorch's cross_entropy(weight = c, reduction = "mean") divides alike. What divides by the number of samples
-/// instead (Keras) has the same F only where the mean of w_i is 1, as it is for balanced weights.
-/// The labels are 0 … k−1, or −1 and +1 for two classes. Throws DataError for another label, and for weights that are not finite or negative.
+/// A class weight of 2 is the same as every sample of the class twice, 0 the same as none of them. Only ratios count: as the sum of weights
+/// divides, weights {1, 10} and {0.1, 1} have the same F. PyTorch's cross_entropy(weight = c, reduction = "mean") divides alike. What
+/// divides by the number of samples instead (Keras) has the same F only where the mean of w_i is 1, as it is for balanced weights.
+/// The labels are 0 … k−1, or −1 and +1 for two classes. Throws DataError for another label, and for weights that are not finite or
+/// negative.
 inline Vector<double> sample_weights(const Vector<Label>& labels, const std::vector<double>& class_weights,
                                      const Vector<double>& own_weights = {}) {
   const auto k = static_cast<Index>(class_weights.size());

@@ -14,8 +14,8 @@ S sign(S x) {
   return x > 0 ? S{1} : x < 0 ? S{-1} : x + S{0};
 }
 
-/// Z (k,m), Y (k,m) → J (m), ∂J/∂Z (k,m), element by element, the outputs of a sample in order. add(z, y, sum, slope) adds f(z, y) to the sum
-/// (so that a product is a multiply-add there) and sets slope = f′(z, y).
+/// Z (k,m), Y (k,m) → J (m), ∂J/∂Z (k,m), element by element, the outputs of a sample in order. add(z, y, sum, slope) adds f(z, y) to the
+/// sum (so that a product is a multiply-add there) and sets slope = f′(z, y).
 template <class Z, class Add>
 void for_each_output(const Eigen::MatrixBase<Z>& scores, const ConstMatrixRef<typename Z::Scalar>& targets,
                      VectorRef<typename Z::Scalar> values, MatrixRef<typename Z::Scalar> dscores, const Add& add) {
@@ -30,8 +30,9 @@ void for_each_output(const Eigen::MatrixBase<Z>& scores, const ConstMatrixRef<ty
   }
 }
 
-/// The same for an f with elementary functions. functions(z, a, b, count) fills a[0 … count) and b[0 … count) with two of them, of the scores
-/// z[0 … count); add(z, y, a, b, sum, slope) is given both. Elements are taken by the chunk, so that vectors are full also where k = 1.
+/// The same for an f with elementary functions. functions(z, a, b, count) fills a[0 … count) and b[0 … count) with two of them, of the
+/// scores z[0 … count); add(z, y, a, b, sum, slope) is given both. Elements are taken by the chunk, so that vectors are full also for
+/// one output.
 template <class Z, class Functions, class Add>
 void for_each_output(const Eigen::MatrixBase<Z>& scores, const ConstMatrixRef<typename Z::Scalar>& targets,
                      VectorRef<typename Z::Scalar> values, MatrixRef<typename Z::Scalar> dscores, const Functions& functions,

@@ -13,15 +13,16 @@
 
 namespace parade {
 
-/// Focal loss for two classes and one output (Lin et al. 2017: "Focal loss for dense object detection"): the logistic loss, with the samples that
-/// are right already made light, so that many easy ones do not drown a few hard ones. With the margin u = s z, s = +1 if y > 0, else −1, and
-/// p = 1 / (1 + exp(−u)), the probability of the sample's class:
+/// Focal loss for two classes and one output (Lin et al. 2017: "Focal loss for dense object detection"): the logistic loss, with the
+/// samples that are right already made light, so that many easy ones do not drown a few hard ones. With the margin u = s z, s = +1
+/// if y > 0, else −1, and p = 1 / (1 + exp(−u)), the probability of the sample's class:
 ///
 ///   J(z, y) = −(1 − p)^γ log p          ∂J/∂z = −s (1 − p)^γ (1 − p − γ p log p)
 ///
 /// The labels are {0, 1} or {−1, +1}. γ = 0 is parade::Logistic. The paper's factor α for the positive class is a class weight: see
 /// parade::sample_weights.
-/// Domain: z ∈ ℝ; J ≥ 0, finite for every finite z, and near −u where u is far below 0. J = 2^−γ log 2 and ∂J/∂z = −s 2^−γ (1 + γ log 2) / 2 at z = 0.
+/// Domain: z ∈ ℝ; J ≥ 0, finite for every finite z, and near −u where u is far below 0. At z = 0, J = 2^−γ log 2 and
+/// ∂J/∂z = −s 2^−γ (1 + γ log 2) / 2.
 struct FocalLogistic {
   using SampleBySampleOf = FocalLogistic;
   using Target = Label;

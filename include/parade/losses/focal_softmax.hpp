@@ -13,8 +13,8 @@
 
 namespace parade {
 
-/// Focal loss for k classes and k outputs (Lin et al. 2017: "Focal loss for dense object detection", there for two classes): the cross-entropy of
-/// the softmax, with the samples that are right already made light. With p_i = exp(z_i) / Σ_l exp(z_l) and L = −log p_y:
+/// Focal loss for k classes and k outputs (Lin et al. 2017: "Focal loss for dense object detection", there for two classes): the
+/// cross-entropy of the softmax, with the samples that are right already made light. With p_i = exp(z_i) / Σ_l exp(z_l) and L = −log p_y:
 ///
 ///   J(z, y) = (1 − p_y)^γ L          ∂J/∂z_y = −(1 − p_y)^γ (1 − p_y + γ p_y L)
 ///                                    ∂J/∂z_i =  (1 − p_y)^γ (p_i + γ p_y L p_i / (1 − p_y))   for i ≠ y

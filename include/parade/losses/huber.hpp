@@ -16,7 +16,8 @@ namespace parade {
 ///   J(z, y) = Σ_i ½d_i² if |d_i| ≤ δ, else δ(|d_i| − ½δ)          ∂J/∂z_i = d_i clipped to [−δ, δ]
 ///
 /// It is that of PyTorch. Divided by δ it is PyTorch's smooth L1 loss.
-/// Domain: z, y ∈ ℝᵏ, k ≥ 1; J ≥ 0, with a continuous slope. With δ = 1: J = ½ and ∂J/∂z = 1 at z = 1, y = 0; J = 2.5 and ∂J/∂z = 1 at z = 3, y = 0.
+/// Domain: z, y ∈ ℝᵏ, k ≥ 1; J ≥ 0, with a continuous slope. With δ = 1: J = ½ and ∂J/∂z = 1 at z = 1, y = 0; J = 2.5 and ∂J/∂z = 1
+/// at z = 3, y = 0.
 struct Huber {
   using SampleBySampleOf = Huber;
   using Target = Real;

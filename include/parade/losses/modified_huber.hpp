@@ -11,9 +11,9 @@
 
 namespace parade {
 
-/// Modified Huber loss, for two classes and one output (Zhang 2004: "Solving large scale linear prediction problems using stochastic gradient
-/// descent algorithms"): the squared hinge loss up to a margin of −1, and linear beyond, so that outliers pull with a bounded force. With the
-/// margin u = s z, s = +1 if y > 0, else −1:
+/// Modified Huber loss, for two classes and one output (Zhang 2004: "Solving large scale linear prediction problems using stochastic
+/// gradient descent algorithms"): the squared hinge loss up to a margin of −1, and linear beyond, so that outliers pull with a bounded
+/// force. With the margin u = s z, s = +1 if y > 0, else −1:
 ///
 ///   J(z, y) = max(0, 1 − u)² if u ≥ −1, else −4u          ∂J/∂z = −2 s max(0, 1 − u) if u ≥ −1, else −4s
 ///

@@ -16,7 +16,8 @@ namespace parade {
 ///
 ///   J(z, y) = Σ_{i≠y} max(0, 1 − (z_y − z_i))          ∂J/∂z_i = 1 if z_y − z_i < 1, else 0, for i ≠ y;   ∂J/∂z_y = −Σ_{i≠y} ∂J/∂z_i
 ///
-/// The labels are 0 … k−1. Not divided by the number of classes (PyTorch's multi_margin_loss is). At a kink, z_y − z_i = 1, the slope given is 0.
+/// The labels are 0 … k−1. Not divided by the number of classes (PyTorch's multi_margin_loss is). At a kink, z_y − z_i = 1, the slope given
+/// is 0.
 /// Domain: z ∈ ℝᵏ, k ≥ 2; J ≥ 0. J = k − 1 and ∂J/∂z_y = −(k − 1) where all scores are equal.
 struct MulticlassHinge {
   using SampleBySampleOf = MulticlassHinge;
@@ -25,8 +26,8 @@ struct MulticlassHinge {
   std::string check_outputs(Index k) const { return k >= 2 ? "" : "MulticlassHinge needs a model with at least 2 outputs (Hinge takes 1)"; }
   std::string check_target(Label y, Index k) const { return detail::check_class("MulticlassHinge", y, k); }
 
-  /// Z (k,m), y (m) → J (m), ∂J/∂Z (k,m). `scores` may be any Eigen expression. A NaN in a column gives J = NaN. A label out of range touches no
-  /// memory: it gives J = NaN and ∂J/∂z = NaN.
+  /// Z (k,m), y (m) → J (m), ∂J/∂Z (k,m). `scores` may be any Eigen expression. A NaN in a column gives J = NaN. A label out of range
+  /// touches no memory: it gives J = NaN and ∂J/∂z = NaN.
   template <class Z>
   void value_and_gradient(const Eigen::MatrixBase<Z>& scores, const TargetsRef<Label, typename Z::Scalar>& labels,
                           VectorRef<typename Z::Scalar> values, MatrixRef<typename Z::Scalar> dscores) const {

@@ -12,8 +12,8 @@
 
 namespace parade {
 
-/// Poisson loss with log link, for k counts a sample: z is the logarithm of the mean, μ = exp(z). It is the negative log-likelihood of a Poisson
-/// distribution without the term log y!, which z does not change:
+/// Poisson loss with log link, for k counts a sample: z is the logarithm of the mean, μ = exp(z). It is the negative log-likelihood of a
+/// Poisson distribution without the term log y!, which z does not change:
 ///
 ///   J(z, y) = Σ_i exp(z_i) − y_i z_i          ∂J/∂z_i = exp(z_i) − y_i
 ///
@@ -27,7 +27,8 @@ struct Poisson {
   /// The rule that a target breaks, or "".
   std::string check_target(double y, Index) const { return y >= 0 ? "" : "the targets of Poisson must be at least 0"; }
 
-  /// Z (k,m), Y (k,m) → J (m), ∂J/∂Z (k,m). `scores` may be any Eigen expression. A NaN in a column, or a target out of the domain, gives J = NaN.
+  /// Z (k,m), Y (k,m) → J (m), ∂J/∂Z (k,m). `scores` may be any Eigen expression. A NaN in a column, or a target out of the
+  /// domain, gives J = NaN.
   template <class Z>
   void value_and_gradient(const Eigen::MatrixBase<Z>& scores, const ConstMatrixRef<typename Z::Scalar>& targets,
                           VectorRef<typename Z::Scalar> values, MatrixRef<typename Z::Scalar> dscores) const {

@@ -10,14 +10,14 @@
 
 namespace parade {
 
-/// Quantile loss, also called pinball loss, for regression on k real targets a sample (Koenker, Bassett 1978: "Regression quantiles"): what lies
-/// above the prediction costs τ a unit, what lies below 1 − τ. With d_i = z_i − y_i:
+/// Quantile loss, also called pinball loss, for regression on k real targets a sample (Koenker, Bassett 1978: "Regression quantiles"): what
+/// lies above the prediction costs τ a unit, what lies below 1 − τ. With d_i = z_i − y_i:
 ///
 ///   J(z, y) = Σ_i max((1 − τ) d_i, −τ d_i)          ∂J/∂z_i = 1 − τ if d_i > 0, −τ if d_i < 0
 ///
 /// At the kink, d_i = 0, every slope in [−τ, 1 − τ] is a subgradient; the one given is 0.
-/// Domain: z, y ∈ ℝᵏ, k ≥ 1; J ≥ 0, and 0 only at z = y. With τ = 0.9: J = 1.8 at z = 0, y = 2; J = 0.2 at z = 2, y = 0. The τ-quantile of y makes
-/// the mean J least; τ = ½ gives half the absolute error, and the median.
+/// Domain: z, y ∈ ℝᵏ, k ≥ 1; J ≥ 0, and 0 only at z = y. With τ = 0.9: J = 1.8 at z = 0, y = 2; J = 0.2 at z = 2, y = 0. The τ-quantile of
+/// y makes the mean J least; τ = ½ gives half the absolute error, and the median.
 struct Quantile {
   using SampleBySampleOf = Quantile;
   using Target = Real;

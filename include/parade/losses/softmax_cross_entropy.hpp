@@ -17,8 +17,8 @@ namespace parade {
 ///
 ///   J(z, y) = −log p_y = log Σ_i exp(z_i) − z_y,   p_i = exp(z_i) / Σ_l exp(z_l)          ∂J/∂z_i = p_i − [i = y]
 ///
-/// The labels are 0 … k−1. With label smoothing ε (Szegedy et al. 2016: "Rethinking the Inception architecture") the class counts for 1 − ε,
-/// and all k classes share ε:
+/// The labels are 0 … k−1. With label smoothing ε (Szegedy et al. 2016: "Rethinking the Inception architecture") the class counts for
+/// 1 − ε, and all k classes share ε:
 ///
 ///   J(z, y) = −Σ_i q_i log p_i,   q_i = (1 − ε) [i = y] + ε/k          ∂J/∂z_i = p_i − q_i
 ///
@@ -41,8 +41,8 @@ struct SoftmaxCrossEntropy {
   std::string check_target(Label y, Index k) const { return detail::check_class("SoftmaxCrossEntropy", y, k); }
 
   /// Z (k,m), y (m) → J (m), ∂J/∂Z (k,m). `scores` may be any Eigen expression.
-  /// A score of NaN or +∞ gives a J that is not finite. A label out of range touches no memory: it gives J = NaN and ∂J/∂z = NaN. A score of −∞ is a
-  /// probability of 0: J = ∞ if it is that of y, or with label smoothing of any class.
+  /// A score of NaN or +∞ gives a J that is not finite. A label out of range touches no memory: it gives J = NaN and ∂J/∂z = NaN. A score
+  /// of −∞ is a probability of 0: J = ∞ if it is that of y, or with label smoothing of any class.
   template <class Z>
   void value_and_gradient(const Eigen::MatrixBase<Z>& scores, const TargetsRef<Label, typename Z::Scalar>& labels,
                           VectorRef<typename Z::Scalar> values, MatrixRef<typename Z::Scalar> dscores) const {

@@ -10,8 +10,8 @@
 
 namespace parade {
 
-/// Squared ε-insensitive loss, for regression on k real targets a sample: L2 support vector regression (Ho, Lin 2012: "Large-scale linear support
-/// vector regression"). A difference of up to ε costs nothing. With e_i = max(0, |z_i − y_i| − ε):
+/// Squared ε-insensitive loss, for regression on k real targets a sample: L2 support vector regression (Ho, Lin 2012: "Large-scale linear
+/// support vector regression"). A difference of up to ε costs nothing. With e_i = max(0, |z_i − y_i| − ε):
 ///
 ///   J(z, y) = Σ_i e_i²          ∂J/∂z_i = 2 e_i sign(z_i − y_i)
 ///

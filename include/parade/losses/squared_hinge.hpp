@@ -11,8 +11,8 @@
 
 namespace parade {
 
-/// Squared hinge loss, for two classes and one output: the L2 support vector machine (Chang, Hsieh, Lin 2008: "Coordinate descent method for
-/// large-scale L2-loss linear support vector machines"):
+/// Squared hinge loss, for two classes and one output: the L2 support vector machine (Chang, Hsieh, Lin 2008: "Coordinate descent method
+/// for large-scale L2-loss linear support vector machines"):
 ///
 ///   J(z, y) = max(0, 1 − s z)²,  s = +1 if y > 0, else −1          ∂J/∂z = −2 s max(0, 1 − s z)
 ///

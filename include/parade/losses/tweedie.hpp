@@ -15,14 +15,14 @@
 
 namespace parade {
 
-/// Tweedie loss with log link, for k targets a sample whose variance is proportional to the mean to the power p: z is the logarithm of the mean,
-/// μ = exp(z) (Jørgensen 1987: "Exponential dispersion models"):
+/// Tweedie loss with log link, for k targets a sample whose variance is proportional to the mean to the power p: z is the logarithm of the
+/// mean, μ = exp(z) (Jørgensen 1987: "Exponential dispersion models"):
 ///
 ///   J(z, y) = Σ_i μ_i^(2−p) / (2 − p) − y_i μ_i^(1−p) / (1 − p)          ∂J/∂z_i = μ_i^(2−p) − y_i μ_i^(1−p)
 ///
-/// It is half the Tweedie deviance without its term y^(2−p) / ((1 − p)(2 − p)), which z does not change: scikit-learn's HalfTweedieLoss. p between 1 and 2 is for
-/// amounts that are often exactly 0, like insurance claims; 3 is the inverse Gaussian. At p = 1 and p = 2, where the formula divides by 0, it is
-/// that of parade::Poisson and parade::Gamma, the deviance's limits there.
+/// It is half the Tweedie deviance without its term y^(2−p) / ((1 − p)(2 − p)), which z does not change: scikit-learn's HalfTweedieLoss. p
+/// between 1 and 2 is for amounts that are often exactly 0, like insurance claims; 3 is the inverse Gaussian. At p = 1 and p = 2, where the
+/// formula divides by 0, it is that of parade::Poisson and parade::Gamma, the deviance's limits there.
 /// Domain: z ∈ ℝᵏ, k ≥ 1; y_i ≥ 0 for p < 2, else y_i > 0; J is finite where the powers are. With p = 1.5: J = 2 + 2y and ∂J/∂z = 1 − y at
 /// z = 0. The mean of y is what makes the mean J least.
 struct Tweedie {
@@ -41,7 +41,8 @@ struct Tweedie {
     return y > 0 ? "" : detail::text("the targets of Tweedie with power ", power, " must be above 0");
   }
 
-  /// Z (k,m), Y (k,m) → J (m), ∂J/∂Z (k,m). `scores` may be any Eigen expression. A NaN in a column, or a target out of the domain, gives J = NaN.
+  /// Z (k,m), Y (k,m) → J (m), ∂J/∂Z (k,m). `scores` may be any Eigen expression. A NaN in a column, or a target out of the
+  /// domain, gives J = NaN.
   template <class Z>
   void value_and_gradient(const Eigen::MatrixBase<Z>& scores, const ConstMatrixRef<typename Z::Scalar>& targets,
                           VectorRef<typename Z::Scalar> values, MatrixRef<typename Z::Scalar> dscores) const {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cmath>
 #include <string>
 
 #include <parade/core/error.hpp>
@@ -29,10 +30,10 @@ void for_each_margin(const Eigen::MatrixBase<Z>& scores, const TargetsRef<Label,
   PARADE_ASSERT(z.rows() == 1 && labels.size() == z.cols() && values.size() == z.cols());
   PARADE_ASSERT(dscores.rows() == 1 && dscores.cols() == z.cols());
   for (Index j = 0; j < z.cols(); ++j) {
-    const bool positive = labels[j] > 0;
+    const S s = labels[j] > 0 ? S{1} : S{-1};
     S slope = 0;
-    values[j] = f(positive ? z(0, j) : -z(0, j), slope);
-    dscores(0, j) = positive ? slope : 0 - slope;  // a slope of 0 stays +0
+    values[j] = f(s * z(0, j), slope);
+    dscores(0, j) = std::fma(s, slope, S{0});  // exact; a slope of 0 stays +0
   }
 }
 

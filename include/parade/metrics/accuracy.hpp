@@ -21,8 +21,8 @@ Vector<Label> predicted_labels(const Eigen::MatrixBase<Z>& scores) {
 
 /// Share of the samples, by weight, whose class is the predicted one: Σ w_i [ŷ_i = y_i] / Σ w_i, with ŷ as predicted_labels gives it.
 ///
-/// Z (k,n), y (n), w (n) or none. The labels are 0 … k−1, for one output {0, 1} or {−1, +1}. Throws DataError for no samples, shapes, labels or weights
-/// that do not fit, and a score of NaN.
+/// Z (k,n), y (n), w (n) or none. The labels are 0 … k−1, for one output {0, 1} or {−1, +1}. Throws DataError for no samples, shapes,
+/// labels or weights that do not fit, and a score of NaN.
 template <class Z>
 double accuracy(const Eigen::MatrixBase<Z>& scores, const Vector<Label>& labels, const Vector<double>& weights = {}) {
   using S = typename Z::Scalar;
@@ -35,8 +35,8 @@ double accuracy(const Eigen::MatrixBase<Z>& scores, const Vector<Label>& labels,
   return right.value() / detail::total_weight(labels.size(), weights);
 }
 
-/// Share of the samples, by weight, whose class is among the `top` ones with the largest scores. Of equal scores those of higher classes count as
-/// larger, as in scikit-learn; so with ties `top` = 1 may differ from the accuracy, which takes the first.
+/// Share of the samples, by weight, whose class is among the `top` ones with the largest scores. Of equal scores those of higher classes
+/// count as larger, as in scikit-learn; so with ties `top` = 1 may differ from the accuracy, which takes the first.
 ///
 /// Z (k,n), k ≥ 2, y (n), w (n) or none. Throws OptionError for a `top` out of [1, k], and DataError as `accuracy` does.
 template <class Z>

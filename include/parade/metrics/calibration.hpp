@@ -19,11 +19,12 @@ struct CalibrationBin {
   double accuracy = 0;    // share predicted right, by weight; 0 without samples
 };
 
-/// A reliability diagram: the samples in M bins of equal width by their confidence, the probability max_i p_i of the predicted class; bin b holds those in
-/// (b/M, (b+1)/M], b = 0 … M−1. p is the softmax of the scores, for one output the logistic function, with confidence max(p, 1 − p).
+/// A reliability diagram: the samples in M bins of equal width by their confidence, the probability max_i p_i of the predicted class; bin b
+/// holds those in (b/M, (b+1)/M], b = 0 … M−1. p is the softmax of the scores, for one output the logistic function, with confidence
+/// max(p, 1 − p).
 ///
-/// Z (k,n), y (n), w (n) or none. Throws OptionError for bins < 1, and DataError for no samples, shapes, labels or weights that do not fit, and a score that is
-/// NaN or +∞.
+/// Z (k,n), y (n), w (n) or none. Throws OptionError for bins < 1, and DataError for no samples, shapes, labels or weights that do not fit,
+/// and a score that is NaN or +∞.
 template <class Z>
 std::vector<CalibrationBin> calibration_bins(const Eigen::MatrixBase<Z>& scores, const Vector<Label>& labels, Index bins = 15,
                                              const Vector<double>& weights = {}) {
@@ -55,12 +56,13 @@ std::vector<CalibrationBin> calibration_bins(const Eigen::MatrixBase<Z>& scores,
   return result;
 }
 
-/// Expected calibration error (Guo et al. 2017: "On calibration of modern neural networks"): how far confidence and accuracy are apart, over the bins of the
-/// reliability diagram, by weight:
+/// Expected calibration error (Guo et al. 2017: "On calibration of modern neural networks"): how far confidence and accuracy are apart,
+/// over the bins of the reliability diagram, by weight:
 ///
 ///   Σ_b W_b / W |accuracy_b − confidence_b|
 ///
-/// In [0, 1]; 0 for a model whose probabilities are what happens. 15 bins as in the paper. It depends on the number of bins: compare figures of the same number only.
+/// In [0, 1]; 0 for a model whose probabilities are what happens. 15 bins as in the paper. It depends on the number of bins: compare
+/// figures of the same number only.
 /// Arguments and errors as calibration_bins.
 template <class Z>
 double expected_calibration_error(const Eigen::MatrixBase<Z>& scores, const Vector<Label>& labels, Index bins = 15,

@@ -22,14 +22,15 @@ enum class Average {
   weighted,  // their mean, each class by the weight of its samples
 };
 
-/// What was predicted for the samples of each class: a row for each true class, a column for each predicted one. Per class c, with the weights w of the
-/// samples (1 unless given):
+/// What was predicted for the samples of each class: a row for each true class, a column for each predicted one. Per class c, with the
+/// weights w of the samples (1 unless given):
 ///
 ///   precision = right / predicted as c          recall = right / of class c          F1 = 2 right / (predicted as c + of class c)
 ///
-/// the harmonic mean of the two. Where nothing is divided by nothing the figure is 0. As scikit-learn's, with labels = 0 … k−1 and zero_division = 0.
+/// the harmonic mean of the two. Where nothing is divided by nothing the figure is 0. As scikit-learn's, with labels = 0 … k−1 and
+/// zero_division = 0.
 ///
-///   std::cout << parade::ConfusionMatrix{trainer.evaluate(test)};                          // prints the table, with the recall of each row
+///   std::cout << parade::ConfusionMatrix{trainer.evaluate(test)};                     // prints the table, with the recall of each row
 ///   const parade::ConfusionMatrix matrix{trainer.scores(test), test.labels()};
 ///   matrix.f1(parade::Average::macro);
 class ConfusionMatrix {

@@ -7,9 +7,9 @@
 #include <parade/core/types.hpp>
 #include <parade/metrics/samples.hpp>
 
-// Metrics of regression: Z (k,n) predictions, Y (k,n) targets, w (n) or none. Several outputs count the same: each has a figure, and the result is
-// their mean (scikit-learn's multioutput = "uniform_average"). They throw DataError for no samples, shapes or weights that do not fit, and a
-// prediction or target of NaN.
+// Metrics of regression: Z (k,n) predictions, Y (k,n) targets, w (n) or none. Several outputs count the same: each has a figure, and the
+// result is their mean (scikit-learn's multioutput = "uniform_average"). They throw DataError for no samples, shapes or weights that do not
+// fit, and a prediction or target of NaN.
 namespace parade {
 namespace detail {
 
@@ -78,8 +78,9 @@ double mean_absolute_error(const Eigen::MatrixBase<Z>& scores, const Eigen::Matr
 ///
 ///   1 − Σ_j w_j (z_j − y_j)² / Σ_j w_j (y_j − ȳ)²,   ȳ = Σ_j w_j y_j / W
 ///
-/// 1 for perfect predictions, 0 for ȳ as the prediction of all, below 0 for worse ones. An output whose targets are all equal has nothing to explain: it counts 1 if
-/// its predictions are perfect, else 0, as in scikit-learn. Throws DataError also for fewer than 2 samples with a weight above 0.
+/// 1 for perfect predictions, 0 for ȳ as the prediction of all, below 0 for worse ones. An output whose targets are all equal has nothing
+/// to explain: it counts 1 if its predictions are perfect, else 0, as in scikit-learn. Throws DataError also for fewer than 2 samples with
+/// a weight above 0.
 template <class Z, class Y>
 double r_squared(const Eigen::MatrixBase<Z>& scores, const Eigen::MatrixBase<Y>& targets, const Vector<double>& weights = {}) {
   const ConstMatrixRef<typename Z::Scalar> z{scores};

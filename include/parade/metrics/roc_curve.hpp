@@ -19,8 +19,8 @@ struct RocCurve {
   std::vector<double> false_positive_rate;  // by weight, of the negative samples
   std::vector<double> true_positive_rate;   // by weight, of the positive samples
 
-  /// The area under it, by trapezoids: the probability that a positive sample has a higher score than a negative one, ties counting half. ½ for scores that
-  /// say nothing, 1 for perfect ones.
+  /// The area under it, by trapezoids: the probability that a positive sample has a higher score than a negative one, ties counting half. ½
+  /// for scores that say nothing, 1 for perfect ones.
   double area() const {
     detail::CompensatedSum twice;
     for (std::size_t i = 1; i < thresholds.size(); ++i)
@@ -29,8 +29,8 @@ struct RocCurve {
   }
 };
 
-/// scores (1,n) or a vector (n), y (n), w (n) or none. The labels are {0, 1} or {−1, +1}. Equal scores make one step, as in scikit-learn (its
-/// roc_curve with drop_intermediate = False). With scores 3, 2, 2, 1 and labels 1, 0, 1, 0: (0, 0), (0, ½), (½, 1), (1, 1), area 7/8.
+/// scores (1,n) or a vector (n), y (n), w (n) or none. The labels are {0, 1} or {−1, +1}. Equal scores make one step, as in scikit-learn
+/// (its roc_curve with drop_intermediate = False). With scores 3, 2, 2, 1 and labels 1, 0, 1, 0: (0, 0), (0, ½), (½, 1), (1, 1), area 7/8.
 /// Throws DataError for no samples, samples of one class only, shapes, labels or weights that do not fit, and a score of NaN.
 template <class Z>
 RocCurve roc_curve(const Eigen::MatrixBase<Z>& scores, const Vector<Label>& labels, const Vector<double>& weights = {}) {

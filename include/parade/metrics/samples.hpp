@@ -9,11 +9,12 @@
 #include <parade/core/types.hpp>
 #include <parade/kernels/math.hpp>
 
-// What the metrics share. They go through the samples in order, on one thread, in double: the same bits everywhere. A sample of weight 0 is absent: neither its scores
-// nor its label are looked at.
+// What the metrics share. They go through the samples in order, on one thread, in double: the same bits everywhere. A sample of weight 0 is
+// absent: neither its scores nor its label are looked at.
 namespace parade::detail {
 
-/// A sum with the error of two roundings, however many terms it has (Neumaier 1974: "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen").
+/// A sum whose rounding error does not grow with the number of its terms (Neumaier 1974: "Rundungsfehleranalyse einiger Verfahren zur
+/// Summation endlicher Summen").
 class CompensatedSum {
  public:
   void add(double x) {
