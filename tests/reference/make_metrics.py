@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes metrics.json and losses_sklearn.json, the figures that tests/metrics and tests/reference compare with: scikit-learn's metrics, and
-those of its losses that PyTorch has not. What it does not have either (calibration error, focal loss) is computed by its definition in NumPy.
+"""Writes metrics.json and losses_sklearn.json, the figures that tests/metrics and tests/reference compare with: scikit-learn's metrics,
+and those of its losses that PyTorch has not. What it does not have either (calibration error, focal loss) is computed by its definition in
+NumPy.
 
     apt-get install -y python3-sklearn
     /usr/bin/python3 make_metrics.py [SEED] [FOLDER]
@@ -39,7 +40,8 @@ def confusion(truth, guess, k, weights):
     out = {"matrix": metrics.confusion_matrix(truth, guess, labels=classes, sample_weight=weights).tolist(),
            "accuracy": metrics.accuracy_score(truth, guess, sample_weight=weights)}
     for average in (None, "macro", "micro", "weighted"):
-        p, r, f, _ = metrics.precision_recall_fscore_support(truth, guess, labels=classes, average=average, sample_weight=weights, zero_division=0)
+        p, r, f, _ = metrics.precision_recall_fscore_support(truth, guess, labels=classes, average=average, sample_weight=weights,
+                                                             zero_division=0)
         out[average or "classes"] = {"precision": np.asarray(p).tolist(), "recall": np.asarray(r).tolist(), "f1": np.asarray(f).tolist()}
     return out
 
@@ -50,8 +52,9 @@ def calibration_error(truth, p, bins, weights):
     for b in range(bins):
         inside = (confidence > b / bins) & (confidence <= (b + 1) / bins)
         if weights[inside].sum() > 0:
-            gap = np.average(guess[inside] == truth[inside], weights=weights[inside]) - np.average(confidence[inside], weights=weights[inside])
-            error += weights[inside].sum() / weights.sum() * abs(gap)
+            w = weights[inside]
+            gap = np.average(guess[inside] == truth[inside], weights=w) - np.average(confidence[inside], weights=w)
+            error += w.sum() / weights.sum() * abs(gap)
     return error
 
 
@@ -152,11 +155,12 @@ loss_case("multilabel_logistic", np.logaddexp(0, Z) - Y * Z, expit(Z) - Y, score
 for gamma in (0.5, 2.0):
     u = signs * z
     p, q, entropy = expit(u), expit(-u), np.logaddexp(0, -u)
-    loss_case("focal_logistic_" + str(gamma), q**gamma * entropy, -signs * q**gamma * (q + gamma * p * entropy), scores="z", targets="signs", gamma=gamma)
+    loss_case("focal_logistic_" + str(gamma), q**gamma * entropy, -signs * q**gamma * (q + gamma * p * entropy),
+              scores="z", targets="signs", gamma=gamma)
     log_p, own = log_softmax(Z, axis=1), np.eye(4)[labels]
     entropy = -(log_p * own).sum(axis=1, keepdims=True)
     p = np.exp(-entropy)
     q = (np.exp(log_p) * (1 - own)).sum(axis=1, keepdims=True)
-    loss_case("focal_softmax_" + str(gamma), q**gamma * entropy, -(q**gamma + gamma * q ** (gamma - 1) * p * entropy) * (own - np.exp(log_p)),
-              scores="Z", targets="labels", gamma=gamma)
+    loss_case("focal_softmax_" + str(gamma), q**gamma * entropy,
+              -(q**gamma + gamma * q ** (gamma - 1) * p * entropy) * (own - np.exp(log_p)), scores="Z", targets="labels", gamma=gamma)
 write("losses_sklearn.json", out)
