@@ -27,7 +27,7 @@ inline Index class_of(Label y, Index sample, Index k) {
 ///
 ///   w_i = c[y_i], or v_i c[y_i]          so that F(θ) = Σ_i v_i c[y_i] J_i / Σ_i v_i c[y_i] + …
 ///
-///   trainer.fit(data.with_weights(parade::sample_weights(data.labels(), {1, 10})), …);
+///   trainer.fit(data.with_weights(parade::sample_weights(data.labels(), {1, 10})), …);      // before data is split: a Subset keeps weights
 ///
 /// A class weight of 2 is the same as every sample of the class twice, 0 the same as none of them. Only ratios count: as the sum of weights
 /// divides, weights {1, 10} and {0.1, 1} have the same F. PyTorch's cross_entropy(weight = c, reduction = "mean") divides alike. What
