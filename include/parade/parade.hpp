@@ -11,6 +11,7 @@
 #include <parade/callbacks/progress_bar.hpp>
 #include <parade/callbacks/validate.hpp>
 #include <parade/constraints/affine_equality.hpp>
+#include <parade/constraints/augmented_lagrangian.hpp>
 #include <parade/constraints/box.hpp>
 #include <parade/constraints/box_penalty.hpp>
 #include <parade/constraints/l1_ball.hpp>
@@ -47,6 +48,7 @@
 #include <parade/regularizers/l2.hpp>
 #include <parade/regularizers/no_regularizer.hpp>
 #include <parade/regularizers/only.hpp>
+#include <parade/regularizers/per_parameter.hpp>
 #include <parade/schedules/constant.hpp>
 #include <parade/schedules/cosine.hpp>
 #include <parade/schedules/step_decay.hpp>

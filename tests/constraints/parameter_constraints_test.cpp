@@ -247,7 +247,7 @@ Real difference(const Matrix<S>& a, const Matrix<S>& b) {
   Real most = 0;
   for (Index i = 0; i < a.size(); ++i) {
     const Real here = std::abs(Real{a.data()[i]} - Real{b.data()[i]});
-    if (!(here <= most)) most = here;
+    if (std::isnan(here) || here > most) most = here;  // NaN stays
   }
   return most;
 }

@@ -14,6 +14,7 @@
 #include <parade/regularizers/l1.hpp>
 #include <parade/regularizers/l2.hpp>
 #include <parade/regularizers/only.hpp>
+#include <parade/regularizers/per_parameter.hpp>
 
 #include "support/catch.hpp"
 #include "support/numbers.hpp"
@@ -70,7 +71,7 @@ Real difference(const Matrix<S>& a, const Matrix<S>& b) {
   Real most = 0;
   for (Index i = 0; i < a.size(); ++i) {
     const Real here = std::abs(Real{a.data()[i]} - Real{b.data()[i]});
-    if (!(here <= most)) most = here;
+    if (std::isnan(here) || here > most) most = here;  // NaN stays
   }
   return most;
 }
@@ -375,4 +376,36 @@ TEST_CASE("Only is for the parameters that are named, and else what it was", "[r
   CHECK_THROWS_WITH((Only{L2{.lambda = -1}, "layer0.weight"}.check()), "L2.lambda must be finite and at least 0; got -1");
   CHECK_THROWS_WITH((Only{L2{}, "layer0.weight", "layer2.weight"}.check(parameters)),
                     "Only must name parameters of the model: layer0.weight, layer0.bias, layer1.weight; got 'layer2.weight'");
+}
+
+TEST_CASE("PerParameter gives each parameter its own parts, in order", "[regularizers]") {
+  const ParameterList parameters{{"layer0.weight", 3, 2}, {"layer0.bias", 3, 1, Role::bias}, {"layer1.weight", 2, 3}};
+  const parade::PerParameter parts{Only{L2{.lambda = 2}, "layer0.weight", "layer0.bias"}, Only{L1{.lambda = 3}, "layer1.weight"},
+                                   L2{.lambda = 4}};
+  const auto lambdas = [&](const char* name) {
+    std::vector<double> seen;
+    parts.for_each_part(parameters[name], [&](const auto& part) { seen.push_back(part.lambda); });
+    return seen;
+  };
+  CHECK(lambdas("layer0.weight") == std::vector<double>{2, 4});
+  CHECK(lambdas("layer0.bias") == std::vector<double>{2});
+  CHECK(lambdas("layer1.weight") == std::vector<double>{3, 4});
+  CHECK(parts.applies_to(parameters["layer0.bias"]));
+  CHECK_FALSE(parts.applies_to({"layer1.bias", 2, 1, Role::bias}));
+  CHECK(std::get<2>(parts.parts()).lambda == 4);
+  CHECK_NOTHROW(parts.check());
+  CHECK_NOTHROW(parts.check(parameters));
+}
+
+TEST_CASE("PerParameter refuses what its parts refuse, and two proximal steps or projections on a parameter", "[regularizers]") {
+  using parade::PerParameter;
+  const ParameterList parameters{{"first", 3, 2}, {"second", 2, 3}};
+  CHECK_THROWS_WITH((PerParameter{L1{}, L2{.lambda = -1}}.check()), "L2.lambda must be finite and at least 0; got -1");
+  CHECK_THROWS_WITH((PerParameter{L1{}, Only{L2{}, "third"}}.check(parameters)),
+                    "Only must name parameters of the model: first, second; got 'third'");
+  CHECK_THROWS_WITH((PerParameter{Only{L1{}, "second"}, GroupLasso{}}.check(parameters)),
+                    "PerParameter must have at most one proximal step or projection for a parameter; got 2 for 'second'");
+  CHECK_THROWS_AS((PerParameter{parade::Box{}, parade::MaxNormRows{}}.check(parameters)), parade::OptionError);
+  CHECK_NOTHROW((PerParameter{Only{L1{}, "first"}, Only{GroupLasso{}, "second"}, L2{}}.check(parameters)));
+  CHECK_NOTHROW((PerParameter{parade::BoxPenalty{}, parade::MaxNormRows{}}.check(parameters)));
 }
