@@ -418,6 +418,15 @@ TEMPLATE_TEST_CASE("small sums of large numbers are right", "[constraints]", flo
         4 * eps<S> * largest(powers));
 }
 
+TEMPLATE_TEST_CASE("a plane is reached from afar", "[constraints]", float, double) {
+  using S = TestType;
+  const AffineEquality plane{.value = 0.7};
+  const Matrix<S> theta = random_matrix<S>(257, 1, 61) + Matrix<S>::Constant(257, 1, S{0.01f} / std::numeric_limits<S>::epsilon());
+  const Matrix<S> u = projected(plane, theta);
+  CHECK(plane.parameter_violation(u) == 0);
+  CHECK(same_bits(projected(plane, u), u));
+}
+
 TEST_CASE("neither overflow nor underflow of squares spoils a ball", "[constraints]") {
   for (const double size : {1e300, 1e-300}) {
     CHECK(difference(projected(L2Ball{.radius = size}, row({3 * size, 4 * size})), row({0.6 * size, 0.8 * size})) <=

@@ -53,12 +53,13 @@ struct L1Ball {
     using S = typename T::Scalar;
     kernels::for_each_group<S>(groups, theta, ConstMatrixRef<S>{steps}, [&](const auto& group, const auto& group_steps) {
       if (holds(group)) return;
-      const detail::Metric<S> step{group_steps};
-      const auto tau = nearest(group, step);
-      for (Index i = 0; i < group.size; ++i) {
-        const auto u = static_cast<S>(projected(static_cast<double>(group[i]), step(i), tau));
-        group[i] = u == 0 ? S{0} : u;
-      }
+      detail::with_metric<S>(group_steps, [&](const auto& step) {
+        const auto tau = nearest(group, step);
+        for (Index i = 0; i < group.size; ++i) {
+          const auto u = static_cast<S>(projected(static_cast<double>(group[i]), step(i), tau));
+          group[i] = u == 0 ? S{0} : u;
+        }
+      });
     });
   }
 

@@ -27,10 +27,15 @@ class Metric {
   explicit Metric(const kernels::Strided<const S>& steps) : steps_(steps) {
     for (Index i = 0; i < steps.size; ++i) largest_ = std::max(largest_, static_cast<double>(steps[i]));
     largest_ = std::min(largest_, std::numeric_limits<double>::max());
+    for (Index i = 0; i < steps.size; ++i) equal_ = equal_ && static_cast<double>(steps[i]) == largest_;
+    equal_ = equal_ || largest_ == 0;
   }
 
+  /// Whether ŝ_i = 1 for all i.
+  bool is_euclidean() const { return equal_; }
+
   double operator()(Index i) const {
-    if (largest_ == 0) return 1;
+    if (equal_) return 1;
     const double ratio = static_cast<double>(steps_[i]) / largest_;
     return ratio < 0x1p-64 ? 0x1p-64 : ratio > 1 ? 1 : ratio;
   }
@@ -38,6 +43,17 @@ class Metric {
  private:
   kernels::Strided<const S> steps_;
   double largest_ = 0;
+  bool equal_ = true;
 };
+
+/// call(metric of the steps): the same numbers, faster where they are all 1.
+template <class S, class Call>
+void with_metric(const kernels::Strided<const S>& steps, const Call& call) {
+  const Metric<S> metric{steps};
+  if (metric.is_euclidean())
+    call(Euclidean{});
+  else
+    call(metric);
+}
 
 }  // namespace parade::detail

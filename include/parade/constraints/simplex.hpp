@@ -52,10 +52,11 @@ struct Simplex {
     using S = typename T::Scalar;
     kernels::for_each_group<S>(groups, theta, ConstMatrixRef<S>{steps}, [&](const auto& group, const auto& group_steps) {
       if (holds(group)) return;
-      const detail::Metric<S> step{group_steps};
-      const auto at = [&](Index i) { return static_cast<double>(group[i]); };
-      const auto tau = nearest(group.size, at, step);
-      for (Index i = 0; i < group.size; ++i) group[i] = static_cast<S>(projected(at(i), step(i), tau));
+      detail::with_metric<S>(group_steps, [&](const auto& step) {
+        const auto at = [&](Index i) { return static_cast<double>(group[i]); };
+        const auto tau = nearest(group.size, at, step);
+        for (Index i = 0; i < group.size; ++i) group[i] = static_cast<S>(projected(at(i), step(i), tau));
+      });
     });
   }
 

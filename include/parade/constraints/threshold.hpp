@@ -46,10 +46,9 @@ Threshold threshold(Index size, double total, const Magnitude& magnitude, const 
     kernels::Sum excess;
     double active = 0;
     for (Index i = 0; i < size; ++i) {
-      const double rest = tau.rest(magnitude(i), step(i));
-      if (rest <= 0) continue;
-      excess.add(rest);
-      active += step(i);
+      const double length = step(i), rest = tau.rest(magnitude(i), length);
+      excess.add(rest <= 0 ? 0 : rest);  // no branch: which elements are in is hard to foresee
+      active += rest <= 0 ? 0 : length;
     }
     excess.add(-total);
     if (!(std::abs(excess.value()) > close * total)) break;  // also for NaN
