@@ -24,6 +24,14 @@
 #include <parade/engine/serial_gradient.hpp>
 #include <parade/engine/update.hpp>
 #include <parade/io/idx.hpp>
+#include <parade/layers/conv2d.hpp>
+#include <parade/layers/dense.hpp>
+#include <parade/layers/dropout.hpp>
+#include <parade/layers/elementwise.hpp>
+#include <parade/layers/flatten.hpp>
+#include <parade/layers/normalization.hpp>
+#include <parade/layers/pooling.hpp>
+#include <parade/layers/softmax.hpp>
 #include <parade/losses/hinge.hpp>
 #include <parade/losses/logistic.hpp>
 #include <parade/losses/softmax_cross_entropy.hpp>
@@ -31,6 +39,7 @@
 #include <parade/metrics/confusion_matrix.hpp>
 #include <parade/models/linear.hpp>
 #include <parade/models/mlp.hpp>
+#include <parade/models/sequential.hpp>
 #include <parade/optimizers/adam.hpp>
 #include <parade/optimizers/sgd.hpp>
 #include <parade/regularizers/l1.hpp>

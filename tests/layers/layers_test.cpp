@@ -200,6 +200,27 @@ TEST_CASE("a sample's scores and gradient do not depend on its neighbours, and a
   });
 }
 
+TEST_CASE("a sample's scores and gradient do not depend on how many are computed at a time") {
+  // Its first layers are computed for 6 samples at a time in float, 3 in double.
+  const auto make = [](auto s) {
+    return make_sequential<decltype(s)>(Shape{1, 28, 28}, Conv2d{1, 6, 5, {.padding = 2}}, Relu{}, MaxPool2d{2}, Dropout{0.2},
+                                        Conv2d{6, 3, 5}, Tanh{}, MaxPool2d{2}, Sigmoid{}, Flatten{}, Dense{75, 4}, Relu{}, Dense{4, 3});
+  };
+  check_samples_alone(make(float{}));
+  check_samples_alone(make(double{}));
+}
+
+TEST_CASE("ReLU in front of a maximum changes places with it and nothing else changes") {
+  // LeakyRelu with slope 0 is ReLU, and stays where it is.
+  const auto network = make_sequential<double>(Shape{2, 7, 6}, Conv2d{2, 3, 2}, Relu{}, MaxPool2d{2}, Flatten{}, Dense{18, 2});
+  const auto plain = make_sequential<double>(Shape{2, 7, 6}, Conv2d{2, 3, 2}, LeakyRelu{0}, MaxPool2d{2}, Flatten{}, Dense{18, 2});
+  Run<std::remove_const_t<decltype(network)>> run(network);
+  Run<std::remove_const_t<decltype(plain)>> expected(plain);
+  const Matrix<double> x = random_matrix<double>(84, 9, 8), dz = random_matrix<double>(2, 9, 9);
+  CHECK(run.scores(x) == expected.scores(x));
+  CHECK(run.gradient(x, dz) == expected.gradient(x, dz));
+}
+
 TEST_CASE("a network with batch normalization agrees with differences") {
   const auto check = [](const auto& model) {
     const DenseData<double> data = DenseData<double>(random_matrix<double>(model.num_inputs(), 6, 6))
