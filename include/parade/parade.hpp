@@ -34,6 +34,14 @@
 #include <parade/engine/serial_gradient.hpp>
 #include <parade/engine/update.hpp>
 #include <parade/io/idx.hpp>
+#include <parade/layers/conv2d.hpp>
+#include <parade/layers/dense.hpp>
+#include <parade/layers/dropout.hpp>
+#include <parade/layers/elementwise.hpp>
+#include <parade/layers/flatten.hpp>
+#include <parade/layers/normalization.hpp>
+#include <parade/layers/pooling.hpp>
+#include <parade/layers/softmax.hpp>
 #include <parade/losses/absolute_error.hpp>
 #include <parade/losses/class_weights.hpp>
 #include <parade/losses/epsilon_insensitive.hpp>
@@ -62,6 +70,7 @@
 #include <parade/metrics/roc_curve.hpp>
 #include <parade/models/linear.hpp>
 #include <parade/models/mlp.hpp>
+#include <parade/models/sequential.hpp>
 #include <parade/optimizers/adadelta.hpp>
 #include <parade/optimizers/adagrad.hpp>
 #include <parade/optimizers/adam.hpp>
