@@ -27,11 +27,15 @@
 #include <parade/io/idx.hpp>
 #include <parade/losses/hinge.hpp>
 #include <parade/losses/logistic.hpp>
+#include <parade/losses/one_vs_rest.hpp>
 #include <parade/losses/softmax_cross_entropy.hpp>
 #include <parade/losses/squared_error.hpp>
 #include <parade/metrics/confusion_matrix.hpp>
+#include <parade/models/factorization_machine.hpp>
 #include <parade/models/linear.hpp>
+#include <parade/models/matrix_factorization.hpp>
 #include <parade/models/mlp.hpp>
+#include <parade/models/ordinal.hpp>
 #include <parade/optimizers/adam.hpp>
 #include <parade/optimizers/sgd.hpp>
 #include <parade/regularizers/l1.hpp>
