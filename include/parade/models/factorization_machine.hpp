@@ -42,7 +42,7 @@ class FactorizationMachine {
     Matrix<Scalar> squares;  // x² (d,m)
     Matrix<Scalar> scores;   // (k,m)
     Matrix<Scalar> deltas;   // ∂J/∂z Σ_i v_fi x_i (kr,m)
-    Matrix<Scalar> weights;  // Σ_j ∂J/∂z_j x_ij² (k,d)
+    Matrix<Scalar> weights;  // Σ_j ∂J/∂z_j x_ij² (d,k)
   };
   struct Prepared {
     Vector<Scalar> linear;   // V over W (kr+k,d) packed
@@ -92,13 +92,9 @@ class FactorizationMachine {
     kernels::pack_part(rows() + outputs_, inputs_, {rows(), rows() + outputs_}, {begin, end}, weight, Index{1}, outputs_,
                        prepared.linear.data());
     std::copy_n(factors, (end - begin) * rows(), prepared.factors.data() + begin * rows());
-    for (Index i = begin; i < end; ++i)
-      for (Index o = 0; o < outputs_; ++o) {
-        const Scalar* v = &prepared.factors(o * factors_, i);
-        Scalar norm = 0;
-        for (Index f = 0; f < factors_; ++f) norm = std::fma(v[f], v[f], norm);
-        prepared.norms(o, i) = norm;
-      }
+    add_squares(
+        end - begin, [&](Index i, Index o) { return &prepared.factors(o * factors_, begin + i); }, [](Index, Index) { return Scalar{0}; },
+        [&](Index i, Index o, Scalar norm) { prepared.norms(o, begin + i) = norm; });
     kernels::pack_part(outputs_, inputs_, {0, outputs_}, {begin, end}, static_cast<const Scalar*>(&prepared.norms(0, begin)), Index{1},
                        outputs_, prepared.squares.data());
   }
@@ -108,7 +104,7 @@ class FactorizationMachine {
     workspace.squares.resize(inputs_, samples);
     workspace.scores.resize(outputs_, samples);
     workspace.deltas.resize(rows(), samples);
-    workspace.weights.resize(outputs_, inputs_);
+    workspace.weights.resize(inputs_, outputs_);
   }
 
   ConstMatrixRef<Scalar> forward(const Prepared& theta, const ConstMatrixRef<Scalar>& x, Workspace& workspace) const {
@@ -127,13 +123,9 @@ class FactorizationMachine {
                      all);  // (kr+k,m) = (kr+k) + (kr+k,d)(d,m)
     kernels::product(outputs_, m, inputs_, theta.squares.data(), workspace.squares.data(), inputs_, nullptr, workspace.scores.data(),
                      outputs_);  // (k,m) = (k,d)(d,m)
-    for (Index j = 0; j < m; ++j)
-      for (Index o = 0; o < outputs_; ++o) {
-        const Scalar* sums = &workspace.sums(o * factors_, j);
-        Scalar twice = -workspace.scores(o, j);
-        for (Index f = 0; f < factors_; ++f) twice = std::fma(sums[f], sums[f], twice);
-        workspace.scores(o, j) = std::fma(Scalar{0.5}, twice, workspace.sums(rows() + o, j));
-      }
+    add_squares(
+        m, [&](Index j, Index o) { return &workspace.sums(o * factors_, j); }, [&](Index j, Index o) { return -workspace.scores(o, j); },
+        [&](Index j, Index o, Scalar twice) { workspace.scores(o, j) = std::fma(Scalar{0.5}, twice, workspace.sums(rows() + o, j)); });
     return workspace.scores.leftCols(m);
   }
 
@@ -162,6 +154,23 @@ class FactorizationMachine {
 
   Index rows() const { return outputs_ * factors_; }  // kr
 
+  /// store(j, o, start(j, o) + ‖v‖²), v the r elements from vector(j, o) on, for j < count and every output o.
+  template <class VectorOf, class StartOf, class Store>
+  void add_squares(Index count, const VectorOf& vector, const StartOf& start, const Store& store) const {
+    for (Index o = 0; o < outputs_; ++o)
+      for (Index first = 0; first < count; first += detail::chains) {
+        const Scalar* v[detail::chains];
+        Scalar sums[detail::chains];
+        for (int l = 0; l < detail::chains; ++l) {
+          const Index j = std::min(first + l, count - 1);  // what is too many does the last one again
+          v[l] = vector(j, o);
+          sums[l] = start(j, o);
+        }
+        detail::add_inner_products(factors_, v, v, sums);
+        for (int l = 0; l < detail::chains && first + l < count; ++l) store(first + l, o, sums[l]);
+      }
+  }
+
   void backward(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
                 Scalar* grad, kernels::Start start) const {
     const Index m = x.cols(), ldx = x.outerStride(), ld = dscores.outerStride();
@@ -169,15 +178,19 @@ class FactorizationMachine {
       for (Index o = 0; o < outputs_; ++o)
         for (Index f = o * factors_; f < (o + 1) * factors_; ++f) workspace.deltas(f, j) = dscores(o, j) * workspace.sums(f, j);
     kernels::sum_columns(outputs_, m, dscores.data(), ld, grad + bias_, start);  // (k) += Σ_m
-    kernels::outer_product(outputs_, inputs_, m, dscores.data(), ld, x.data(), ldx, grad + weight_, outputs_,
-                           start);  // (k,d) += (k,m)(m,d)
+    if (outputs_ == 1)  // the same memory as (1,d), but lanes run along the features
+      kernels::outer_product(inputs_, Index{1}, m, x.data(), ldx, dscores.data(), ld, grad + weight_, inputs_,
+                             start);  // (d,1) += (d,m)(m,1)
+    else
+      kernels::outer_product(outputs_, inputs_, m, dscores.data(), ld, x.data(), ldx, grad + weight_, outputs_,
+                             start);  // (k,d) += (k,m)(m,d)
     kernels::outer_product(rows(), inputs_, m, workspace.deltas.data(), rows(), x.data(), ldx, grad + factor_, rows(),
                            start);  // (kr,d) += (kr,m)(m,d)
-    kernels::outer_product(outputs_, inputs_, m, dscores.data(), ld, workspace.squares.data(), inputs_, workspace.weights.data(), outputs_,
-                           kernels::Start::zero);  // (k,d) = (k,m)(m,d)
+    kernels::outer_product(inputs_, outputs_, m, workspace.squares.data(), inputs_, dscores.data(), ld, workspace.weights.data(), inputs_,
+                           kernels::Start::zero);  // (d,k) = (d,m)(m,k)
     for (Index i = 0; i < inputs_; ++i)
       for (Index o = 0; o < outputs_; ++o) {
-        const Scalar weight = -workspace.weights(o, i);
+        const Scalar weight = -workspace.weights(i, o);
         const Scalar* v = &theta.factors(o * factors_, i);
         Scalar* g = grad + factor_ + i * rows() + o * factors_;
         for (Index f = 0; f < factors_; ++f) g[f] = std::fma(weight, v[f], g[f]);

@@ -30,4 +30,17 @@ inline double check_deviation(std::string_view model, double deviation) {
   return deviation;
 }
 
+/// Chains that run side by side, so that none waits for its own last step.
+inline constexpr int chains = 8;
+
+/// sums[l] = a_lᵀ b_l for the `chains` pairs of vectors of `length` elements, each ONE chain of fused multiply-adds from sums[l] on.
+template <class Scalar>
+void add_inner_products(Index length, const Scalar* const (&a)[chains], const Scalar* const (&b)[chains], Scalar (&sums)[chains]) {
+  Scalar sum[chains];
+  for (int l = 0; l < chains; ++l) sum[l] = sums[l];
+  for (Index f = 0; f < length; ++f)
+    for (int l = 0; l < chains; ++l) sum[l] = std::fma(a[l][f], b[l][f], sum[l]);
+  for (int l = 0; l < chains; ++l) sums[l] = sum[l];
+}
+
 }  // namespace parade::detail

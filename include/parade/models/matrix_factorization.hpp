@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cmath>
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -80,16 +80,17 @@ class MatrixFactorization {
 
   ConstMatrixRef<Scalar> forward(const ConstVectorRef<Scalar>& theta, const ConstMatrixRef<Scalar>& x, Workspace& workspace) const {
     if (workspace.scores.cols() < x.cols()) reserve(workspace, x.cols());
-    for (Index j = 0; j < x.cols(); ++j) {
-      const Columns at = columns(x, j);
-      Scalar z = std::numeric_limits<Scalar>::quiet_NaN();
-      if (at.known) {
-        const Scalar* p = theta.data() + at.user_factors;
-        const Scalar* q = theta.data() + at.item_factors;
-        z = ((theta[0] + theta[at.user_bias]) + theta[at.item_bias]);
-        for (Index f = 0; f < factors_; ++f) z = std::fma(p[f], q[f], z);
+    for (Index first = 0; first < x.cols(); first += detail::chains) {
+      const Scalar *p[detail::chains], *q[detail::chains];
+      Scalar z[detail::chains];
+      for (int l = 0; l < detail::chains; ++l) {
+        const Columns at = columns(x, std::min(first + l, x.cols() - 1));  // what is too many does the last sample again
+        p[l] = theta.data() + (at.known ? at.user_factors : 0);            // of an unknown one any r numbers that there are
+        q[l] = theta.data() + (at.known ? at.item_factors : 0);
+        z[l] = at.known ? (theta[0] + theta[at.user_bias]) + theta[at.item_bias] : std::numeric_limits<Scalar>::quiet_NaN();
       }
-      workspace.scores(0, j) = z;
+      detail::add_inner_products(factors_, p, q, z);
+      std::copy_n(z, std::min<Index>(detail::chains, x.cols() - first), workspace.scores.data() + first);
     }
     return workspace.scores.leftCols(x.cols());
   }
