@@ -65,7 +65,7 @@ TEMPLATE_TEST_CASE("the outputs of an ordinal model are the logarithms of the cl
     const Matrix<S> z = models::scores(model, theta, x);
     REQUIRE(z.rows() == k);
     REQUIRE(z.cols() == 50);
-    // t_c − t_{c−1} is rounded at the size of t, and has to be compared with softplus(γ_c), which is not. Where it is γ small, more is lost.
+    // t_c − t_{c−1} is rounded at the size of t, where the model has softplus(γ_c): relative to the least gap that is the most.
     const double eps = static_cast<double>(std::numeric_limits<S>::epsilon()), size = t.cwiseAbs().maxCoeff() + 10;
     double least = 1;
     for (Index c = 1; c < k - 1; ++c) least = std::min(least, t[c] - t[c - 1]);

@@ -19,8 +19,9 @@ namespace parade {
 ///
 ///   parade::OneVsRest{parade::Logistic{}}     parade::OneVsRest{parade::Hinge{}}
 ///
-/// With a linear model it is the scheme of LIBLINEAR and of linear support vector machines (Rifkin, Klautau 2004): the outputs share nothing, so that
-/// it fits what k models of one output would. With hidden layers they share those. What is predicted is the class of the largest score.
+/// With a linear model it is the scheme of LIBLINEAR and of linear support vector machines (Rifkin, Klautau 2004): the outputs share
+/// nothing, so that it fits what k models of one output would. With hidden layers they share those. What is predicted is the class of the
+/// largest score.
 ///
 /// The labels are 0 … k−1. `Binary` is a loss on labels for one output that takes −1 and +1: Logistic, Hinge, or one of your own.
 /// Domain: z ∈ ℝᵏ, k ≥ 2. With Logistic J = k log 2, ∂J/∂z_y = −½ and ∂J/∂z_i = ½ for the others at z = 0.

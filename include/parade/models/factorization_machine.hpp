@@ -13,8 +13,8 @@
 
 namespace parade {
 
-/// Factorization machine of second order (Rendle 2010): a linear model and the interaction of every two features, whose weight is the inner product
-/// of the features' factors v_i (r). For each output
+/// Factorization machine of second order (Rendle 2010): a linear model and the interaction of every two features, whose weight is the inner
+/// product of the features' factors v_i (r). For each output
 ///
 ///   z = w0 + Σ_i w_i x_i + Σ_{i<l} ⟨v_i, v_l⟩ x_i x_l
 ///     = w0 + Σ_i w_i x_i + ½ [ Σ_f (Σ_i v_fi x_i)² − Σ_i ‖v_i‖² x_i² ]
@@ -24,13 +24,15 @@ namespace parade {
 ///   parade::FactorizationMachine<float> model{1000, 8};        // features, factors
 ///   parade::FactorizationMachine<float> other{1000, 8, 10};    // and outputs, which share nothing
 ///
-/// The second form takes d r products a sample instead of d² r / 2. With d = 2, r = 1, w0 = 1, w = (2, 3), v = (1, 2): z = 1 + 5 + 2 = 8 at x = (1, 1).
+/// The second form takes d r products a sample instead of d² r / 2. With d = 2, r = 1, w0 = 1, w = (2, 3), v = (1, 2): z = 1 + 5 + 2 = 8 at
+/// x = (1, 1).
 ///
-/// Parameters: `bias` (k), `weight` (k,d), `factors` (k r,d), of which the rows o r … o r + r − 1 belong to output o. Bias and weights start at 0,
-/// the factors uniformly random, drawn by (seed, element), with standard deviation `deviation`. By default that is 0.1, as in libFM, but at most
-/// 1 / (√d ∜r): beyond, the sum over the pairs of d features of size 1 would start larger than about 1.
+/// Parameters: `bias` (k), `weight` (k,d), `factors` (k r,d), of which the rows o r … o r + r − 1 belong to output o. Bias and weights
+/// start at 0, the factors uniformly random, drawn by (seed, element), with standard deviation `deviation`. By default that is 0.1, as in
+/// libFM, but at most 1 / (√d ∜r): beyond, the sum over the pairs of d features of size 1 would start larger than about 1.
 ///
-/// Domain: x ∈ ℝᵈ, |x_i| below the square root of the largest number. A factor and a weight of features that are 0 in a sample get nothing from it.
+/// Domain: x ∈ ℝᵈ, |x_i| below the square root of the largest number. A factor and a weight of features that are 0 in a sample get nothing
+/// from it.
 /// Throws std::invalid_argument unless features, factors and outputs are at least 1, OptionError for a deviation that is not above 0.
 template <class Scalar_>
 class FactorizationMachine {

@@ -11,8 +11,9 @@
 
 namespace parade::detail {
 
-/// The starting values of factors: uniform in [−r, r) with r = √3 · deviation, so that `deviation` is their standard deviation. Element i in memory
-/// from Random{seed, Purpose::initialize, stream}: only arithmetic and a square root, so that it has the same bits on any machine.
+/// The starting values of factors: uniform in [−r, r) with r = √3 · deviation, so that `deviation` is their standard deviation. Element i
+/// in memory from Random{seed, Purpose::initialize, stream}: only arithmetic and a square root, so that it has the same bits on any
+/// machine.
 template <class Scalar>
 void initialize_factors(Eigen::Map<Matrix<Scalar>> factors, double deviation, std::uint64_t seed, std::uint64_t stream) {
   const double r = std::sqrt(3.0) * deviation;

@@ -21,23 +21,23 @@ namespace parade {
 ///   const auto data = parade::DenseData<float>(pairs).with_targets(ratings);   // pairs (2,n): user and item of each rating; ratings (1,n)
 ///   parade::MatrixFactorization<float> model{6040, 3706, 16};                  // users, items, factors
 ///
-/// With SquaredError it fits ratings, with Logistic whether an item was chosen. With r = 2, μ = 3, b_u = ½, c_i = −1, p_u = (1, 2), q_i = (½, ¼):
-/// z = 2½ + 1 = 3½.
+/// With SquaredError it fits ratings, with Logistic whether an item was chosen. With r = 2, μ = 3, b_u = ½, c_i = −1, p_u = (1, 2), q_i =
+/// (½, ¼): z = 2½ + 1 = 3½.
 ///
-/// Input: X (2,m), the indices u ∈ {0 … users−1} and i ∈ {0 … items−1} as numbers. They are exact, since a float holds every whole number up to 2²⁴,
-/// a double up to 2⁵³, and more users or items are refused. An index out of range, or not a whole number, touches no memory: the score is NaN, so
-/// that a run stops as diverged at that sample; `check_input` says it beforehand.
+/// Input: X (2,m), the indices u ∈ {0 … users−1} and i ∈ {0 … items−1} as numbers. They are exact, since a float holds every whole number
+/// up to 2²⁴, a double up to 2⁵³, and more users or items are refused. An index out of range, or not a whole number, touches no memory: the
+/// score is NaN, so that a run stops as diverged at that sample; `check_input` says it beforehand.
 ///
-/// Parameters: `mean` μ (1), `user.bias` b (1,users), `item.bias` c (1,items), `user.factors` (r,users), `item.factors` (r,items). Only the mean has
-/// Role::bias: the biases of a user with few ratings want to be regularized as the factors do, and the method says so. Mean and biases start at 0, the
-/// factors uniformly random with standard deviation `deviation`, drawn by (seed, parameter, element).
+/// Parameters: `mean` μ (1), `user.bias` b (1,users), `item.bias` c (1,items), `user.factors` (r,users), `item.factors` (r,items). Only the
+/// mean has Role::bias: the biases of a user with few ratings want to be regularized as the factors do, and the method says so. Mean and
+/// biases start at 0, the factors uniformly random with standard deviation `deviation`, drawn by (seed, parameter, element).
 ///
-/// A sample touches one column of each parameter, but the gradient is a dense vector (P) for each shard: the time of a step grows with users + items.
-/// For many users, take large batches and few shards (`shard_size`). A column's gradient is its share of the batch's mean: the rate that suits it is
-/// some users times that of a dense model, or an optimizer with a rate for each element.
+/// A sample touches one column of each parameter, but the gradient is a dense vector (P) for each shard: the time of a step grows with
+/// users + items. For many users, take large batches and few shards (`shard_size`). A column's gradient is its share of the batch's mean:
+/// the rate that suits it is some users times that of a dense model, or an optimizer with a rate for each element.
 ///
-/// Throws std::invalid_argument unless users, items and factors are at least 1 and users and items can be told apart by numbers of type Scalar,
-/// OptionError for a deviation that is not above 0.
+/// Throws std::invalid_argument unless users, items and factors are at least 1 and users and items can be told apart by numbers of type
+/// Scalar, OptionError for a deviation that is not above 0.
 template <class Scalar_>
 class MatrixFactorization {
  public:

@@ -13,8 +13,8 @@
 
 namespace parade {
 
-/// Ordinal regression: k ordered classes, cut from the one score s of a model by k−1 ordered thresholds. The proportional-odds or cumulative-logit
-/// model (McCullagh 1980), with a score that need not be linear:
+/// Ordinal regression: k ordered classes, cut from the one score s of a model by k−1 ordered thresholds. The proportional-odds or
+/// cumulative-logit model (McCullagh 1980), with a score that need not be linear:
 ///
 ///   P(y ≤ c) = σ(t_c − s),   t_0 < t_1 < … < t_{k−2},   σ(a) = 1 / (1 + e^{−a})
 ///
@@ -22,19 +22,20 @@ namespace parade {
 ///
 /// Its k outputs are the logarithms of the classes' probabilities,
 ///
-///   z_c = log P(y = c) = log σ(t_c − s) + log σ(s − t_{c−1}) + log(1 − e^{t_{c−1} − t_c})       the first class has but the first term, the last
-///                                                                                              but the second
+///   z_0     = log σ(t_0 − s)
+///   z_c     = log σ(t_c − s) + log σ(s − t_{c−1}) + log(1 − e^{t_{c−1} − t_c})
+///   z_{k−1} = log σ(s − t_{k−2})
 ///
-/// so that SoftmaxCrossEntropy is the exact likelihood, since the softmax of log-probabilities is the probabilities, and what is predicted is
-/// the most probable class.
+/// so that SoftmaxCrossEntropy is the exact likelihood, since the softmax of log-probabilities is the probabilities, and what is predicted
+/// is the most probable class. No difference of probabilities is taken: they keep their digits however small they are.
 ///
-/// Parameters: those of the model, and `thresholds` (k−1): t_0, and then γ_1 … γ_{k−2} with t_c = t_{c−1} + softplus(γ_c), which keeps them in order
-/// whatever the step. The last term of z_c is then log σ(γ_c), with nothing to cancel. They have Role::bias. They start one apart, centred on 0.
-/// A bias of the model's output moves s as the thresholds move: only their difference means anything.
+/// Parameters: those of the model, and `thresholds` (k−1): t_0, and then γ_1 … γ_{k−2} with t_c = t_{c−1} + softplus(γ_c), which keeps them
+/// in order whatever the step. The last term of z_c is then log σ(γ_c), with nothing to cancel. They have Role::bias. They start one apart,
+/// centred on 0. A bias of the model's output moves s as the thresholds move: only their difference means anything.
 ///
 /// With k = 2, t_0 = 0 and s = 1: z = (log σ(−1), log σ(1)) = (−1.3133, −0.3133), logistic regression.
 ///
-/// Domain: any s; z < 0, finite for every finite s and γ. A NaN of s gives NaN in all z.
+/// Domain: any s; z ≤ 0, finite for every finite s and γ. A NaN of s gives NaN in all z.
 /// Throws std::invalid_argument unless the model has 1 output and there are at least 2 classes.
 template <class M>
   requires Model<M>
