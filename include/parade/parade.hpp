@@ -54,6 +54,7 @@
 #include <parade/losses/modified_huber.hpp>
 #include <parade/losses/multiclass_hinge.hpp>
 #include <parade/losses/multilabel_logistic.hpp>
+#include <parade/losses/one_vs_rest.hpp>
 #include <parade/losses/poisson.hpp>
 #include <parade/losses/quantile.hpp>
 #include <parade/losses/softmax_cross_entropy.hpp>
@@ -68,8 +69,11 @@
 #include <parade/metrics/precision_recall_curve.hpp>
 #include <parade/metrics/regression.hpp>
 #include <parade/metrics/roc_curve.hpp>
+#include <parade/models/factorization_machine.hpp>
 #include <parade/models/linear.hpp>
+#include <parade/models/matrix_factorization.hpp>
 #include <parade/models/mlp.hpp>
+#include <parade/models/ordinal.hpp>
 #include <parade/models/sequential.hpp>
 #include <parade/optimizers/adadelta.hpp>
 #include <parade/optimizers/adagrad.hpp>
