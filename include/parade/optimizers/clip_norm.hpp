@@ -11,7 +11,6 @@
 #include <parade/core/parameters.hpp>
 #include <parade/core/types.hpp>
 #include <parade/kernels/simd.hpp>
-#include <parade/optimizers/norms.hpp>
 #include <parade/optimizers/rules.hpp>
 #include <parade/optimizers/sgd.hpp>
 #include <parade/optimizers/wrapper.hpp>

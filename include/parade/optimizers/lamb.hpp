@@ -10,7 +10,6 @@
 #include <parade/core/types.hpp>
 #include <parade/kernels/loops.hpp>
 #include <parade/kernels/simd.hpp>
-#include <parade/optimizers/norms.hpp>
 #include <parade/optimizers/rules.hpp>
 #include <parade/optimizers/trust_ratio.hpp>
 

@@ -5,7 +5,6 @@
 #include <limits>
 
 #include <parade/concepts/optimizer.hpp>
-#include <parade/optimizers/norms.hpp>
 
 namespace parade::detail {
 

@@ -9,7 +9,6 @@
 #include <parade/core/error.hpp>
 #include <parade/core/parameters.hpp>
 #include <parade/core/types.hpp>
-#include <parade/optimizers/norms.hpp>
 
 namespace parade::detail {
 
