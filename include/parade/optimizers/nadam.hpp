@@ -18,8 +18,9 @@ namespace parade {
 ///   μₜ = β₁ (1 − ½ 0.96^{tψ})            ψ is `momentum_decay`; Mₜ = μ₁ μ₂ … μₜ
 ///   θ ← θ − α [ (1 − μₜ)/(1 − Mₜ) g + μₜ₊₁/(1 − Mₜ₊₁) m ] / D
 ///
-/// m, v and D are those of Adam. PyTorch's definition, as it is documented and, since its version 2.0, computed. With ψ = 0.004 the momentum starts at β₁/2 and is within a hundredth of β₁ after
-/// some 24 000 steps. The step size for a proximal regularizer is α/D times the sum of the weights.
+/// m, v and D are those of Adam. PyTorch's definition, as it is documented and, since its version 2.0, computed. With ψ = 0.004 the momentum
+/// starts at β₁/2 and is within a hundredth of β₁ after some 24 000 steps. The step size for a proximal regularizer is α/D times the sum of
+/// the weights.
 ///
 /// Mₜ is a function of t alone, so that a resumed run goes on with the same bits. It is below 2^−60, and so without effect, after some
 /// 40/(1 − β₁) steps; until then a step begins with up to as many products.

@@ -22,8 +22,8 @@ namespace parade {
 ///   θ ← θ − α m̂ / D
 ///
 /// m, v and m̂ are those of Adam. PyTorch's definition: ε stands beside the v that is not corrected yet, and the bound is 5. With β₂ = 0.999
-/// the first 5 steps are momentum alone, and r is 0.026 at step 6 and 0.65 at step 1000. Those steps are α times the gradient, not about α as the others are:
-/// where gradients are large, they are large. The step size for a proximal regularizer is α/D.
+/// the first 5 steps are momentum alone, and r is 0.026 at step 6 and 0.65 at step 1000. Those first steps are α times the gradient, not
+/// about α as the others are: where gradients are large, they are large. The step size for a proximal regularizer is α/D.
 struct RAdam {
   double rate = 1e-3;     // base rate, ≥ 0; α after the schedule
   double beta1 = 0.9;     // β₁ in [0, 1)
