@@ -92,6 +92,11 @@ struct Scaled {
 };
 static_assert(parade::MeasuredOptimizer<Scaled, S> && parade::Optimizer<Scaled, S>);
 
+/// The same with step sizes of its own.
+struct ScaledInMetric : Scaled {
+  void step_sizes(const StateRef<S>&, const StepInfo& step_at, VectorRef<S> sizes) const { sizes.setConstant(2 * step_at.rate); }
+};
+
 /// Sgd, and for biases ten times as fast.
 struct FastBiases : parade::Sgd {
   FastBiases for_parameter(const ParameterBlock& block) const { return {Sgd{.rate = rate}, block.role == Role::bias ? 10.0 : 1.0}; }
@@ -238,6 +243,24 @@ TEST_CASE("a measured optimizer gets the norms of each parameter and of all, and
     if (first.size() == 0) first = outcome.next.theta;
     CHECK(outcome.next.theta == first);
   }
+}
+
+TEST_CASE("a measured optimizer's step sizes are taken times its factor") {
+  const Vector<S> g = gradient();
+  const auto plain = step(1, parade::NoRegularizer{}, parade::NoConstraint{}, Scaled{}, g);
+  const auto& block = parameters()["b.weight"];
+  const auto all = step(1, parade::NoRegularizer{}, Rows{}, Scaled{}, g);
+  const auto metric = step(1, parade::NoRegularizer{}, Rows{}, ScaledInMetric{}, g);
+  const Vector<S> theta = start(1).theta;
+  double squares = 0;
+  for (const auto& p : parameters())
+    if (p.role != Role::statistic) squares += 4 * g.segment(p.offset, p.size()).squaredNorm() / (W * W);
+  const double factor =
+      theta.segment(block.offset, block.size()).norm() / (2 * g.segment(block.offset, block.size()).norm() / W) / std::sqrt(squares);
+  // Rows adds 10 times the step size: the difference is that of the sizes.
+  const Vector<S> more = (metric.next.theta - all.next.theta).segment(block.offset, block.size());
+  CHECK((more.array() - 10 * at.rate * factor).abs().maxCoeff() < 1e-14);
+  CHECK(plain.next.theta != all.next.theta);
 }
 
 TEST_CASE("a parameter may have an optimizer of its own, and a statistic has none") {

@@ -116,7 +116,7 @@ concept SoundOptimizer = SoundStepSizes<O, Scalar> &&
 ///      element of θ, g and the state alone: the update runs over fixed blocks of θ in parallel. Or else the functions of a MeasuredOptimizer.
 ///
 /// Not required: `step_sizes(state, at, sizes)`, which writes the step size that each element took in this step: α/D_ii for a method with
-/// a diagonal metric D. Without it the step size is α, times the factor of a MeasuredOptimizer. It is what a proximal regularizer and a projection
+/// a diagonal metric D. Without it the step size is α. Either is taken times the factor of a MeasuredOptimizer. It is what a proximal regularizer and a projection
 /// of whole parameters are given. `for_parameter(const ParameterBlock&)`, returning an O with as many states: what that parameter is
 /// stepped with, where settings are not the same for all. `check()` may throw OptionError for a setting that breaks a rule; it is called
 /// before training starts.

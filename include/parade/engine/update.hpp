@@ -441,10 +441,13 @@ class ParallelUpdate {
     [[maybe_unused]] const Parameter& of = parameter_of(block);
     [[maybe_unused]] VectorRef<Scalar> theta = next.theta.segment(begin, size);
     [[maybe_unused]] const auto write_steps = [&](VectorRef<Scalar> steps) {
-      if constexpr (HasStepSizes<O, Scalar>)
+      if constexpr (HasStepSizes<O, Scalar>) {
         optimizer_of(block).step_sizes(next.slice(block.range), at, steps);
-      else
+        if constexpr (is_measured)
+          for (Index i = 0; i < size; ++i) steps[i] *= static_cast<Scalar>(factor);
+      } else {
         steps.setConstant(static_cast<Scalar>(at.rate * factor));
+      }
     };
     if constexpr (ProximalRegularizer<R, Scalar>) {
       if (of.regularized) {

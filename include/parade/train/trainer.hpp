@@ -223,7 +223,7 @@ class Trainer {
   ///
   /// which is 0 at a stationary point and nowhere else, whatever the step size α > 0, and ‖∇F‖₂ where there is neither a proximal term nor a projection
   /// (Beck: "First-order methods in optimization", 2017, chapter 10). For a convex problem it certifies the optimum. The optimizer is not asked. Takes
-  /// memory for up to 32 gradients. Throws as `evaluate`, and OptionError unless α is finite and above 0.
+  /// memory for up to 32 gradients. Of a model that trains differently (dropout, batch normalization) it is that of training. Throws as `evaluate`, and OptionError unless α is finite and above 0.
   template <Dataset<Batch> D>
   double residual(const D& data, double step = 1) {
     if (!(step > 0 && std::isfinite(step)))
@@ -276,13 +276,19 @@ class Trainer {
   Matrix<Scalar> parameter(std::string_view name) const { return slice<Scalar>(ConstVectorRef<Scalar>(theta()), parameters_[name]); }
   const ParameterList& parameters() const { return parameters_; }
 
-  /// The average of θ that an averaging optimizer (Ema, PolyakAverage, …) keeps. Throws as `theta`.
+  /// The average of θ that an averaging optimizer (Ema, PolyakAverage, …) keeps; statistics are those of θ, and before the
+  /// first step all is. To be used: `set_theta(averaged_theta())`. Throws
+  /// as `theta`.
   Vector<Scalar> averaged_theta() const requires requires(const O optimizer) {
     { optimizer.average_state() } -> std::convertible_to<Index>;
   }
   {
-    const Vector<Scalar>& current = theta();
-    return states_[current_].states().col(Index{optimizer_.average_state()}).head(current.size());
+    Vector<Scalar> average = theta();
+    if (steps_ == 0) return average;
+    const auto column = states_[current_].states().col(Index{optimizer_.average_state()});
+    for (const auto& block : parameters_)
+      if (block.role != Role::statistic) average.segment(block.offset, block.size()) = column.segment(block.offset, block.size());
+    return average;
   }
 
   std::int64_t steps() const { return steps_; }
