@@ -21,6 +21,7 @@
 #include <parade/constraints/no_constraint.hpp>
 #include <parade/constraints/non_negative.hpp>
 #include <parade/constraints/penalty.hpp>
+#include <parade/constraints/prox_residual.hpp>
 #include <parade/constraints/simplex.hpp>
 #include <parade/constraints/unit_norm_rows.hpp>
 #include <parade/core/version.hpp>

@@ -4,9 +4,15 @@
 
 #include <parade/constraints/box.hpp>
 #include <parade/constraints/box_penalty.hpp>
+#include <parade/constraints/l2_ball.hpp>
 #include <parade/constraints/no_constraint.hpp>
 #include <parade/constraints/non_negative.hpp>
 #include <parade/constraints/penalty.hpp>
+#include <parade/constraints/prox_residual.hpp>
+#include <parade/regularizers/group_lasso.hpp>
+#include <parade/regularizers/l1.hpp>
+#include <parade/regularizers/l2.hpp>
+#include <parade/regularizers/no_regularizer.hpp>
 
 #include "support/catch.hpp"
 #include "support/numbers.hpp"
@@ -167,4 +173,23 @@ TEST_CASE("a penalty refuses what its constraint refuses, and a β that is negat
                     "Box.lower must be at most Box.upper, with a finite number between them; got 2 and 1");
   CHECK(Penalty{Box{}}.applies_to({"weight", 3, 2}));
   CHECK_FALSE(Penalty{Box{}}.applies_to({"bias", 3, 1, parade::Role::bias}));
+}
+
+TEST_CASE("the proximal gradient has its documented values, with terms of every kind", "[constraints]") {
+  using parade::prox_residual, parade::L1, parade::L2, parade::NoRegularizer;
+  const parade::Matrix<double> theta{{1, 0}}, ones{{1, 1}}, none{{0, 0}};
+  CHECK(prox_residual(theta, parade::Matrix<double>{{-1, 0.5}}, ones, L1{.lambda = 1}, NoConstraint{}) == 0);
+  CHECK(prox_residual(theta, none, ones, L1{.lambda = 1}, NoConstraint{}) == 1);
+  const parade::Matrix<double> slope{{3, -4}};
+  for (const double step : {0.5, 1.0, 4.0}) {
+    const parade::Matrix<double> steps = step * ones;
+    CHECK(prox_residual(theta, slope, steps, NoRegularizer{}, NoConstraint{}) == 5);
+    CHECK(prox_residual(theta, parade::Matrix<double>{{-2, 0}}, steps, L2{.lambda = 2}, NoConstraint{}) == 0);
+    CHECK(prox_residual(theta, parade::Matrix<double>{{-2, 0}}, steps, NoRegularizer{}, BoxPenalty{.beta = 2, .upper = 0}) == 0);
+    CHECK(prox_residual(theta, parade::Matrix<double>{{-2, 1}}, steps, NoRegularizer{}, Box{.lower = 0, .upper = 1}) == 0);
+    CHECK(prox_residual(theta, parade::Matrix<double>{{-2, 0}}, steps, NoRegularizer{}, parade::L2Ball{}) == 0);
+    CHECK(prox_residual(none, slope, steps, parade::GroupLasso{.lambda = 4}, NoConstraint{}) == 0);  // 5 ≤ 4√2
+    CHECK(prox_residual(none, slope, steps, parade::GroupLasso{.lambda = 3}, NoConstraint{}) > 0);
+  }
+  CHECK(std::isnan(prox_residual(parade::Matrix<double>{{std::nan(""), 0}}, none, ones, L1{}, Box{.lower = 0})));
 }

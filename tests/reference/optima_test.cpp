@@ -11,6 +11,7 @@
 #include <parade/constraints/l2_ball.hpp>
 #include <parade/constraints/no_constraint.hpp>
 #include <parade/constraints/non_negative.hpp>
+#include <parade/constraints/prox_residual.hpp>
 #include <parade/constraints/simplex.hpp>
 #include <parade/losses/logistic.hpp>
 #include <parade/losses/softmax_cross_entropy.hpp>
@@ -75,6 +76,7 @@ double curvature(const Matrix<double>& x) {
 struct Optimum {
   Matrix<double> theta;
   double value;
+  double residual;  // 0 at a minimum
 };
 
 /// θ ← Π(prox(θ − α ∘ ∇)) from 0 until θ rests; `bend` bounds ∂²J/∂z².
@@ -106,7 +108,9 @@ Optimum solve(const Case& problem, const Loss& loss, const Targets& targets, dou
     if ((theta - before).cwiseAbs().maxCoeff() <= 1e-16 * theta.cwiseAbs().maxCoeff()) break;
   }
   loss.value_and_gradient((theta * x).eval(), targets, values, dscores);
-  return {theta, values.sum() / n + regularizer.value(flat(theta))};
+  grad.noalias() = dscores * x.transpose() / n;
+  const double residual = parade::prox_residual(theta, grad, steps, regularizer, constraint);
+  return {theta, values.sum() / n + regularizer.value(flat(theta)), residual};
 }
 
 /// The case by equal steps and by different ones.
@@ -119,6 +123,7 @@ void check_case(const Case& problem, const Loss& loss, const Targets& targets, d
                              equal ? Matrix<double>(Matrix<double>::Ones(k, d)) : numbers::random_matrix<double>(k, d, 2, 0.2, 1));
     CHECK(reference::relative_error(found.theta, problem.theta) <= 1e-8);
     CHECK(reference::relative_error(found.value, problem.value) <= 1e-10);
+    CHECK(found.residual <= 1e-10);
   }
 }
 
@@ -180,4 +185,5 @@ TEST_CASE("a projection in another metric than that of the steps ends elsewhere"
                            parade::L2Ball{.radius = problem.bound()}, steps, false);
   CHECK(reference::relative_error(found.theta, problem.theta) > 1e-3);
   CHECK(found.value > problem.value * (1 + 1e-6));
+  CHECK(found.residual > 1e-3);
 }

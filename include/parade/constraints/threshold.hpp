@@ -27,7 +27,7 @@ struct Threshold {
 ///
 /// It ends: f is convex, piecewise linear and falls, f ≥ 0 at the start, so τ grows and is the root once no more elements leave. And
 /// f'/f + s'/s ≤ 1 for two successive f, f' and slopes s, s' (convexity): f s falls at least to a quarter a pass, so ½ log₂ of its range is
-/// enough, some 60 + log₂(size) + ½ log₂(max m / total) passes, which `limit` exceeds; five to ten are usual. Rounding may carry τ past the root by
+/// enough, some 60 + log₂(size) + ½ log₂(max m / total) passes, which `limit` exceeds; five to fifteen are usual. Rounding may carry τ past the root by
 /// eps max m; a step back follows.
 template <class Magnitude, class Step>
 Threshold threshold(Index size, double total, const Magnitude& magnitude, const Step& step) {
