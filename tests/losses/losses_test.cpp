@@ -528,6 +528,9 @@ TEST_CASE("focal losses with an exponent of 0 are those without", "[losses]") {
   const auto focal = evaluate(FocalSoftmax{.gamma = 0}, several, classes), softmax = evaluate(SoftmaxCrossEntropy{}, several, classes);
   CHECK(same_bits(focal.values, softmax.values));
   CHECK(same_bits(focal.dscores, softmax.dscores));
+  CHECK(at(FocalLogistic{.gamma = 0}, std::vector{infinity}, 1).values[0] == 0);  // not 0 · ∞
+  CHECK(at(FocalSoftmax{.gamma = 0}, std::vector{1e4, -1e4, 0.0}, 0).values[0] == 0);
+  CHECK(at(FocalSoftmax{.gamma = 0}, std::vector{1e4, -1e4, 0.0}, 0).dscores == Matrix<double>::Zero(3, 1));
 }
 
 TEST_CASE("focal losses have their documented values, and are stable far out", "[losses]") {
