@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include <parade/concepts/constraint.hpp>
 #include <parade/core/error.hpp>
 #include <parade/core/types.hpp>
 
@@ -64,10 +65,13 @@ struct AugmentedLagrangianOptions {
 /// At a fixed point of both, h = 0, g ≤ 0, μ_j g_j = 0, and ∇A is Σ ν_i ∇h_i + Σ μ_j ∇g_j: the conditions of Karush, Kuhn and Tucker. Other than with a
 /// penalty alone, β need not go to infinity. With h(θ) = θ − 1, β = 2 and ν = 0: A(3) = 4 and ∇A(3) = 4; after `update` at 3, ν = 4.
 ///
-/// It works on the whole of θ, and it has a state. Not safe to use from several threads at once.
+/// As the constraint of a Trainer it is updated after every epoch, and its violation is in the reports: give an epoch enough steps for θ to come near a
+/// minimum. It works on the whole of θ, and it has a state. Not safe to use from several threads at once.
 template <class Equalities, class Inequalities = NoFunctions>
 class AugmentedLagrangian {
  public:
+  static constexpr bool of_whole_theta = true;  // see WholeConstraint
+
   explicit AugmentedLagrangian(Equalities equalities, Inequalities inequalities = {}, const AugmentedLagrangianOptions& options = {})
       : equalities_(std::move(equalities)), inequalities_(std::move(inequalities)), options_(options) {
     options.check();
@@ -157,5 +161,6 @@ class AugmentedLagrangian {
 };
 
 static_assert(VectorFunction<NoFunctions, float> && VectorFunction<NoFunctions, double>);
+static_assert(WholeConstraint<AugmentedLagrangian<NoFunctions>, float> && Constraint<AugmentedLagrangian<NoFunctions>, double>);
 
 }  // namespace parade

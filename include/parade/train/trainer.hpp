@@ -299,6 +299,31 @@ class Trainer {
   using Engine = ParallelGradient<M, L, Batch>;
   using Update = ParallelUpdate<Scalar, R, C, O>;
 
+  /// For FitOptions::svrg.
+  struct Anchor {
+    Vector<Scalar> theta;     // θ̃
+    Vector<Scalar> mean;      // G: (1/W) Σ w_i ∇J_i(θ̃) over all data
+    Vector<Scalar> of_batch;  // Σ w_i ∇J_i(θ̃) over the batch
+  };
+
+  /// The sum of a batch's gradients, for ParallelUpdate: the engine's, or with an anchor that of the variance-reduced ones.
+  struct Gradient {
+    Engine& engine;
+    const Anchor* anchor;
+    Scalar weight;
+
+    void sum_range(Range range, Scalar* out) const {
+      engine.sum_range(range, out);
+      if (anchor == nullptr) return;
+      for (Index i = 0; i < range.size(); ++i)
+        out[i] = std::fma(weight, anchor->mean[range.begin + i], out[i] - anchor->of_batch[range.begin + i]);
+    }
+    bool sum_range_computes() const { return engine.sum_range_computes(); }
+    void begin_update() { engine.begin_update(); }
+    void updated(Range range, const Scalar* theta) { engine.updated(range, theta); }
+    void end_update(bool stands) { engine.end_update(stands); }
+  };
+
   /// What one call of `fit` carries along.
   struct Run {
     const FitOptions& options;
@@ -347,8 +372,9 @@ class Trainer {
   void check_parts(const D& data, const TrainingTime& start, bool trains = true) const {
     if (!(optimizer_.rate >= 0) || !std::isfinite(static_cast<double>(optimizer_.rate)))
       throw OptionError(detail::text("the optimizer's rate must be finite and at least 0; got ", optimizer_.rate));
-    const auto check = [](const auto& part) {
+    const auto check = [this](const auto& part) {
       if constexpr (requires { part.check(); }) part.check();
+      if constexpr (requires { part.check(parameters_); }) part.check(parameters_);
     };
     check(loss_);
     check(regularizer_);
@@ -413,13 +439,32 @@ class Trainer {
   }
 
   /// The step from the gradients that the engine holds; false, and nothing is changed, if a number is not finite.
-  bool update(const BatchSum& sum, double rate) {
+  bool update(const BatchSum& sum, double rate, bool use_anchor = false) {
     if (sum.weight == 0) return true;  // a batch of weight 0 is no batch
     if (!std::isfinite(sum.loss)) return false;
-    if (!(*update_)(*engine_, sum.weight, state(), states_[1 - current_], {rate, steps_ + 1})) return false;
+    Gradient gradient{*engine_, use_anchor ? &anchor_ : nullptr, static_cast<Scalar>(sum.weight)};
+    if (!(*update_)(gradient, sum.weight, state(), states_[1 - current_], {rate, steps_ + 1})) return false;
     current_ = 1 - current_;
     ++steps_;
     return true;
+  }
+
+  /// θ̃ becomes θ, and G the gradient over all data there: of the batches in the data's order, added one after the other.
+  template <class D>
+  void set_anchor(Run& run, const D& data) {
+    const auto b = static_cast<std::size_t>(run.options.batch_size);
+    anchor_.theta = state().theta;
+    anchor_.of_batch.resize(parameters_.size());
+    anchor_.mean.setZero(parameters_.size());
+    double weight = 0;
+    const std::span<const Index> samples = run.order->in_order();
+    for (std::size_t first = 0; first < samples.size(); first += b) {
+      const auto batch = samples.subspan(first, std::min(b, samples.size() - first));
+      weight += engine_->accumulate(anchor_.theta, data, batch, {run.options.seed, steps_}).weight;
+      engine_->reduce(anchor_.of_batch);
+      for (Index i = 0; i < anchor_.mean.size(); ++i) anchor_.mean[i] += anchor_.of_batch[i];
+    }
+    for (Index i = 0; i < anchor_.mean.size(); ++i) anchor_.mean[i] /= static_cast<Scalar>(weight);
   }
 
   template <class D, class... Callbacks>
@@ -428,6 +473,8 @@ class Trainer {
     const FitOptions& options = run.options;
     const auto b = static_cast<std::size_t>(options.batch_size);
     if (!run.order) run.order.emplace(data.size(), options.seed);
+    const bool use_anchor = options.svrg > 0;
+    if (use_anchor && (epoch - 1) % options.svrg == 0) set_anchor(run, data);
     const std::span<const Index> samples = options.shuffle ? run.order->shuffle(epochs_) : run.order->in_order();
 
     BatchSum total;
@@ -435,11 +482,15 @@ class Trainer {
     double callback_seconds = 0, alpha = 0;
     for (std::size_t first = 0; first < samples.size() && !run.stopped; first += b) {
       const auto batch = samples.subspan(first, std::min(b, samples.size() - first));
+      if (use_anchor) {
+        engine_->accumulate(anchor_.theta, data, batch, {options.seed, steps_});
+        engine_->reduce(anchor_.of_batch);
+      }
       const BatchSum sum = engine_->accumulate_updated(state().theta, data, batch, {options.seed, steps_});
       run.time.step = steps_;
       alpha = run.rate_factor * rate(run.time);
       ((alpha *= rate_factor(callbacks)), ...);
-      if (!update(sum, alpha)) {
+      if (!update(sum, alpha, use_anchor)) {
         engine_->end_step();
         diverged(run, epoch, data);
         finished = !run.stopped && first + batch.size() == samples.size();
@@ -472,6 +523,7 @@ class Trainer {
     const auto called = Clock::now();
     (add_validation(report, callbacks), ...);
     run.summary.history.push_back(report);
+    update_->end_epoch(state().theta);
     (ask_epoch(run, epoch, callbacks, report), ...);
     run.summary.seconds.wall += report.seconds;
     run.summary.seconds.callbacks += callback_seconds + seconds_since(called);
@@ -581,6 +633,7 @@ class Trainer {
     TrainingState<Scalar> fresh(parameters_.size(), optimizer_.num_states());
     fresh.theta = std::move(theta);
     states_ = {fresh, fresh};
+    if (update_) update_->start_anew();
     current_ = 0;
     steps_ = 0;
     epochs_ = 0;
@@ -595,6 +648,7 @@ class Trainer {
   ParameterList parameters_;
 
   std::array<TrainingState<Scalar>, 2> states_;  // a step reads one and writes the other
+  Anchor anchor_;
   std::size_t current_ = 0;
   std::int64_t steps_ = 0;
   Index epochs_ = 0;  // finished since the start: each has an order of its own, also after a warm start
