@@ -3,16 +3,14 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <type_traits>
 
 #include <parade/core/types.hpp>
-#include <parade/kernels/simd.hpp>
 
 // Windows of one plane (height,width), its columns fastest. Windows in order of rows, then columns; elements of a window as well. Each result is a plain
-// loop over its window, or its equal in vectors.
+// loop over its window, so that vectors, where a compiler finds them, cannot change a bit.
 namespace parade::kernels {
 
 struct Windows {
@@ -26,7 +24,8 @@ struct Windows {
 template <class S>
 using Choice = std::conditional_t<sizeof(S) == 4, std::int32_t, std::int64_t>;
 
-/// x as an integer that compares as numbers do, NaN above all.
+/// x as an integer that compares as numbers do, NaN above all; −0 is 0. Compilers choose between integers by masks, where comparing floating-point numbers
+/// they would branch.
 template <class S>
 constexpr Choice<S> ordered(S x) {
   using C = Choice<S>;
@@ -40,39 +39,33 @@ constexpr S from_ordered(Choice<S> number) {
   return std::bit_cast<S>(number < 0 ? -number | std::numeric_limits<C>::min() : number);
 }
 
-/// A row of windows of 2 × 2 that hold no NaN, from two rows of `width` elements; false, and nothing of use, if there may be one. Lanes run along the
-/// columns: first the larger of each two that stand above each other, then of each and the next one, of which every second is used.
-template <class S>
-bool max_of_pairs(Index width, const S* upper, const S* lower, S* z, Choice<S>* choice) {
-  using K = Simd<S>;
-  constexpr Index chunk = 64;  // columns at a time
-  S larger[std::size_t{chunk + K::width}], row[std::size_t{chunk + K::width}], suspicious[std::size_t{K::width}];
-  const auto zero = K::broadcast(0), one = K::broadcast(1), two = K::broadcast(2);
-  auto check = zero;  // NaN where an element was, or where there may have been one
-  for (Index begin = 0; begin + 1 < width; begin += chunk, upper += chunk, lower += chunk) {
-    const Index size = std::min(chunk, (width - begin) / 2 * 2);
-    for (Index i = 0; i < size; i += K::width) {
-      const auto a = size - i < K::width ? K::load_first(upper + i, size - i) : K::load(upper + i);
-      const auto b = size - i < K::width ? K::load_first(lower + i, size - i) : K::load(lower + i);
-      const auto is_lower = K::less(a, b);
-      const auto sum = K::add(a, b);
-      check = K::add(check, K::sub(sum, sum));
-      K::store(larger + i, K::select(is_lower, b, a));
-      K::store(row + i, K::select(is_lower, two, zero));
-    }
-    for (Index i = 0; i < size; i += K::width) {
-      const bool is_last = i + K::width >= size;  // what comes next is then of no use, and may not be there
-      const auto a = K::load(larger + i), b = is_last ? K::load_first(larger + i + 1, K::width - 1) : K::load(larger + i + 1);
-      const auto at_a = K::load(row + i), at_b = K::add(is_last ? K::load_first(row + i + 1, K::width - 1) : K::load(row + i + 1), one);
-      const auto first = K::select(K::less(b, a), at_a, K::min(at_a, at_b));
-      K::store(row + i, K::select(K::less(a, b), at_b, first));
-      K::store(larger + i, K::select(K::less(a, b), b, a));
-    }
-    for (Index i = 0; i < size / 2; ++i) z[begin / 2 + i] = larger[2 * i];
-    for (Index i = 0; i < size / 2; ++i) choice[begin / 2 + i] = static_cast<Choice<S>>(row[2 * i]);
+/// N windows of 2 × 2 beside each other.
+template <int N, class S>
+void max_of_pairs(const S* upper, const S* lower, S* z, Choice<S>* choice) {
+  using C = Choice<S>;
+  for (int i = 0; i < N; ++i) {
+    const C a = ordered(upper[2 * i]), b = ordered(upper[2 * i + 1]), c = ordered(lower[2 * i]), d = ordered(lower[2 * i + 1]);
+    const C of_upper = b > a ? b : a, of_lower = d > c ? d : c, in_upper = b > a ? 1 : 0, in_lower = d > c ? 3 : 2;
+    z[i] = from_ordered<S>(of_lower > of_upper ? of_lower : of_upper);
+    choice[i] = of_lower > of_upper ? in_lower : in_upper;
   }
-  K::store(suspicious, check);
-  return std::all_of(suspicious, suspicious + K::width, [](S lane) { return lane == S{0}; });
+}
+
+/// A row of them. The last ones are taken together with some before them, so that compilers see nothing but whole vectors.
+template <class S>
+void max_of_pairs(Index count, const S* upper, const S* lower, S* z, Choice<S>* choice) {
+  const auto in_steps_of = [&](auto n) {
+    for (Index i = 0; i < count; i += n) {
+      const Index at = std::min<Index>(i, count - n);
+      max_of_pairs<n>(upper + 2 * at, lower + 2 * at, z + at, choice + at);
+    }
+  };
+  if (count >= 8)
+    in_steps_of(std::integral_constant<int, 8>{});
+  else if (count >= 4)
+    in_steps_of(std::integral_constant<int, 4>{});
+  else
+    in_steps_of(std::integral_constant<int, 1>{});
 }
 
 /// z: the largest element of each window, NaN if there is one. `choice`: the first that is as large, from 0, row by row.
@@ -82,7 +75,10 @@ void max_pool(const Windows& windows, const S* x, S* z, Choice<S>* choice) {
   const Index out_height = windows.out_height(), out_width = windows.out_width(), width = windows.width;
   for (Index row = 0; row < out_height; ++row, z += out_width, choice += out_width) {
     const S* from = x + row * windows.stride * width;
-    if (windows.are_pairs() && max_of_pairs(width, from, from + width, z, choice)) continue;
+    if (windows.are_pairs()) {
+      max_of_pairs(out_width, from, from + width, z, choice);
+      continue;
+    }
     for (Index i = 0; i < out_width; ++i) {
       C best = ordered(from[i * windows.stride]);
       choice[i] = 0;
