@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -160,5 +161,38 @@ TEST_CASE("pooling takes the largest and the mean of windows, and NaN stays NaN"
     CHECK(std::isnan(pool(MaxPool2d{2, {.stride = 1}}, with_nan, Matrix<double>::Ones(8, 1)).first(0)));
     CHECK(std::isnan(pool(AvgPool2d{2}, with_nan, Matrix<double>::Ones(2, 1)).first(0)));
     CHECK(pool(MaxPool2d{2}, with_nan, Matrix<double>::Ones(2, 1)).first(1) == 7);
+  }
+}
+
+TEST_CASE("pairs of rows and columns are pooled as by the plain loop, with equal elements and NaN, for every width") {
+  const Random random(3, Purpose::user);
+  std::uint64_t next = 0;
+  for (Index width = 2; width < 40; ++width) {
+    for (const bool with_nan : {false, true}) {
+      CAPTURE(width, with_nan);
+      const kernels::Windows windows{7, width, 2, 2};
+      const Index count = 3 * (width / 2);
+      std::vector<float> x(static_cast<std::size_t>(7 * width)), z(static_cast<std::size_t>(count)), dz = z, dx(x.size(), -1), expected = z;
+      std::vector<std::int32_t> choice(z.size());
+      for (auto& element : x) element = static_cast<float>(random.below(next++, 4)) - 2;  // many are equal
+      if (with_nan)
+        for (int k = 0; k < 3; ++k) x[random.below(next++, x.size())] = std::numeric_limits<float>::quiet_NaN();
+      for (auto& element : dz) element = static_cast<float>(random.uniform(next++, -1, 1));
+      kernels::max_pool(windows, x.data(), z.data(), choice.data());
+      kernels::max_pool_gradient(windows, choice.data(), dz.data(), dx.data());
+      std::vector<float> expected_dx(x.size(), 0);
+      for (Index w = 0; w < count; ++w) {
+        const Index corner = w / (width / 2) * 2 * width + w % (width / 2) * 2;
+        Index best = corner;
+        for (const Index at : {corner + 1, corner + width, corner + width + 1}) {
+          const float a = x[static_cast<std::size_t>(at)], b = x[static_cast<std::size_t>(best)];
+          if (a > b || (std::isnan(a) && !std::isnan(b))) best = at;
+        }
+        const auto i = static_cast<std::size_t>(w), at = static_cast<std::size_t>(best);
+        REQUIRE((z[i] == x[at] || (std::isnan(z[i]) && std::isnan(x[at]))));
+        expected_dx[at] = dz[i];
+      }
+      REQUIRE(dx == expected_dx);
+    }
   }
 }

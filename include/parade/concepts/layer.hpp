@@ -179,6 +179,16 @@ concept LayerOverwritesGradient = requires(const L layer, const LayerPrepared<L,
   layer.gradient(theta, x, z, dz, workspace, grad);
 };
 
+template <class L, class S>
+concept LayerReservesWorkspace = requires(const L layer, detail::LayerWorkspace<L, S>& workspace, Index samples) {
+  layer.reserve(workspace, samples);
+};
+
+template <class L>
+concept CanDoWithoutInputGradient = requires(L layer) {
+  layer.without_input_gradient();
+};
+
 namespace detail {
 
 template <class L>

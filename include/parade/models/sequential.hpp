@@ -237,7 +237,7 @@ class Sequential {
       if (output_buffers[l] == static_cast<int>(std::size_t{l})) workspace.outputs[l].resize(sizes_[l], holds_all[l] ? samples : at_a_time);
       for (auto& layers : workspace.layers) {
         auto& own = std::get<order[l]>(layers);
-        if constexpr (requires { layer<l>().reserve(own, samples); }) layer<l>().reserve(own, l < front ? at_a_time : samples);
+        if constexpr (LayerReservesWorkspace<LayerAt<l>, Scalar>) layer<l>().reserve(own, l < front ? at_a_time : samples);
         if (l >= front) break;
       }
       if (std::size_t{l} >= first_to_learn && delta_buffers[l] >= 0) {
@@ -316,7 +316,7 @@ class Sequential {
       }
       slices_[l].end = parameters_.size();
       if (l < front) largest = std::max(largest, sizes_[l]);
-      if constexpr (requires { own.without_input_gradient(); })
+      if constexpr (CanDoWithoutInputGradient<LayerAt<l>>)
         if (std::size_t{l} <= first_to_learn) own.without_input_gradient();
     });
     constexpr Index most = (Index{1} << 17) / static_cast<Index>(sizeof(Scalar));  // a quarter of a small second-level cache
