@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 #include <stdexcept>
+#include <type_traits>
 
 #include <parade/losses/logistic.hpp>
 #include <parade/losses/softmax_cross_entropy.hpp>
@@ -124,6 +125,21 @@ TEST_CASE("an ordinal model's score has the same bits whatever stands beside it,
     models::check_threads<SoftmaxCrossEntropy>(model, models::some_theta(model), parade::DenseData<float>(x).with_labels(labels));
   };
   check(Ordinal(Linear<float>(20), 7), numbers::random_matrix<float>(20, 67, 64));
+}
+
+TEST_CASE("an ordinal model is prepared range by range as it is piece by piece") {
+  const auto check = [](const auto& model, const Matrix<double>& x) {
+    using M = std::remove_cvref_t<decltype(model)>;
+    const Vector<double> theta = models::some_theta(model);
+    typename M::Prepared prepared;
+    model.reserve(prepared);
+    const auto ranges = parade::detail::parameter_ranges(model.parameters());
+    for (std::size_t i = ranges.size(); i-- > 0;) model.prepare(theta.data() + ranges[i].begin, ranges[i], prepared);
+    typename M::Workspace workspace;
+    CHECK(numbers::same_bits(Matrix<double>(model.forward(prepared, x, workspace)), models::scores(model, theta, x)));
+  };
+  check(Ordinal(parade::Mlp<double>{70, 40, 1}, 6), numbers::random_matrix<double>(70, 9, 65));
+  check(Ordinal(parade::MatrixFactorization<double>(3, 5, 2), 4), Matrix<double>(Matrix<double>::Ones(2, 2)));
 }
 
 TEST_CASE("an ordinal model of two classes is logistic regression") {
