@@ -9,6 +9,7 @@
 
 #include <parade/callbacks/early_stopping.hpp>
 #include <parade/callbacks/progress_bar.hpp>
+#include <parade/callbacks/reduce_on_plateau.hpp>
 #include <parade/callbacks/validate.hpp>
 #include <parade/constraints/box.hpp>
 #include <parade/constraints/box_penalty.hpp>

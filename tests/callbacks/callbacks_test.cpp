@@ -9,6 +9,7 @@
 
 #include <parade/callbacks/early_stopping.hpp>
 #include <parade/callbacks/progress_bar.hpp>
+#include <parade/callbacks/reduce_on_plateau.hpp>
 #include <parade/callbacks/validate.hpp>
 #include <parade/losses/softmax_cross_entropy.hpp>
 #include <parade/models/mlp.hpp>
@@ -261,4 +262,56 @@ TEST_CASE("the progress bar draws over its line on a terminal") {
     REQUIRE(close != std::string::npos);
     CHECK(close - open == 31);
   }
+}
+
+TEST_CASE("a rate is reduced where the loss stays on a plateau") {
+  parade::ReduceOnPlateau plateau{.factor = 0.5, .patience = 1, .threshold = 0, .smallest = 0.2};
+  plateau.on_begin();
+  std::vector<double> factors;
+  const auto see = [&](double loss) {
+    EpochReport report;
+    report.loss = loss;
+    plateau.on_epoch(report);
+    factors.push_back(plateau.rate_factor());
+  };
+  for (const double loss : {5.0, 4.0, 4.0, 4.0, 4.0, 4.0, 3.0, std::nan(""), 3.0, 3.5, 3.5}) see(loss);
+  CHECK(factors == std::vector<double>{1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.25, 0.2, 0.2, 0.2});
+  CHECK(plateau.best == 3);
+
+  parade::ReduceOnPlateau share{.patience = 0, .threshold = 0.1};
+  share.on_begin();
+  EpochReport report;
+  report.loss = 100;
+  report.validation.emplace();
+  for (const auto& [loss, factor] : std::vector<std::pair<double, double>>{{-2, 1}, {-2.1, 0.1}, {-2.3, 0.1}, {-2.4, 0.01}}) {
+    report.validation->loss = loss;  // it goes before the loss in training
+    share.on_epoch(report);
+    CHECK(share.rate_factor() == Approx(factor));
+  }
+}
+
+TEST_CASE("a rate that a callback reduces is the rate of the next steps, and of the reports") {
+  struct Rates {
+    std::vector<double>* rates;
+    void on_step(const StepReport& report) { rates->push_back(report.rate); }
+  };
+  struct Half {
+    double factor = 1;
+    double rate_factor() const { return factor; }
+    void on_epoch(const EpochReport&) { factor /= 2; }
+  };
+  std::vector<double> rates;
+  const auto summary = small_trainer().fit(data(), options(3), Rates{&rates}, Half{}, Half{});
+  CHECK(rates == std::vector<double>{0.1, 0.1, 0.1, 0.1 / 4, 0.1 / 4, 0.1 / 4, 0.1 / 16, 0.1 / 16, 0.1 / 16});
+  CHECK(summary.history[2].rate == 0.1 / 16);
+  CHECK(summary.theta_hash != hash_after(3));
+
+  struct Wrong {
+    double rate_factor() const { return -1; }
+    void on_epoch(const EpochReport&) {}
+  };
+  CHECK_THROWS_AS(small_trainer().fit(data(), options(1), Wrong{}), parade::OptionError);
+  for (const auto& bad : {parade::ReduceOnPlateau{.factor = 1}, parade::ReduceOnPlateau{.patience = -1},
+                          parade::ReduceOnPlateau{.threshold = 1}, parade::ReduceOnPlateau{.smallest = 2}})
+    CHECK_THROWS_AS(small_trainer().fit(data(), options(1), parade::ReduceOnPlateau(bad)), parade::OptionError);
 }

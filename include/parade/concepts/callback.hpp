@@ -36,13 +36,19 @@ concept HasValidationData = requires(const C callback) {
   { callback.validation_data() } -> detail::DataReference;
 };
 
+/// A callback that scales the rate: every step is taken with the rate of the optimizer and its schedule times the factors of all callbacks.
+template <class C>
+concept HasRateFactor = requires(const C callback) {
+  { callback.rate_factor() } -> std::convertible_to<double>;
+};
+
 namespace detail {
 
 /// A member of one of these names means to be that hook: a wrong argument or answer is not passed over because another hook is right.
 template <class C, class Plain>
 concept SoundHooks = (!requires { &Plain::on_epoch; } || HasOnEpoch<C>)&&(!requires { &Plain::on_step; } || HasOnStep<C>)&&(!requires {
   &Plain::validation_data;
-} || HasValidationData<C>);
+} || HasValidationData<C>)&&(!requires { &Plain::rate_factor; } || HasRateFactor<C>);
 
 }  // namespace detail
 
@@ -57,8 +63,10 @@ concept SoundHooks = (!requires { &Plain::on_epoch; } || HasOnEpoch<C>)&&(!requi
 /// The hooks return void or Signal.
 ///
 /// Not required: `on_begin()` and `on_end()`, called once before the first step and after the last, also when the run ends by an exception;
-/// the last to begin ends first, and `on_end` must not throw. A callback with `static constexpr bool needs_validation = true` is refused where no other brings validation data.
-/// See also: parade::ProgressBar, parade::Validate, parade::EarlyStopping.
+/// the last to begin ends first, and `on_end` must not throw. `rate_factor()`, const, is asked before every step, a number that is finite and at
+/// least 0: see HasRateFactor. A callback with `static constexpr bool needs_validation = true` is refused where no other brings validation data.
+/// See also: parade::ProgressBar, parade::Validate, parade::EarlyStopping,
+/// parade::ReduceOnPlateau.
 template <class C>
 concept Callback = (HasOnEpoch<C> || HasOnStep<C> || HasValidationData<C>)&&detail::SoundHooks<C, std::remove_cvref_t<C>>;
 

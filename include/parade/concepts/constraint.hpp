@@ -32,19 +32,43 @@ concept PenaltyConstraint = HasViolation<C, Scalar> && HasSmoothTerm<C, Scalar>;
 template <class C, class Scalar>
 concept ProjectionConstraint = HasViolation<C, Scalar> && HasProject<C, Scalar>;
 
+template <class C, class Scalar>
+concept HasParameterViolation = requires(const C constraint, const detail::Argument<ConstMatrixRef<Scalar>>& theta) {
+  { constraint.parameter_violation(theta) } -> std::convertible_to<double>;
+};
+
+template <class C, class Scalar>
+concept HasParameterProject = requires(const C constraint, detail::Argument<MatrixRef<Scalar>> theta,
+                                       const detail::Argument<ConstMatrixRef<Scalar>>& steps) {
+  constraint.parameter_project(theta, steps);
+};
+
+/// ParameterConstraint: a projection of whole parameters: onto a ball, a simplex, rows of norm 1.
+///   1. `parameter_violation(theta)` returns C of one whole parameter (rows, cols); C ≥ 0, and 0 after `parameter_project`, to rounding.
+///   2. `parameter_project(theta, steps)`: theta ← argmin over the feasible u of Σ_i (u_i − theta_i)² / (2 steps_i), where `steps` (rows, cols) are
+///      the step sizes that the optimizer took, as for a regularizer's `prox`: in the optimizer's own metric. Where they are all equal, as for
+///      SGD, that is the nearest point. (The nearest point in another metric than the step's would lead to another θ than the constrained optimum.)
+///   3. Both are const. A parameter is done by one thread, in a pass of its own after the step.
+template <class C, class Scalar>
+concept ParameterConstraint = HasParameterViolation<C, Scalar> && HasParameterProject<C, Scalar>;
+
 namespace detail {
 
-/// A function of either name means to be that kind: a slip in one is not passed over because the other is right.
+/// A function of one of these names means to be that kind: a slip in one is not passed over because another is right.
 template <class C, class Scalar>
-concept SoundKinds = (!requires { &C::add_gradient; } || HasSmoothTerm<C, Scalar>)&&(!requires { &C::project; } || HasProject<C, Scalar>);
+concept SoundKinds = (!requires { &C::add_gradient; } || HasSmoothTerm<C, Scalar>)&&(!requires {
+  &C::project;
+} || HasProject<C, Scalar>)&&(!requires { &C::parameter_project; } || HasParameterProject<C, Scalar>);
 
 }  // namespace detail
 
-/// Constraint: a penalty or a projection. It enters once a step, never once a shard.
+/// Constraint: a penalty, a projection, or a projection of whole parameters. It enters once a step, never once a shard.
 ///
-/// Not required: `applies_to(const ParameterBlock&)`; without it, all blocks but the biases.
+/// Not required: `applies_to(const ParameterBlock&)`; without it, all blocks but the biases. (Statistics are never constrained.)
+/// `begin_step(const StepInfo&)`, not const, is called once before every step: a β that grows, say.
 /// See also: parade::NoConstraint, parade::Box, Regularizer.
 template <class C, class Scalar>
-concept Constraint = (PenaltyConstraint<C, Scalar> || ProjectionConstraint<C, Scalar>)&&detail::SoundKinds<C, Scalar>;
+concept Constraint = (PenaltyConstraint<C, Scalar> || ProjectionConstraint<C, Scalar> ||
+                      ParameterConstraint<C, Scalar>)&&detail::SoundKinds<C, Scalar>;
 
 }  // namespace parade

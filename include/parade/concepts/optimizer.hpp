@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include <parade/concepts/argument.hpp>
+#include <parade/core/parameters.hpp>
 #include <parade/core/types.hpp>
 
 namespace parade {
@@ -58,19 +59,69 @@ concept SoundStepSizes = !requires {
 }
 || HasStepSizes<O, Scalar>;
 
+/// What is measured for an optimizer that scales its step by norms, of one parameter or of all together.
+struct Norms {
+  double theta = 0;  // ‖θ‖₂ before the step
+  double grad = 0;   // ‖g‖₂ as `measure` left it
+};
+
+template <class O, class Scalar>
+concept HasMeasure = requires(const O optimizer, detail::Argument<VectorRef<Scalar>> grad,
+                              const detail::Argument<ConstVectorRef<Scalar>>& theta, const StateRef<Scalar>& state, const StepInfo& at) {
+  optimizer.measure(grad, theta, state, at);
+};
+
+template <class O>
+concept HasFactor = requires(const O optimizer, const Norms& parameter, const Norms& all, const ParameterBlock& block, const StepInfo& at) {
+  { optimizer.factor(parameter, all, block, at) } -> std::convertible_to<double>;
+};
+
+template <class O, class Scalar>
+concept HasScaledStep = requires(const O optimizer, detail::Argument<VectorRef<Scalar>> theta,
+                                 const detail::Argument<ConstVectorRef<Scalar>>& grad, const StateRef<Scalar>& state, const StepInfo& at,
+                                 double factor) {
+  optimizer.step(theta, grad, state, at, factor);
+};
+
+/// MeasuredOptimizer: its step is scaled by norms, which are known only when the whole gradient is: layer-wise rates, clipping by the norm. Then
+/// a step is two passes.
+///   1. `measure(grad, theta, state, at)`, const, elementwise: sees a slice of g, θ and the state; may replace g by a direction and change the
+///      state.
+///   2. `factor(parameter, all, block, at)`, const: a number for one parameter, from its norms, those of all parameters together, and its name, shape
+///      and role. Norms are summed in double in an order of their own, the same for any number of threads.
+///   3. `step(theta, grad, state, at, factor)`, const, elementwise: the step, with what `measure` made of g.
+template <class O, class Scalar>
+concept MeasuredOptimizer = HasMeasure<O, Scalar> && HasFactor<O> && HasScaledStep<O, Scalar>;
+
+template <class O>
+concept HasForParameter = requires(const O optimizer, const ParameterBlock& block) {
+  { optimizer.for_parameter(block) } -> std::same_as<O>;
+};
+
+namespace detail {
+
+/// A member of one of these names means to be that function.
+template <class O, class Scalar>
+concept SoundOptimizer = SoundStepSizes<O, Scalar> &&
+    (!requires { &O::measure; } || MeasuredOptimizer<O, Scalar>)&&(!requires { &O::for_parameter; } || HasForParameter<O>);
+
+}  // namespace detail
+
 /// Optimizer: θ ← θ − α(…): one step, elementwise.
 ///
 /// Requirements for a type O and a scalar S:
 ///   1. `rate`, a member convertible to double: the base rate, which the schedule turns into α.
 ///   2. `num_states()`: how many vectors like θ it keeps.
 ///   3. `step(theta, grad, state, at)`, const: updates a slice of θ and of its state from the same slice of g. An element depends on that
-///      element of θ, g and the state alone: the update runs over fixed blocks of θ in parallel.
+///      element of θ, g and the state alone: the update runs over fixed blocks of θ in parallel. Or else the functions of a MeasuredOptimizer.
 ///
 /// Not required: `step_sizes(state, at, sizes)`, which writes the step size that each element took in this step: α/D_ii for a method with
-/// a diagonal metric D. Without it the step size is α. It is what a proximal regularizer is given. `check()` may throw OptionError for a
-/// setting that breaks a rule; it is called before training starts.
+/// a diagonal metric D. Without it the step size is α, times the factor of a MeasuredOptimizer. It is what a proximal regularizer and a projection
+/// of whole parameters are given. `for_parameter(const ParameterBlock&)`, returning an O with as many states: what that parameter is
+/// stepped with, where settings are not the same for all. `check()` may throw OptionError for a setting that breaks a rule; it is called
+/// before training starts.
 /// See also: Schedule, parade::Sgd, parade::Adam.
 template <class O, class Scalar>
-concept Optimizer = HasRate<O> && HasNumStates<O> && HasStep<O, Scalar> && SoundStepSizes<O, Scalar>;
+concept Optimizer = HasRate<O> && HasNumStates<O> &&(HasStep<O, Scalar> || MeasuredOptimizer<O, Scalar>)&&detail::SoundOptimizer<O, Scalar>;
 
 }  // namespace parade

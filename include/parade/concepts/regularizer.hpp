@@ -43,27 +43,50 @@ concept SmoothRegularizer = HasPenaltyValue<R, Scalar> && HasSmoothTerm<R, Scala
 template <class R, class Scalar>
 concept ProximalRegularizer = HasPenaltyValue<R, Scalar> && HasProx<R, Scalar>;
 
+template <class R, class Scalar>
+concept HasParameterValue = requires(const R regularizer, const detail::Argument<ConstMatrixRef<Scalar>>& theta) {
+  { regularizer.parameter_value(theta) } -> std::convertible_to<double>;
+};
+
+template <class R, class Scalar>
+concept HasParameterProx = requires(const R term, detail::Argument<MatrixRef<Scalar>> theta,
+                                    const detail::Argument<ConstMatrixRef<Scalar>>& steps) {
+  term.parameter_prox(theta, steps);
+};
+
+/// ParameterRegularizer: λR(θ) that is not separable over the elements of a parameter, only over the parameters: a norm of each row, say.
+///   1. `parameter_value(theta)` returns λR of one whole parameter (rows, cols), convertible to double.
+///   2. `parameter_prox(theta, steps)` replaces it by its proximal point; `steps` (rows, cols) as for `prox`.
+///   3. Both are const. A parameter is done by one thread, in a pass of its own after the step; other threads do other parameters.
+template <class R, class Scalar>
+concept ParameterRegularizer = HasParameterValue<R, Scalar> && HasParameterProx<R, Scalar>;
+
 namespace detail {
 
-/// A function of either name means to be that term: a slip in one is not passed over because the other is right.
+/// A function of one of these names means to be that term: a slip in one is not passed over because another is right.
 template <class R, class Scalar>
-concept SoundTerms = (!requires { &R::add_gradient; } || HasSmoothTerm<R, Scalar>)&&(!requires { &R::prox; } || HasProx<R, Scalar>);
+concept SoundTerms = (!requires { &R::add_gradient; } || HasSmoothTerm<R, Scalar>)&&(!requires {
+  &R::prox;
+} || HasProx<R, Scalar>)&&(!requires { &R::parameter_prox; } || HasParameterProx<R, Scalar>);
 
 }  // namespace detail
 
-/// Regularizer: smooth, proximal, or both (each part then enters in its own way). It enters once a step, never once a shard, and λ is
-/// part of it.
+/// Regularizer: smooth, proximal, or both (each part then enters in its own way), or one of whole parameters. It enters once a step, never once
+/// a shard, and λ is part of it.
 ///
-/// Not required: `applies_to(const ParameterBlock&)`, which says which blocks of θ it is for; without it, all but the biases.
+/// Not required: `applies_to(const ParameterBlock&)`, which says which blocks of θ it is for; without it, all but the biases. (Statistics are
+/// never regularized.) `begin_step(const StepInfo&)`, not const, is called once before every step: for what changes with time.
 /// See also: parade::NoRegularizer, parade::L2, parade::L1, Constraint.
 template <class R, class Scalar>
-concept Regularizer = (SmoothRegularizer<R, Scalar> || ProximalRegularizer<R, Scalar>)&&detail::SoundTerms<R, Scalar>;
+concept Regularizer = (SmoothRegularizer<R, Scalar> || ProximalRegularizer<R, Scalar> ||
+                       ParameterRegularizer<R, Scalar>)&&detail::SoundTerms<R, Scalar>;
 
 namespace detail {
 
-/// Whether a regularizer or constraint is for this block of θ: what it says itself, else every block but the biases.
+/// Whether a regularizer or constraint is for this block of θ: what it says itself, else every block but the biases; never a statistic.
 template <class Term>
 bool applies_to(const Term& term, const ParameterBlock& block) {
+  if (block.role == Role::statistic) return false;
   if constexpr (requires {
                   { term.applies_to(block) } -> std::convertible_to<bool>;
                 })

@@ -15,8 +15,10 @@
 
 namespace parade {
 
-/// Biases are not regularized or constrained unless a regularizer or constraint asks for them.
-enum class Role { weight, bias };
+/// Biases are not regularized or constrained unless a regularizer or constraint asks for them. A statistic is not trained but measured: the running mean
+/// of a batch normalization, say. It is part of θ, so that hashes and checkpoints hold it; every step is θ ← θ − g for it, whatever the
+/// optimizer, and what a model adds to g is the difference that it wants.
+enum class Role { weight, bias, statistic };
 
 /// One named slice of θ: a matrix (rows, cols), column by column, from `offset` on.
 struct ParameterBlock {

@@ -36,6 +36,7 @@ struct EpochReport {
   Index samples = 0;                     // seen in this epoch
   double loss = 0;                       // (1/W) Σ w_i J_i over the epoch, each sample at the θ of its own step
   double penalty = 0;                    // λR(θ) + βC(θ) at the end of the epoch
+  double violation = 0;                  // C(θ) at the end of the epoch, without β; 0 where there is no constraint
   double rate = 0;                       // α of the last step
   double seconds = 0;                    // of this epoch, callbacks not counted
   std::optional<Evaluation> validation;  // set when a callback like Validate brought data

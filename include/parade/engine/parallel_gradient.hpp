@@ -168,6 +168,7 @@ class ParallelGradient {
 
   /// Steps 1 and 2, after which `sum_range` gives the batch's gradient. To be called inside `team().run`, after `reserve`. `theta` and
   /// `samples` may change as soon as it returns; `data` must stay until the end of the region, since a late worker may still read it.
+  /// If it throws, there is no gradient: `sum_range` and `reduce` are not to be called until it has been called again.
   template <Dataset<Batch> D>
   BatchSum accumulate(const Vector<Scalar>& theta, const D& data, std::span<const Index> samples) {
     next_slot_ = -1;

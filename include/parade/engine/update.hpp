@@ -61,6 +61,8 @@ class TrainingState {
 ///
 ///   g ← (1/W) Σ_shards + λ∇R(θ) + β∇C(θ),   θ' ← Π_C(prox_{αλR}(θ − α(…)))        each term only where it is smooth, proximal, a projection
 ///
+/// A MeasuredOptimizer needs a second pass, a ParameterRegularizer or ParameterConstraint one more over whole parameters; nobody else pays for
+/// them. For a parameter that is a Role::statistic the step is θ' ← θ − g.
 /// It reads one state and writes another, so that a step that fails, by an exception of user code or by a number that is not finite, leaves
 /// θ and the optimizer's vectors as they were. An element is always in the same block at the same place, and so handled by the same
 /// instructions, whoever does the block.
@@ -75,12 +77,32 @@ class ParallelUpdate {
         constraint_(std::move(constraint)),
         optimizer_(std::move(optimizer)),
         workers_(static_cast<std::size_t>(team.max_workers())) {
-    for (const Range range : detail::parameter_ranges(parameters)) {
-      const auto of = std::find_if(parameters.begin(), parameters.end(), [&](const auto& p) { return range.begin < p.offset + p.size(); });
-      blocks_.push_back({range, detail::applies_to(regularizer_, *of), detail::applies_to(constraint_, *of)});
-      largest_ = std::max(largest_, range.size());
+    for (const auto& block : parameters) {
+      const bool statistic = block.role == Role::statistic;
+      parameters_.push_back(
+          {block, detail::applies_to(regularizer_, block), detail::applies_to(constraint_, block), statistic, 0, 0, {}, 1});
+      if constexpr (HasForParameter<O>) {
+        optimizers_.push_back(optimizer_.for_parameter(block));
+        if (optimizers_.back().num_states() != optimizer_.num_states())
+          throw OptionError(detail::text("for_parameter must return an optimizer with as many states; for '", block.name, "' it has ",
+                                         optimizers_.back().num_states(), ", not ", optimizer_.num_states()));
+      }
     }
-    penalties_.resize(blocks_.size());
+    std::size_t of = 0;
+    for (const Range range : detail::parameter_ranges(parameters)) {
+      while (range.begin >= parameters_[of].end()) ++of;
+      if (parameters_[of].first_block == parameters_[of].last_block) parameters_[of].first_block = blocks_.size();
+      parameters_[of].last_block = blocks_.size() + 1;
+      blocks_.push_back({range, of});
+      largest_ = std::max(largest_, range.size());
+      constexpr Index worth_a_task =
+          1024;  // elements: smaller blocks are done together, lest a model of many tiny parameters has many tiny tasks
+      if (tasks_.empty() || range.end - blocks_[static_cast<std::size_t>(tasks_.back().begin)].range.begin > worth_a_task)
+        tasks_.push_back({static_cast<Index>(blocks_.size()) - 1, 0});
+      tasks_.back().end = static_cast<Index>(blocks_.size());
+    }
+    penalties_.resize(blocks_.size() + parameters_.size());
+    if constexpr (is_measured) norms_.resize(blocks_.size());
   }
 
   const R& regularizer() const { return regularizer_; }
@@ -99,41 +121,93 @@ class ParallelUpdate {
       throw DataError(
           detail::text("the weights of a batch must sum to a positive number in the range of the parameters' type; got ", weight));
     for (auto& worker : workers_) worker.finite = true;
+    if constexpr (requires { regularizer_.begin_step(at); }) regularizer_.begin_step(at);
+    if constexpr (requires { constraint_.begin_step(at); }) constraint_.begin_step(at);
+    if (!is_reserved_) reserve();
     source.begin_update();
-    team_->for_each(static_cast<Index>(blocks_.size()), [&](Index i, int w) {
-      auto& worker = workers_[static_cast<std::size_t>(w)];
-      if (worker.grad.size() == 0) worker.reserve(largest_);
-      const Block& block = blocks_[static_cast<std::size_t>(i)];
+    for_each_block([&](const Block& block, std::size_t i, Worker& worker) {
       detail::StopWatch watch;
-      source.sum_range(block.range, worker.grad.data());
+      Scalar* grad = is_measured ? grad_.data() + block.range.begin : worker.grad.data();
+      source.sum_range(block.range, grad);
       (source.sum_range_computes() ? worker.gradient_seconds : worker.reduce_seconds) += watch.lap();
-      step(block, static_cast<Scalar>(weight), state, next, at, worker);
+      if constexpr (is_measured)
+        measure(block, i, static_cast<Scalar>(weight), state, next, at, worker);
+      else
+        step(block, static_cast<Scalar>(weight), state, next, at, worker);
       worker.update_seconds += watch.lap();
-      source.updated(block.range, next.theta.data() + block.range.begin);
+      if constexpr (!is_measured && !has_parameter_pass) source.updated(block.range, next.theta.data() + block.range.begin);
       worker.gradient_seconds += watch.lap();
     });
+    if constexpr (is_measured) {
+      find_factors(at);
+      for_each_block([&](const Block& block, std::size_t, Worker& worker) {
+        detail::StopWatch watch;
+        scaled_step(block, next, at, worker);
+        worker.update_seconds += watch.lap();
+        if constexpr (!has_parameter_pass) source.updated(block.range, next.theta.data() + block.range.begin);
+        worker.gradient_seconds += watch.lap();
+      });
+    }
+    if constexpr (has_parameter_pass) {
+      team_->for_each(static_cast<Index>(parameters_.size()), [&](Index i, int w) {
+        auto& worker = workers_[static_cast<std::size_t>(w)];
+        detail::StopWatch watch;
+        finish(parameters_[static_cast<std::size_t>(i)], next, worker);
+        worker.update_seconds += watch.lap();
+      });
+      for_each_block([&](const Block& block, std::size_t, Worker& worker) {
+        detail::StopWatch watch;
+        source.updated(block.range, next.theta.data() + block.range.begin);
+        worker.gradient_seconds += watch.lap();
+      });
+    }
     const bool finite = std::all_of(workers_.begin(), workers_.end(), [](const Worker& worker) { return worker.finite; });
     source.end_update(finite);
     return finite;
   }
 
-  /// λR(θ) + βC(θ), in double, over the canonical tree on the blocks.
+  /// λR(θ) + βC(θ), in double, over the canonical tree on the blocks, and then on the parameters for what is of whole parameters.
   double penalty(const Vector<Scalar>& theta) {
-    team_->for_each(static_cast<Index>(blocks_.size()), [&](Index i, int) {
-      double sum = 0;
-      const auto& block = blocks_[static_cast<std::size_t>(i)];
-      const ConstVectorRef<Scalar> slice = theta.segment(block.range.begin, block.range.size());
-      if (block.regularized) sum += static_cast<double>(regularizer_.value(slice));
-      if constexpr (PenaltyConstraint<C, Scalar>)
-        if (block.constrained) sum += beta() * static_cast<double>(constraint_.violation(slice));
-      penalties_[static_cast<std::size_t>(i)] = sum;
-    });
-    return detail::tree_sum(std::span<const double>(penalties_));
+    return sum_of_terms(
+        theta,
+        [this](const ConstVectorRef<Scalar>& slice, const Parameter& of) {
+          double sum = 0;
+          if constexpr (HasPenaltyValue<R, Scalar>)
+            if (of.regularized) sum += static_cast<double>(regularizer_.value(slice));
+          if constexpr (PenaltyConstraint<C, Scalar>)
+            if (of.constrained) sum += beta() * static_cast<double>(constraint_.violation(slice));
+          return sum;
+        },
+        [this](const ConstMatrixRef<Scalar>& parameter, const Parameter& of) {
+          if constexpr (ParameterRegularizer<R, Scalar>)
+            if (of.regularized) return static_cast<double>(regularizer_.parameter_value(parameter));
+          return 0.0;
+        });
+  }
+
+  /// C(θ), without β, in double, in the same order: how far θ is from feasible.
+  double violation(const Vector<Scalar>& theta) {
+    return sum_of_terms(
+        theta,
+        [this](const ConstVectorRef<Scalar>& slice, const Parameter& of) {
+          if constexpr (HasViolation<C, Scalar>)
+            if (of.constrained) return static_cast<double>(constraint_.violation(slice));
+          return 0.0;
+        },
+        [this](const ConstMatrixRef<Scalar>& parameter, const Parameter& of) {
+          if constexpr (ParameterConstraint<C, Scalar>)
+            if (of.constrained) return static_cast<double>(constraint_.parameter_violation(parameter));
+          return 0.0;
+        });
   }
 
   /// Makes room for every worker, so that no step allocates.
   void reserve() {
     for (auto& worker : workers_) worker.reserve(largest_);
+    const Index parameters = parameters_.empty() ? 0 : parameters_.back().end();
+    if constexpr (is_measured) grad_.resize(parameters);
+    if constexpr (has_parameter_pass) steps_.resize(parameters);
+    is_reserved_ = true;
   }
 
   /// Thread-seconds in gradient (what the source computes range by range), reduce and update since the object was made.
@@ -148,9 +222,24 @@ class ParallelUpdate {
   }
 
  private:
+  struct Parameter {
+    ParameterBlock block;
+    bool regularized, constrained, statistic;
+    std::size_t first_block, last_block;  // its blocks, the last one not among them
+    Norms norms;                          // for a MeasuredOptimizer, of this step
+    double factor;
+
+    Index end() const { return block.offset + block.size(); }
+  };
+
   struct Block {
     Range range;  // in one parameter
-    bool regularized, constrained;
+    std::size_t parameter;
+  };
+
+  struct Squares {  // Σθ², Σg²
+    double theta = 0, grad = 0;
+    friend Squares operator+(Squares a, Squares b) { return {a.theta + b.theta, a.grad + b.grad}; }
   };
 
   struct alignas(64) Worker {
@@ -167,10 +256,53 @@ class ParallelUpdate {
     }
   };
 
+  static constexpr bool is_measured = MeasuredOptimizer<O, Scalar>;
+  static constexpr bool has_parameter_pass = ParameterRegularizer<R, Scalar> || ParameterConstraint<C, Scalar>;
   /// What can be done to an element while it is in a register, and what moves θ once more after that.
-  static constexpr bool is_one_pass =
-      detail::HasRule<O, Scalar> && !PenaltyConstraint<C, Scalar> && (detail::HasTerm<R, Scalar> || !SmoothRegularizer<R, Scalar>);
+  static constexpr bool is_one_pass = !is_measured && detail::HasRule<O, Scalar> && !PenaltyConstraint<C, Scalar> &&
+                                      (detail::HasTerm<R, Scalar> || !SmoothRegularizer<R, Scalar>);
   static constexpr bool moves_after = ProximalRegularizer<R, Scalar> || ProjectionConstraint<C, Scalar>;
+
+  const Parameter& parameter_of(const Block& block) const { return parameters_[block.parameter]; }
+  const O& optimizer_of(const Block& block) const {
+    if constexpr (HasForParameter<O>)
+      return optimizers_[block.parameter];
+    else
+      return optimizer_;
+  }
+
+  template <class Work>
+  void for_each_block(const Work& work) {
+    team_->for_each(static_cast<Index>(tasks_.size()), [&](Index task, int w) {
+      const Range blocks = tasks_[static_cast<std::size_t>(task)];
+      for (auto i = static_cast<std::size_t>(blocks.begin); i < static_cast<std::size_t>(blocks.end); ++i)
+        work(blocks_[i], i, workers_[static_cast<std::size_t>(w)]);
+    });
+  }
+
+  Eigen::Map<const Matrix<Scalar>> matrix(const Vector<Scalar>& all, const Parameter& of) const {
+    return {all.data() + of.block.offset, of.block.rows, of.block.cols};
+  }
+  Eigen::Map<Matrix<Scalar>> matrix(Vector<Scalar>& all, const Parameter& of) const {
+    return {all.data() + of.block.offset, of.block.rows, of.block.cols};
+  }
+
+  /// Σ of_slice(slice, parameter) over the blocks and Σ of_whole(matrix, parameter) over the parameters.
+  template <class OfSlice, class OfWhole>
+  double sum_of_terms(const Vector<Scalar>& theta, const OfSlice& of_slice, const OfWhole& of_whole) {
+    for_each_block([&](const Block& block, std::size_t i, Worker&) {
+      penalties_[i] = of_slice(theta.segment(block.range.begin, block.range.size()), parameter_of(block));
+    });
+    const auto slices = std::span<const double>(penalties_).first(blocks_.size());
+    if constexpr (has_parameter_pass) {
+      team_->for_each(static_cast<Index>(parameters_.size()), [&](Index p, int) {
+        const auto i = static_cast<std::size_t>(p);
+        penalties_[blocks_.size() + i] = of_whole(matrix(theta, parameters_[i]), parameters_[i]);
+      });
+      return detail::tree_sum(slices) + detail::tree_sum(std::span<const double>(penalties_).subspan(blocks_.size()));
+    }
+    return detail::tree_sum(slices);
+  }
 
   double beta() const {
     if constexpr (requires {
@@ -197,7 +329,7 @@ class ParallelUpdate {
     bool finite = true;
     const Index i = block.range.begin;
     const bool has_state = state.states().cols() > 0;
-    optimizer_.template with_rule<Scalar>(at, [&](const auto& rule) {
+    optimizer_of(block).template with_rule<Scalar>(at, [&](const auto& rule) {
       scaled(weight, [&](const auto& scale) {
         const auto update = [&](const auto& term) {
           finite = kernels::update<Scalar>(rule, scale, term, block.range.size(), sum, state.theta.data() + i, next.theta.data() + i,
@@ -205,63 +337,166 @@ class ParallelUpdate {
                                            state.states().rows());
         };
         if constexpr (detail::HasTerm<R, Scalar>)
-          if (block.regularized) return update(regularizer_.template term<Scalar>());
+          if (parameter_of(block).regularized) return update(regularizer_.template term<Scalar>());
         update(kernels::NoTerm{});
       });
     });
     return finite;
   }
 
+  /// θ' and the optimizer's vectors as they were, and g (1/W) Σ + λ∇R(θ) + β∇C(θ), in place.
+  void begin(const Block& block, Scalar weight, const TrainingState<Scalar>& state, TrainingState<Scalar>& next,
+             VectorRef<Scalar> grad) const {
+    const Index begin = block.range.begin, size = block.range.size();
+    const Parameter& of = parameter_of(block);
+    scaled(weight, [&](const auto& scale) {
+      kernels::for_each_vector<Scalar>(size, [&, g = grad.data()](Index i, auto load, auto store) { store(g + i, scale(load(g + i))); });
+    });
+    VectorRef<Scalar> theta = next.theta.segment(begin, size);
+    theta = state.theta.segment(begin, size);
+    for (Index i = 0; i < state.states().cols(); ++i)
+      next.states().col(i).segment(begin, size) = state.states().col(i).segment(begin, size);
+    if constexpr (SmoothRegularizer<R, Scalar>)
+      if (of.regularized) regularizer_.add_gradient(ConstVectorRef<Scalar>(theta), grad);
+    if constexpr (PenaltyConstraint<C, Scalar>)
+      if (of.constrained) constraint_.add_gradient(ConstVectorRef<Scalar>(theta), grad);
+  }
+
   void step(const Block& block, Scalar weight, const TrainingState<Scalar>& state, TrainingState<Scalar>& next, const StepInfo& at,
             Worker& worker) const {
-    const Index begin = block.range.begin, size = block.range.size();
-    VectorRef<Scalar> grad = worker.grad.head(size), theta = next.theta.segment(begin, size);
-    const StateRef<Scalar> slice = next.slice(block.range);
+    const Index size = block.range.size();
+    VectorRef<Scalar> grad = worker.grad.head(size), theta = next.theta.segment(block.range.begin, size);
+    if (parameter_of(block).statistic) {
+      begin(block, weight, state, next, grad);
+      step_statistic(theta, grad, worker);
+      return;
+    }
     bool finite = true;
     if constexpr (is_one_pass) {
       finite = one_pass(block, weight, state, next, at, grad.data());
     } else {
-      scaled(weight, [&](const auto& scale) {
-        kernels::for_each_vector<Scalar>(size, [&, g = grad.data()](Index i, auto load, auto store) { store(g + i, scale(load(g + i))); });
-      });
-      theta = state.theta.segment(begin, size);
-      for (Index i = 0; i < state.states().cols(); ++i)
-        next.states().col(i).segment(begin, size) = state.states().col(i).segment(begin, size);
-
-      if constexpr (SmoothRegularizer<R, Scalar>)
-        if (block.regularized) regularizer_.add_gradient(ConstVectorRef<Scalar>(theta), grad);
-      if constexpr (PenaltyConstraint<C, Scalar>)
-        if (block.constrained) constraint_.add_gradient(ConstVectorRef<Scalar>(theta), grad);
-
-      optimizer_.step(theta, ConstVectorRef<Scalar>(grad), slice, at);
-      finite = kernels::all_finite(grad.data(), size);
-      for (Index i = 0; i < next.states().cols(); ++i) finite = finite && kernels::all_finite(slice[i].data(), size);
+      begin(block, weight, state, next, grad);
+      const StateRef<Scalar> slice = next.slice(block.range);
+      optimizer_of(block).step(theta, ConstVectorRef<Scalar>(grad), slice, at);
+      finite = kernels::all_finite(grad.data(), size) && is_finite(slice, next.states().cols(), size);
     }
+    move(block, next, at, 1, worker);
+    worker.finite = worker.finite && finite && ((is_one_pass && !moves_after) || kernels::all_finite(theta.data(), size));
+  }
 
+  /// The first pass of a MeasuredOptimizer: g, what it makes of it, and the sums of squares of the block.
+  void measure(const Block& block, std::size_t i, Scalar weight, const TrainingState<Scalar>& state, TrainingState<Scalar>& next,
+               const StepInfo& at, Worker& worker) {
+    const Index size = block.range.size();
+    VectorRef<Scalar> grad = grad_.segment(block.range.begin, size), theta = next.theta.segment(block.range.begin, size);
+    begin(block, weight, state, next, grad);
+    worker.finite = worker.finite && kernels::all_finite(grad.data(), size);
+    if (parameter_of(block).statistic) return;
+    optimizer_of(block).measure(grad, ConstVectorRef<Scalar>(theta), next.slice(block.range), at);
+    Squares squares;
+    for (Index k = 0; k < size; ++k) {
+      squares.theta = std::fma(static_cast<double>(theta[k]), static_cast<double>(theta[k]), squares.theta);
+      squares.grad = std::fma(static_cast<double>(grad[k]), static_cast<double>(grad[k]), squares.grad);
+    }
+    norms_[i] = squares;
+  }
+
+  void find_factors(const StepInfo& at) {
+    const std::span<const Squares> squares(norms_);
+    const auto norms = [](Squares sum) { return Norms{std::sqrt(sum.theta), std::sqrt(sum.grad)}; };
+    const Norms all = norms(detail::tree_sum(squares));
+    for (std::size_t p = 0; p < parameters_.size(); ++p) {
+      Parameter& of = parameters_[p];
+      if (of.statistic) continue;
+      of.norms = norms(detail::tree_sum(squares.subspan(of.first_block, of.last_block - of.first_block)));
+      if constexpr (HasForParameter<O>)
+        of.factor = optimizers_[p].factor(of.norms, all, of.block, at);
+      else
+        of.factor = optimizer_.factor(of.norms, all, of.block, at);
+    }
+  }
+
+  /// The second pass.
+  void scaled_step(const Block& block, TrainingState<Scalar>& next, const StepInfo& at, Worker& worker) const {
+    const Index size = block.range.size();
+    const Parameter& of = parameter_of(block);
+    const ConstVectorRef<Scalar> grad = grad_.segment(block.range.begin, size);
+    VectorRef<Scalar> theta = next.theta.segment(block.range.begin, size);
+    if (of.statistic) return step_statistic(theta, grad, worker);
+    const StateRef<Scalar> slice = next.slice(block.range);
+    optimizer_of(block).step(theta, grad, slice, at, of.factor);
+    move(block, next, at, of.factor, worker);
+    worker.finite = worker.finite && kernels::all_finite(theta.data(), size) && is_finite(slice, next.states().cols(), size) &&
+                    std::isfinite(of.factor);
+  }
+
+  void step_statistic(VectorRef<Scalar> theta, const ConstVectorRef<Scalar>& grad, Worker& worker) const {
+    for (Index i = 0; i < theta.size(); ++i) theta[i] -= grad[i];
+    worker.finite = worker.finite && kernels::all_finite(theta.data(), theta.size());
+  }
+
+  /// What moves θ' after the optimizer, elementwise: the proximal step and the projection; and the step sizes for what is done to whole parameters.
+  void move(const Block& block, TrainingState<Scalar>& next, const StepInfo& at, double factor, Worker& worker) const {
+    const Index begin = block.range.begin, size = block.range.size();
+    [[maybe_unused]] const Parameter& of = parameter_of(block);
+    [[maybe_unused]] VectorRef<Scalar> theta = next.theta.segment(begin, size);
+    [[maybe_unused]] const auto write_steps = [&](VectorRef<Scalar> steps) {
+      if constexpr (HasStepSizes<O, Scalar>)
+        optimizer_of(block).step_sizes(next.slice(block.range), at, steps);
+      else
+        steps.setConstant(static_cast<Scalar>(at.rate * factor));
+    };
     if constexpr (ProximalRegularizer<R, Scalar>) {
-      if (block.regularized) {
+      if (of.regularized) {
         VectorRef<Scalar> steps = worker.steps.head(size);
-        if constexpr (HasStepSizes<O, Scalar>)
-          optimizer_.step_sizes(slice, at, steps);
-        else
-          steps.setConstant(static_cast<Scalar>(at.rate));
+        write_steps(steps);
         regularizer_.prox(theta, ConstVectorRef<Scalar>(steps));
       }
     }
-    if constexpr (ProjectionConstraint<C, Scalar>)
-      if (block.constrained) constraint_.project(theta);
+    if constexpr (has_parameter_pass) {
+      if (of.regularized || of.constrained) write_steps(const_cast<Vector<Scalar>&>(steps_).segment(begin, size));
+    }
+    // A projection comes last: where the regularizer has yet to move whole parameters, after that.
+    if constexpr (ProjectionConstraint<C, Scalar> && !ParameterRegularizer<R, Scalar>)
+      if (of.constrained) constraint_.project(theta);
+  }
 
-    worker.finite = worker.finite && finite && ((is_one_pass && !moves_after) || kernels::all_finite(theta.data(), size));
+  /// What is done to a whole parameter of θ', and the check.
+  void finish(const Parameter& of, TrainingState<Scalar>& next, Worker& worker) const {
+    const Eigen::Map<Matrix<Scalar>> theta = matrix(next.theta, of);
+    [[maybe_unused]] const Eigen::Map<const Matrix<Scalar>> steps = matrix(steps_, of);
+    if (!of.regularized && !of.constrained) return;
+    if constexpr (ParameterRegularizer<R, Scalar>) {
+      if (of.regularized) regularizer_.parameter_prox(theta, steps);
+      if constexpr (ProjectionConstraint<C, Scalar>)
+        if (of.constrained) constraint_.project(next.theta.segment(of.block.offset, of.block.size()));
+    }
+    if constexpr (ParameterConstraint<C, Scalar>)
+      if (of.constrained) constraint_.parameter_project(theta, steps);
+    worker.finite = worker.finite && kernels::all_finite(theta.data(), theta.size());
+  }
+
+  static bool is_finite(const StateRef<Scalar>& state, Index states, Index size) {
+    bool finite = true;
+    for (Index i = 0; i < states; ++i) finite = finite && kernels::all_finite(state[i].data(), size);
+    return finite;
   }
 
   Team* team_;
   R regularizer_;
   C constraint_;
   O optimizer_;
+  std::vector<O> optimizers_;  // of each parameter, where they differ
+  std::vector<Parameter> parameters_;
   std::vector<Block> blocks_;
-  Index largest_ = 0;  // elements of a block
+  std::vector<Range> tasks_;  // blocks that one thread does
+  Index largest_ = 0;         // elements of a block
   std::vector<Worker> workers_;
-  std::vector<double> penalties_;
+  std::vector<double> penalties_;  // of every block, then of every parameter
+  bool is_reserved_ = false;
+  Vector<Scalar> grad_;         // (P), for a MeasuredOptimizer
+  std::vector<Squares> norms_;  // of every block, for a MeasuredOptimizer
+  Vector<Scalar> steps_;        // (P), for what is done to whole parameters
 };
 
 }  // namespace parade

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <iomanip>
 #include <limits>
@@ -80,6 +81,7 @@ struct Summary {
   std::int64_t steps = 0;               // updates of θ in this run
   Index samples = 0;                    // n
   Index parameters = 0;                 // P
+  Index zeros = 0;                      // elements of θ that are exactly 0: what L1 and its kin leave out
   Index batch_size = 0;                 // b
   Index shard_size = 0;
   Index shards = 0;         // S in a full batch
@@ -118,11 +120,14 @@ struct Summary {
     out << "stop        " << to_string(stop_reason) << " after " << epochs() << " epochs, " << steps << " steps\n";
     out << "data        " << samples << " samples, batches of " << batch_size << " in " << shards << " shards of up to " << shard_size
         << '\n';
-    out << "model       " << parameters << " parameters in " << scalar << ", kernels for " << instructions << ", seed " << seed << '\n';
+    out << "model       " << parameters << " parameters in " << scalar << ", " << zeros << " of them exactly 0; kernels for "
+        << instructions << ", seed " << seed << '\n';
     out << "threads     " << threads << " of " << threads_asked << " asked for; this process may use " << threads_why << '\n';
     for (const std::string& note : notes()) out << "note        " << note << '\n';
     const auto column = [&out](int width) -> std::ostream& { return out << std::setw(width); };
-    out << "epoch           loss     penalty        rate   samples/s  validation loss  accuracy\n";
+    const bool constrained = std::any_of(history.begin(), history.end(), [](const auto& epoch) { return epoch.violation > 0; });
+    out << "epoch           loss     penalty        rate   samples/s  validation loss  accuracy" << (constrained ? "   violation" : "")
+        << '\n';
     for (const auto& epoch : history) {
       column(5) << epoch.epoch;
       column(15) << epoch.loss;
@@ -132,7 +137,10 @@ struct Summary {
       if (epoch.validation) {
         column(17) << epoch.validation->loss;
         column(10) << epoch.validation->accuracy;
+      } else if (constrained) {
+        column(27) << "";
       }
+      if (constrained) column(12) << epoch.violation;
       out << '\n';
     }
     if (remembered_epoch > 0)

@@ -50,6 +50,17 @@ struct Unconstrained {
   bool applies_to(const ParameterBlock&) const { return false; }
 };
 
+/// θ ← θ − α g, for a residual.
+struct GradientStep {
+  double rate;
+  Index num_states() const { return 0; }
+  template <class S>
+  void step(std::type_identity_t<VectorRef<S>> theta, const std::type_identity_t<ConstVectorRef<S>>& grad, const StateRef<S>&,
+            const StepInfo& at) const {
+    for (Index i = 0; i < theta.size(); ++i) theta[i] = std::fma(static_cast<S>(-at.rate), grad[i], theta[i]);
+  }
+};
+
 }  // namespace detail
 
 /// Fits a model to data by minibatch stochastic gradient descent, in parallel:
@@ -205,6 +216,50 @@ class Trainer {
     requires std::same_as<typename L::Target, Label>
   double accuracy(const D& data) { return evaluate(data).accuracy; }
 
+  /// How far θ is from a stationary point of F(θ) + λR(θ) over all of the data, F = (1/W) Σ w_i J_i and all that is smooth: the norm of the proximal
+  /// gradient map,
+  ///
+  ///   ‖θ − Π_C(prox_{αλR}(θ − α∇F(θ)))‖₂ / α
+  ///
+  /// which is 0 at a stationary point and nowhere else, whatever the step size α > 0, and ‖∇F‖₂ where there is neither a proximal term nor a projection
+  /// (Beck: "First-order methods in optimization", 2017, chapter 10). For a convex problem it certifies the optimum. The optimizer is not asked. Takes
+  /// memory for up to 32 gradients. Throws as `evaluate`, and OptionError unless α is finite and above 0.
+  template <Dataset<Batch> D>
+  double residual(const D& data, double step = 1) {
+    if (!(step > 0 && std::isfinite(step)))
+      throw OptionError(detail::text("the step size of a residual must be finite and above 0; got ", step));
+    check_not_running();
+    const Vector<Scalar>& from = theta();
+    check_parts(data, {steps_, 0, 0}, false);
+    Engine engine(model_, loss_, {.threads = threads_, .shard_size = shard_size_});
+    struct Sum {  // in the place of an engine
+      Vector<Scalar> grad;
+      void sum_range(Range range, Scalar* out) const { std::copy_n(grad.data() + range.begin, range.size(), out); }
+      static constexpr bool sum_range_computes() { return false; }
+      static void begin_update() {}
+      static void updated(Range, const Scalar*) {}
+      static void end_update(bool) {}
+    } source;
+    std::vector<Index> samples(static_cast<std::size_t>(data.size()));
+    std::iota(samples.begin(), samples.end(), Index{0});
+    const BatchSum sum = engine.sum(from, data, samples, source.grad);
+    ParallelUpdate<Scalar, R, C, detail::GradientStep> update(parameters_, regularizer_, constraint_, {step}, engine.team());
+    TrainingState<Scalar> state(parameters_.size(), 0), next = state;
+    state.theta = from;
+    bool finite = false;
+    engine.team().run([&] { finite = update(source, sum.weight, state, next, {step, 1}); });
+    if (!finite) return std::numeric_limits<double>::quiet_NaN();
+    double squares = 0;
+    for (const auto& block : parameters_) {
+      if (block.role == Role::statistic) continue;
+      for (Index i = block.offset; i < block.offset + block.size(); ++i) {
+        const double moved = static_cast<double>(from[i]) - static_cast<double>(next.theta[i]);
+        squares = std::fma(moved, moved, squares);
+      }
+    }
+    return std::sqrt(squares) / step;
+  }
+
   /// θ (P). Throws std::logic_error before the first fit, partial_fit or initialize.
   const Vector<Scalar>& theta() const {
     if (!initialized()) throw std::logic_error("the trainer holds no parameters yet: call fit, partial_fit or initialize first");
@@ -220,6 +275,15 @@ class Trainer {
   /// The parameters of that name as a matrix. Throws std::out_of_range, listing the names there are.
   Matrix<Scalar> parameter(std::string_view name) const { return slice<Scalar>(ConstVectorRef<Scalar>(theta()), parameters_[name]); }
   const ParameterList& parameters() const { return parameters_; }
+
+  /// The average of θ that an averaging optimizer (Ema, PolyakAverage, …) keeps. Throws as `theta`.
+  Vector<Scalar> averaged_theta() const requires requires(const O optimizer) {
+    { optimizer.average_state() } -> std::convertible_to<Index>;
+  }
+  {
+    const Vector<Scalar>& current = theta();
+    return states_[current_].states().col(Index{optimizer_.average_state()}).head(current.size());
+  }
 
   std::int64_t steps() const { return steps_; }
   const M& model() const { return model_; }
@@ -274,7 +338,7 @@ class Trainer {
   static double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
   template <class D>
-  void check_parts(const D& data, const TrainingTime& start) const {
+  void check_parts(const D& data, const TrainingTime& start, bool trains = true) const {
     if (!(optimizer_.rate >= 0) || !std::isfinite(static_cast<double>(optimizer_.rate)))
       throw OptionError(detail::text("the optimizer's rate must be finite and at least 0; got ", optimizer_.rate));
     const auto check = [](const auto& part) {
@@ -284,7 +348,8 @@ class Trainer {
     check(regularizer_);
     check(constraint_);
     check(optimizer_);
-    if constexpr (requires { schedule_.check(start); }) schedule_.check(start);
+    if constexpr (requires { schedule_.check(start); })
+      if (trains) schedule_.check(start);
     detail::check_shapes(model_, loss_, data);
   }
 
@@ -367,6 +432,7 @@ class Trainer {
       const BatchSum sum = engine_->accumulate_updated(state().theta, data, batch);
       run.time.step = steps_;
       alpha = run.rate_factor * rate(run.time);
+      ((alpha *= rate_factor(callbacks)), ...);
       if (!update(sum, alpha)) {
         engine_->end_step();
         diverged(run, epoch, data);
@@ -392,9 +458,10 @@ class Trainer {
     }
     ++epochs_;
 
-    EpochReport report{epoch, options.epochs, steps_, total.samples, 0, 0, alpha, 0, {}};
+    EpochReport report{epoch, options.epochs, steps_, total.samples, 0, 0, 0, alpha, 0, {}};
     report.loss = total.weight > 0 ? total.loss / total.weight : std::numeric_limits<double>::quiet_NaN();  // every batch was left out
     report.penalty = update_->penalty(state().theta);
+    if constexpr (!std::same_as<C, detail::Unconstrained>) report.violation = update_->violation(state().theta);
     report.seconds = seconds_since(begin) - callback_seconds;
     const auto called = Clock::now();
     (add_validation(report, callbacks), ...);
@@ -407,6 +474,16 @@ class Trainer {
   template <class T>
   void add_validation(EpochReport& report, T& callback) {
     if constexpr (HasValidationData<const T&>) report.validation = evaluate(callback.validation_data());
+  }
+  template <class T>
+  static double rate_factor(const T& callback) {
+    if constexpr (HasRateFactor<T>) {
+      const double factor = static_cast<double>(callback.rate_factor());
+      if (!(factor >= 0) || !std::isfinite(factor))
+        throw OptionError(detail::text("a callback's rate_factor must be finite and at least 0; it is ", factor));
+      return factor;
+    }
+    return 1;
   }
   template <class T>
   void ask_step(Run& run, Index epoch, T& callback, const StepReport& report) {
@@ -474,6 +551,7 @@ class Trainer {
     seconds.reduce = after.reduce - run.before.reduce;
     seconds.update = after.update - run.before.update;
     seconds.waiting = std::max(0.0, seconds.wall * summary.threads - seconds.gather - seconds.gradient - seconds.reduce - seconds.update);
+    summary.zeros = static_cast<Index>(std::count(theta().begin(), theta().end(), Scalar{0}));
     summary.theta_hash = parade::theta_hash(theta());
   }
 
