@@ -7,6 +7,7 @@
 #include <span>
 
 #include <parade/concepts/argument.hpp>
+#include <parade/concepts/training_context.hpp>
 #include <parade/core/parameters.hpp>
 #include <parade/core/shard_plan.hpp>
 #include <parade/core/types.hpp>
@@ -108,6 +109,34 @@ concept HasAddGradient = requires(const M model, const detail::ArgumentOf<Prepar
   model.add_gradient(theta, x, dscores, workspace, grad);
 };
 
+/// A model that computes other scores while it is trained than when it is evaluated: dropout, batch normalization.
+///
+///   1. `model.forward_training(theta, x, workspace, at)`, const, returns the scores Z (k,m) that the loss and the gradient are computed from. `at`: a
+///      TrainingContext. The same θ, x and `at` give the same bits, on any worker: random numbers are drawn by what `at` says and by nothing else.
+///   2. The engine calls it where it computes gradients, and `forward` wherever scores are asked for: in evaluation and prediction. Neither can be
+///      taken for the other, and there is no mode to forget.
+///   3. `add_gradient` is of the pass that came before it, whichever of the two it was.
+/// Where columns of a shard depend on each other (batch normalization), the model says `static constexpr bool sample_by_sample = false;`: then
+/// the shards are a part of what is computed, and `shard_size` of the result.
+template <class M, class Input = detail::DenseInput<M>>
+concept TrainsDifferently = requires(const M model, const detail::ArgumentOf<PreparedOf<M>>& theta, const detail::ArgumentOf<Input>& x,
+                                     typename M::Workspace& workspace, const TrainingContext& at) {
+  { model.forward_training(theta, x, workspace, at) } -> detail::MatrixLike<typename M::Scalar>;
+};
+
+/// A function called forward_training that the engine could not call is a slip: it would be passed over.
+template <class M, class Input = detail::DenseInput<M>>
+concept TrainsIfItSaysSo = !requires {
+  &M::forward_training;
+}
+|| TrainsDifferently<M, Input>;
+
+/// Whether a column of Z may depend on other columns of the shard.
+template <class M>
+inline constexpr bool depends_on_shard = requires {
+  requires !M::sample_by_sample;
+};
+
 /// Model: maps a shard X (d,m) and θ (P) to scores Z (k,m), and ∂J/∂Z back to a gradient that it adds to.
 ///
 /// Requirements for a type M, with S = M::Scalar:
@@ -125,14 +154,14 @@ concept HasAddGradient = requires(const M model, const detail::ArgumentOf<Prepar
 /// Not required: any particular size of workspace at construction. A model with `reserve(Workspace&, Index samples)` has it called once a
 /// worker, before the first shard, with the largest m; others size their workspace at the first shard. A model with `gradient`, of the same
 /// arguments as `add_gradient`, overwrites all of grad instead, which saves setting it to zero. Preparation once a step: see PreparesOnceAStep. A
-/// gradient without a vector for each shard: see Taped.
+/// gradient without a vector for each shard: see Taped. Another forward pass where gradients are computed (dropout): see TrainsDifferently.
 /// What no concept can see (a mean for a sum, a wrong sign, overwriting) is found by parade::testing::check_gradient.
 ///
 /// `Input` is the type of a shard's features: ConstMatrixRef<S> for dense data.
-/// See also: Loss, PreparesOnceAStep, Taped, parade::Linear, parade::Mlp, parade::testing::check_gradient.
+/// See also: Loss, PreparesOnceAStep, Taped, TrainsDifferently, parade::Linear, parade::Mlp, parade::testing::check_gradient.
 template <class M, class Input = detail::DenseInput<M>>
 concept Model = HasScalar<M> && HasWorkspace<M> && HasParameters<M> && HasShape<M> && HasInitialize<M> && HasForward<M, Input> &&
-    HasAddGradient<M, Input> && PreparesIfItSaysSo<M>;
+    HasAddGradient<M, Input> && PreparesIfItSaysSo<M> && TrainsIfItSaysSo<M, Input>;
 
 template <class M, class Input = detail::DenseInput<M>>
 concept OverwritesGradient = requires(const M model, const detail::ArgumentOf<PreparedOf<M>>& theta, const detail::ArgumentOf<Input>& x,

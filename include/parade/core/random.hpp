@@ -13,6 +13,7 @@ enum class Purpose : std::uint32_t {
   split = 2,       // train/validation split
   initialize = 3,  // starting θ
   synthetic = 4,   // data of our own making
+  dropout = 5,     // units left out
   user = 0x1000,   // and above: free for programs that use parade
 };
 

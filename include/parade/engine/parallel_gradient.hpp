@@ -89,7 +89,8 @@ class ParallelGradient {
   /// the loss; what user code throws in a shard reaches the caller, the first in shard order. Opens a region of its own: inside `team().run`
   /// it is std::logic_error, and `accumulate` and `reduce` are to be called.
   template <Dataset<Batch> D>
-  BatchSum sum(const Vector<Scalar>& theta, const D& data, std::span<const Index> samples, Vector<Scalar>& grad) {
+  BatchSum sum(const Vector<Scalar>& theta, const D& data, std::span<const Index> samples, Vector<Scalar>& grad,
+               const TrainingStep& at = {}) {
     detail::check_theta(num_parameters_, theta.size());
     detail::check_shapes(model_, loss_, data);
     detail::check_samples(samples, data.size());
@@ -97,7 +98,7 @@ class ParallelGradient {
     reserve(data, static_cast<Index>(samples.size()));
     BatchSum total;
     team_->run([&] {
-      total = accumulate(theta, data, samples);
+      total = accumulate(theta, data, samples, at);
       reduce(grad);
       end_step();
     });
@@ -169,8 +170,9 @@ class ParallelGradient {
   /// Steps 1 and 2, after which `sum_range` gives the batch's gradient. To be called inside `team().run`, after `reserve`. `theta` and
   /// `samples` may change as soon as it returns; `data` must stay until the end of the region, since a late worker may still read it.
   /// If it throws, there is no gradient: `sum_range` and `reduce` are not to be called until it has been called again.
+  /// `at`: the step that a model with forward_training draws its random numbers by.
   template <Dataset<Batch> D>
-  BatchSum accumulate(const Vector<Scalar>& theta, const D& data, std::span<const Index> samples) {
+  BatchSum accumulate(const Vector<Scalar>& theta, const D& data, std::span<const Index> samples, const TrainingStep& at = {}) {
     next_slot_ = -1;
     check_reserved(samples);
     choose_team(static_cast<Index>(samples.size()));
@@ -182,17 +184,17 @@ class ParallelGradient {
         workers_[static_cast<std::size_t>(worker)].gradient_seconds += busy.lap();
       });
     });
-    return accumulate(slot, data, samples);
+    return accumulate(slot, data, samples, at);
   }
 
   /// The same at the θ that the last call of a ParallelUpdate with this engine has made; nobody may have changed this θ since. Where that call was in
   /// the same region and returned true, the preparation was made while θ was updated; else it is made now.
   template <Dataset<Batch> D>
-  BatchSum accumulate_updated(const Vector<Scalar>& theta, const D& data, std::span<const Index> samples) {
-    if (next_slot_ < 0 || updated_region_ != team_->regions()) return accumulate(theta, data, samples);
+  BatchSum accumulate_updated(const Vector<Scalar>& theta, const D& data, std::span<const Index> samples, const TrainingStep& at = {}) {
+    if (next_slot_ < 0 || updated_region_ != team_->regions()) return accumulate(theta, data, samples, at);
     check_reserved(samples);
     choose_team(static_cast<Index>(samples.size()));
-    return accumulate(next_slot_, data, samples);
+    return accumulate(next_slot_, data, samples, at);
   }
 
   /// For ParallelUpdate: θ is about to be updated; the elements `range`, from `theta` on, have their new values; it is done, and stands or not.
@@ -265,14 +267,15 @@ class ParallelGradient {
       const auto part = samples.subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size()));
       if (!std::isfinite(sums_[s].loss)) {
         compute.gather(data, part);
-        compute.forward(model_, loss_, last_->preparation.get());
+        compute.forward(
+            model_, loss_, last_->preparation.get(), [](const ConstMatrixRef<Scalar>&) {}, compute.context(part, last_->at));
         for (std::size_t j = 0; j < part.size(); ++j)
           if (const auto i = static_cast<Index>(j);
               !std::isfinite(compute.values[i]) && (compute.batch.weights.size() == 0 || compute.batch.weights[i] > 0))
             return {shard, part[j], -1};
         return {shard, -1, -1};
       }
-      compute.gradient(model_, loss_, last_->preparation.get(), data, part, VectorRef<Scalar>(again));
+      compute.gradient(model_, loss_, last_->preparation.get(), data, part, last_->at, VectorRef<Scalar>(again));
       for (Index i = 0; i < num_parameters_; ++i)
         if (!std::isfinite(again[i])) return {shard, -1, i};
     }
@@ -349,6 +352,7 @@ class ParallelGradient {
     detail::Preparation<M> preparation;
     std::vector<Index> samples;
     const void* data = nullptr;
+    TrainingStep at;
     Cut cut;
     bool uses_tape = false;
     void (*compute)(ParallelGradient&, const Step&, Index task, WorkerState&) = nullptr;
@@ -367,11 +371,12 @@ class ParallelGradient {
 
   /// Steps 1 and 2 in a slot that is prepared.
   template <class D>
-  BatchSum accumulate(int slot, const D& data, std::span<const Index> samples) {
+  BatchSum accumulate(int slot, const D& data, std::span<const Index> samples, const TrainingStep& at) {
     next_slot_ = -1;
     Step& step = steps_[static_cast<std::size_t>(slot)];
     step.samples.assign(samples.begin(), samples.end());
     step.data = &data;
+    step.at = at;
     step.uses_tape = uses_tape_ = uses_tape(static_cast<Index>(samples.size()));
     const bool pieces = uses_tape_ && SampleBySample<L> && SampleBySample<D>;
     step.cut = Cut(plan(static_cast<Index>(samples.size())), pieces ? team_->max_workers() : 0);
@@ -414,19 +419,20 @@ class ParallelGradient {
     const auto& theta = from.preparation.get();
     const Range piece = from.cut.samples(task);
     if (!from.uses_tape) {
-      worker.result->sum = worker.compute.gradient(model_, loss_, theta, data, samples(piece), worker.result->grad);
+      worker.result->sum = worker.compute.gradient(model_, loss_, theta, data, samples(piece), from.at, worker.result->grad);
       return;
     }
     if constexpr (Taped<M>) {
       try {
-        worker.compute.record(model_, loss_, theta, data, samples(piece), *worker.result);
+        worker.compute.record(model_, loss_, theta, data, samples(piece), from.at, *worker.result);
       } catch (...) {
         // What is thrown is what the first shard throws that throws.
         const Range shards = from.cut.shards(task);
         detail::ShardWorker<M, L, Batch> whole;
         whole.reserve(model_, data, from.cut.plan().shard_size());
         Vector<Scalar> grad(num_parameters_);
-        for (Index s = shards.begin; s < shards.end; ++s) whole.gradient(model_, loss_, theta, data, samples(from.cut.plan()[s]), grad);
+        for (Index s = shards.begin; s < shards.end; ++s)
+          whole.gradient(model_, loss_, theta, data, samples(from.cut.plan()[s]), from.at, grad);
         throw;
       }
     }

@@ -24,9 +24,10 @@ class SerialGradient {
   explicit SerialGradient(M model, L loss, Index shard_size = 0)
       : model_(std::move(model)), loss_(std::move(loss)), shard_size_(shard_size) {}
 
-  /// Throws DataError where θ, the data or the samples do not fit.
+  /// `at`: the step that a model with forward_training draws its random numbers by. Throws DataError where θ, the data or the samples do not fit.
   template <Dataset<Batch> D>
-  BatchSum sum(const Vector<Scalar>& theta, const D& data, std::span<const Index> samples, Vector<Scalar>& grad) const {
+  BatchSum sum(const Vector<Scalar>& theta, const D& data, std::span<const Index> samples, Vector<Scalar>& grad,
+               const TrainingStep& at = {}) const {
     detail::check_theta(model_.parameters().size(), theta.size());
     detail::check_shapes(model_, loss_, data);
     detail::check_samples(samples, data.size());
@@ -43,7 +44,7 @@ class SerialGradient {
       grad = Vector<Scalar>::Zero(theta.size());
       return {};
     }
-    auto [total, gradient] = tree(plan, 0, plan.shards(), prepared, data, samples);
+    auto [total, gradient] = tree(plan, 0, plan.shards(), prepared, data, samples, at);
     grad = std::move(gradient);
     return total;
   }
@@ -51,7 +52,7 @@ class SerialGradient {
  private:
   template <class D>
   std::pair<BatchSum, Vector<Scalar>> tree(const ShardPlan& plan, Index lo, Index hi, const PreparedOf<M>& prepared, const D& data,
-                                           std::span<const Index> samples) const {
+                                           std::span<const Index> samples, const TrainingStep& at) const {
     if (hi - lo == 1) {
       const Range range = plan[lo];
       detail::ShardWorker<M, L, Batch> worker;
@@ -59,13 +60,13 @@ class SerialGradient {
       Vector<Scalar> grad(model_.parameters().size());
       const BatchSum sum =
           worker.gradient(model_, loss_, prepared, data,
-                          samples.subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size())), grad);
+                          samples.subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size())), at, grad);
       return {sum, std::move(grad)};
     }
     Index half = 1;
     while (2 * half < hi - lo) half *= 2;
-    auto [left_sum, left] = tree(plan, lo, lo + half, prepared, data, samples);
-    const auto [right_sum, right] = tree(plan, lo + half, hi, prepared, data, samples);
+    auto [left_sum, left] = tree(plan, lo, lo + half, prepared, data, samples, at);
+    const auto [right_sum, right] = tree(plan, lo + half, hi, prepared, data, samples, at);
     left += right;
     return {left_sum + right_sum, std::move(left)};
   }

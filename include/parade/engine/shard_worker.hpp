@@ -31,6 +31,9 @@ class StopWatch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
+/// Stands where a TrainingContext would: the scores of evaluation are wanted.
+struct EvaluationContext {};
+
 /// What one worker changes while it computes shards; allocated once, used for every shard, shared with nobody.
 template <class M, class L, class Batch>
 struct alignas(64) ShardWorker {
@@ -60,11 +63,12 @@ struct alignas(64) ShardWorker {
   }
 
   /// Computes the scores Z (k,m) of the batch, which `use` may look at, J, and w_i ∂J_i/∂Z into dscores. Returns the sums over the batch.
-  template <class Use = void (*)(const ConstMatrixRef<Scalar>&)>
+  /// The scores are those of evaluation, or with a context those of training.
+  template <class Use = void (*)(const ConstMatrixRef<Scalar>&), class At = EvaluationContext>
   BatchSum forward(
-      const M& model, const L& loss, const PreparedOf<M>& theta, Use&& use = [](const ConstMatrixRef<Scalar>&) {}) {
+      const M& model, const L& loss, const PreparedOf<M>& theta, Use&& use = [](const ConstMatrixRef<Scalar>&) {}, const At& at = {}) {
     StopWatch watch;
-    evaluate(model, loss, theta, use);
+    evaluate(model, loss, theta, use, at);
     weigh();
     BatchSum sum;
     add_samples(sum, values, batch.weights, {0, batch.size});
@@ -73,11 +77,11 @@ struct alignas(64) ShardWorker {
   }
 
   /// Scores, J and ∂J_i/∂Z, without weights.
-  template <class Use>
-  void evaluate(const M& model, const L& loss, const PreparedOf<M>& theta, Use&& use) {
+  template <class Use, class At>
+  void evaluate(const M& model, const L& loss, const PreparedOf<M>& theta, Use&& use, const At& at) {
     const Index m = batch.size;
-    auto&& result = model.forward(theta, batch.input(), workspace);  // may be a matrix by value: it lives to the end of this function
-    const ConstMatrixRef<Scalar> scores(result);                     // (k,m)
+    auto&& result = scores_of(model, theta, at);  // may be a matrix by value: it lives to the end of this function
+    const ConstMatrixRef<Scalar> scores(result);  // (k,m)
     if (scores.rows() != model.num_outputs() || scores.cols() != m)
       throw std::logic_error(text("the model's forward must return scores of shape (", model.num_outputs(), ", ", m, "); got (",
                                   scores.rows(), ", ", scores.cols(), ")"));
@@ -86,12 +90,18 @@ struct alignas(64) ShardWorker {
     use(scores);
   }
 
+  /// What a model with forward_training is told of these samples, which the batch holds.
+  TrainingContext context(std::span<const Index> samples, const TrainingStep& at) const {
+    const std::size_t weighted = batch.weights.size() > 0 ? samples.size() : 0;
+    return {at.seed, at.step, samples, {batch.weights.data(), weighted}};
+  }
+
   /// Of these samples: the sums, and grad (P) = Σ_j w_j ∇J_j.
   template <class D>
   BatchSum gradient(const M& model, const L& loss, const PreparedOf<M>& theta, const D& data, std::span<const Index> samples,
-                    VectorRef<Scalar> grad) {
+                    const TrainingStep& at, VectorRef<Scalar> grad) {
     gather_present(data, samples);
-    const BatchSum sum = forward(model, loss, theta);
+    const BatchSum sum = forward(model, loss, theta, ignore, context(samples, at));
     StopWatch watch;
     if constexpr (OverwritesGradient<M>) {
       model.gradient(theta, batch.input(), ConstMatrixRef<Scalar>(dscores.leftCols(sum.samples)), workspace, grad);
@@ -105,10 +115,11 @@ struct alignas(64) ShardWorker {
 
   /// Of these samples: J, and what the model records of them.
   template <class D, class Record>
-  void record(const M& model, const L& loss, const PreparedOf<M>& theta, const D& data, std::span<const Index> samples, Record& record) {
+  void record(const M& model, const L& loss, const PreparedOf<M>& theta, const D& data, std::span<const Index> samples,
+              const TrainingStep& at, Record& record) {
     gather_present(data, samples);
     StopWatch watch;
-    evaluate(model, loss, theta, [](const ConstMatrixRef<Scalar>&) {});
+    evaluate(model, loss, theta, ignore, context(samples, at));
     weigh();
     const Index m = batch.size;
     model.record(theta, batch.input(), ConstMatrixRef<Scalar>(dscores.leftCols(m)), workspace, record.piece);
@@ -118,6 +129,16 @@ struct alignas(64) ShardWorker {
   }
 
  private:
+  static void ignore(const ConstMatrixRef<Scalar>&) {}
+
+  template <class At>
+  decltype(auto) scores_of(const M& model, const PreparedOf<M>& theta, [[maybe_unused]] const At& at) {
+    if constexpr (TrainsDifferently<M, decltype(batch.input())> && std::is_same_v<At, TrainingContext>)
+      return model.forward_training(theta, batch.input(), workspace, at);
+    else
+      return model.forward(theta, batch.input(), workspace);
+  }
+
   /// dscores_i ← w_i dscores_i
   void weigh() {
     for (Index j = 0; j < batch.weights.size() && j < batch.size; ++j) {

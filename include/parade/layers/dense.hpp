@@ -2,14 +2,26 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <span>
+#include <stdexcept>
 
+#include <parade/concepts/layer.hpp>
 #include <parade/core/parameters.hpp>
 #include <parade/core/shard_plan.hpp>
 #include <parade/core/types.hpp>
 #include <parade/kernels/product.hpp>
+#include <parade/layers/initialization.hpp>
 
 namespace parade::detail {
+
+/// What is made of W and b once a step.
+template <class Scalar>
+struct DensePrepared {
+  Vector<Scalar> weight;      // W packed, for `forward`; aligned as Eigen aligns, so that no load of a whole vector crosses a cache line
+  Vector<Scalar> transposed;  // Wᵀ packed, for `input_gradient`; empty where nobody needs it
+  Vector<Scalar> bias;        // (k)
+};
 
 /// Z (k,m) = W (k,d) X (d,m) + b (k): the three products of a dense layer, on slices of θ and g. The weights are packed once a step and
 /// shared by all shards. b stands right behind W.
@@ -17,16 +29,13 @@ template <class Scalar>
 class Dense {
  public:
   Dense(Index inputs, Index outputs, const ParameterBlock& weight, const ParameterBlock& bias)
-      : inputs_(inputs), outputs_(outputs), weight_(weight.offset), bias_(bias.offset) {}
+      : Dense(inputs, outputs, weight.offset, bias.offset) {}
+  Dense(Index inputs, Index outputs, Index weight, Index bias) : inputs_(inputs), outputs_(outputs), weight_(weight), bias_(bias) {}
 
   Index inputs() const { return inputs_; }    // d
   Index outputs() const { return outputs_; }  // k
 
-  struct Prepared {
-    Vector<Scalar> weight;      // W packed, for `forward`; aligned as Eigen aligns, so that no load of a whole vector crosses a cache line
-    Vector<Scalar> transposed;  // Wᵀ packed, for `input_gradient`; empty where nobody needs it
-    Vector<Scalar> bias;        // (k)
-  };
+  using Prepared = DensePrepared<Scalar>;
 
   void reserve(Prepared& prepared, bool needs_input_gradient) const {
     prepared.weight.resize(kernels::packed_size<Scalar>(outputs_, inputs_));
@@ -114,3 +123,94 @@ class Dense {
 };
 
 }  // namespace parade::detail
+
+namespace parade {
+
+struct DenseOptions {
+  Initialization initialization = Initialization::he;
+};
+
+/// Fully connected layer: z = W x + b, W (outputs, inputs), b (outputs).
+///
+///   parade::Dense{784, 128}
+///   parade::Dense{128, 10, {.initialization = parade::Initialization::glorot}}
+///
+/// Takes {inputs}, gives {outputs}; behind an image stands Flatten. Parameters: `weight` (outputs, inputs), `bias`. The bits are those of Mlp.
+/// Throws std::invalid_argument for inputs or outputs below 1.
+class Dense {
+ public:
+  static constexpr const char* name = "Dense";
+  static constexpr bool needs_output = false;
+
+  Dense(Index inputs, Index outputs, DenseOptions options = {}) : inputs_(inputs), outputs_(outputs), options_(options) {
+    if (inputs < 1 || outputs < 1)
+      throw std::invalid_argument(detail::text("Dense must have at least 1 input and 1 output; got ", inputs, " and ", outputs));
+  }
+
+  Shape input_shape() const { return inputs_; }
+  Shape connect(const Shape& input) {
+    if (input != Shape(inputs_))
+      throw std::invalid_argument(
+          detail::text("it wants ", Shape(inputs_), "; got ", input, input.is_image() ? ": put a Flatten before it" : ""));
+    return outputs_;
+  }
+  void without_input_gradient() { gives_input_gradient_ = false; }
+
+  ParameterList parameters() const { return {{"weight", outputs_, inputs_}, {"bias", outputs_, 1, Role::bias}}; }
+  template <class S>
+  void initialize(VectorRef<S> theta, std::uint64_t seed, std::uint64_t stream) const {
+    detail::initialize_weight<S>({theta.data(), outputs_, inputs_}, options_.initialization, seed, stream);
+    theta.tail(outputs_).setZero();
+  }
+
+  template <class S>
+  using Prepared = detail::DensePrepared<S>;
+  template <class S>
+  void reserve(detail::DensePrepared<S>& prepared) const {
+    kernel<S>().reserve(prepared, gives_input_gradient_);
+  }
+  Index num_preparations() const { return 1; }
+  template <class S>
+  void prepare(const ConstVectorRef<S>& theta, Index, detail::DensePrepared<S>& prepared) const {
+    const auto own = kernel<S>();
+    for (Index piece = 0; piece < own.num_pieces(gives_input_gradient_); ++piece) own.prepare(theta.data(), piece, prepared);
+  }
+  template <class S>
+  void prepare(const S* theta, Range range, detail::DensePrepared<S>& prepared) const {
+    kernel<S>().prepare(theta, range, prepared);
+  }
+
+  template <class S>
+  void forward(const detail::DensePrepared<S>& theta, const ConstMatrixRef<S>& x, MatrixRef<S> z, auto&) const {
+    kernel<S>().forward(theta, x.cols(), x.data(), x.outerStride(), z.data(), z.outerStride());  // (k,m) = (k) + (k,d)(d,m)
+  }
+  template <class S>
+  void input_gradient(const detail::DensePrepared<S>& theta, const ConstMatrixRef<S>&, const ConstMatrixRef<S>&,
+                      const ConstMatrixRef<S>& dz, MatrixRef<S> dx, auto&) const {
+    kernel<S>().input_gradient(theta, dz.cols(), dz.data(), dz.outerStride(), dx.data(), dx.outerStride());  // (d,m) = (d,k)(k,m)
+  }
+  template <class S>
+  void add_gradient(const detail::DensePrepared<S>&, const ConstMatrixRef<S>& x, const ConstMatrixRef<S>&, const ConstMatrixRef<S>& dz,
+                    auto&, VectorRef<S> grad) const {
+    kernel<S>().gradient(x.cols(), x.data(), x.outerStride(), dz.data(), dz.outerStride(), grad.data(), kernels::Start::stored);
+  }
+  template <class S>
+  void gradient(const detail::DensePrepared<S>&, const ConstMatrixRef<S>& x, const ConstMatrixRef<S>&, const ConstMatrixRef<S>& dz, auto&,
+                VectorRef<S> grad) const {
+    kernel<S>().gradient(x.cols(), x.data(), x.outerStride(), dz.data(), dz.outerStride(), grad.data(), kernels::Start::zero);
+  }
+
+ private:
+  template <class S>
+  detail::Dense<S> kernel() const {
+    return {inputs_, outputs_, Index{0}, inputs_ * outputs_};
+  }
+
+  Index inputs_, outputs_;
+  DenseOptions options_;
+  bool gives_input_gradient_ = true;
+};
+
+static_assert(Layer<Dense, float> && Layer<Dense, double>);
+
+}  // namespace parade

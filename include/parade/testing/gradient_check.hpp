@@ -326,7 +326,10 @@ class Worker {
     const ConstMatrixRef<double> x = batch_.input();
     const Index k = model_.num_outputs(), m = static_cast<Index>(samples.size());
     Shard shard;
-    shard.scores = ConstMatrixRef<double>(model_.forward(prepared, x, workspace_));
+    if constexpr (TrainsDifferently<M>)
+      shard.scores = ConstMatrixRef<double>(model_.forward_training(prepared, x, workspace_, context(samples)));
+    else
+      shard.scores = ConstMatrixRef<double>(model_.forward(prepared, x, workspace_));
     if (shard.scores.rows() != k || shard.scores.cols() != m)
       throw Fault{text("forward must give scores (", k, ", ", m, ") for ", m, " samples; got (", shard.scores.rows(), ", ",
                        shard.scores.cols(), ")")};
@@ -349,6 +352,10 @@ class Worker {
   }
 
  private:
+  TrainingContext context(std::span<const Index> samples) const {
+    return {1, 0, samples, {batch_.weights.data(), batch_.weights.size() > 0 ? samples.size() : 0}};
+  }
+
   const M& model_;
   const L& loss_;
   const D& data_;
@@ -400,8 +407,10 @@ class GradientCheck {
     Run other(model_, loss_, data_, size(), true);
     for (std::size_t i = shards.size(); i-- > 0;) must_be_same(other(theta_, parts[i], Run::Gradient::add, zero()), shards[i]);
 
-    // Every sample by itself: what differences are compared with, and how large the terms are that the gradient is a sum of.
     const std::vector<Element> elements = draw_elements();
+    if constexpr (depends_on_shard<M>) return run_as_a_whole(worker, whole, elements);
+
+    // Every sample by itself: what differences are compared with, and how large the terms are that the gradient is a sum of.
     Eigen::ArrayXXd gradients(size(), static_cast<Index>(elements.size()));
     Shard alone{{}, {}, Eigen::ArrayXd(size()), zero()};
     Eigen::ArrayXd sizes = zero();
@@ -416,14 +425,7 @@ class GradientCheck {
         adds_up("the first sample and the rest", sum(shards[3], shards[4]), whole, sizes) &&
         adds_up("the samples one by one", alone, whole, sizes);
 
-    const Vector<double> before = something(sizes);
-    compare(worker(theta_, all, Run::Gradient::add, before).grad, before + whole.grad, rounding(sizes, before.maxCoeff()),
-            "add_gradient must add to what grad holds, not overwrite it");
-    if constexpr (OverwritesGradient<M>)
-      compare(worker(theta_, all, Run::Gradient::overwrite, Vector<double>::Constant(theta_.size(), not_a_number)).grad, whole.grad,
-              rounding(sizes, sizes.maxCoeff()),
-              "gradient must overwrite all of grad, which may hold anything, with what add_gradient gives from 0");
-
+    compare_adding(worker, whole, sizes);
     compare_with_differences(worker, whole, elements, gradients);
     must_be_same(worker(theta_, all, Run::Gradient::add, zero()), whole);
   }
@@ -431,13 +433,32 @@ class GradientCheck {
  private:
   using Run = Worker<M, L, D>;
 
-  Index size() const { return static_cast<Index>(samples_.size()); }
-  Vector<double> zero() const { return Vector<double>::Zero(theta_.size()); }
-
   struct Element {
     const ParameterBlock* block;
     Index offset;  // in θ
   };
+
+  /// Where a column of Z depends on others, parts of the batch are another function: all samples are one shard, and J is that of their sum.
+  void run_as_a_whole(Run& worker, const Shard& whole, const std::vector<Element>& elements) {
+    Eigen::ArrayXXd gradients(1, static_cast<Index>(elements.size()));
+    for (std::size_t e = 0; e < elements.size(); ++e) gradients(0, static_cast<Index>(e)) = whole.grad[elements[e].offset];
+    compare_adding(worker, whole, whole.grad.array().abs());
+    compare_with_differences(worker, whole, elements, gradients);
+    must_be_same(worker(theta_, samples_, Run::Gradient::add, zero()), whole);
+  }
+
+  void compare_adding(Run& worker, const Shard& whole, const Eigen::ArrayXd& sizes) {
+    const Vector<double> before = something(sizes);
+    compare(worker(theta_, samples_, Run::Gradient::add, before).grad, before + whole.grad, rounding(sizes, before.maxCoeff()),
+            "add_gradient must add to what grad holds, not overwrite it");
+    if constexpr (OverwritesGradient<M>)
+      compare(worker(theta_, samples_, Run::Gradient::overwrite, Vector<double>::Constant(theta_.size(), not_a_number)).grad, whole.grad,
+              rounding(sizes, sizes.maxCoeff()),
+              "gradient must overwrite all of grad, which may hold anything, with what add_gradient gives from 0");
+  }
+
+  Index size() const { return static_cast<Index>(samples_.size()); }
+  Vector<double> zero() const { return Vector<double>::Zero(theta_.size()); }
 
   static std::string name(const ParameterBlock& block, Index offset) {
     return text(block.name, '(', (offset - block.offset) % block.rows, ", ", (offset - block.offset) / block.rows, ')');
@@ -489,13 +510,19 @@ class GradientCheck {
   std::vector<Element> draw_elements() const {
     std::vector<Element> elements;
     std::uint64_t stream = 0;
-    for (const auto& block : parameters_)
-      for (const Index i : draw(block.size(), options_.elements_per_block, Random(options_.seed, Purpose::user, stream++)))
-        elements.push_back({&block, block.offset + i});
+    for (const auto& block : parameters_) {
+      const Random random(options_.seed, Purpose::user, stream++);
+      if (block.role == Role::statistic) continue;  // what stands there is a change, not a gradient
+      for (const Index i : draw(block.size(), options_.elements_per_block, random)) elements.push_back({&block, block.offset + i});
+    }
     return elements;
   }
 
-  /// gradients (m,e): of e elements for every sample.
+  static Eigen::ArrayXd of_sample_or_sum(const Eigen::ArrayXd& costs) {
+    return depends_on_shard<M> ? Eigen::ArrayXd::Constant(1, costs.sum()) : costs;
+  }
+
+  /// gradients (m,e): of e elements for every sample, or (1,e) for their sum.
   void compare_with_differences(Run& worker, const Shard& whole, const std::vector<Element>& elements, const Eigen::ArrayXXd& gradients) {
     const double inner = whole.scores.cwiseProduct(whole.dscores).cwiseAbs().sum();
     Vector<double> moved = theta_;
@@ -504,9 +531,10 @@ class GradientCheck {
       const auto& [block, i] = elements[e];
       const auto costs = [&, at = i](double t) {
         moved[at] = theta_[at] + t;
-        return worker(moved, samples_).costs;
+        return of_sample_or_sum(worker(moved, samples_).costs);
       };
-      differences.compare(block->name, name(*block, i), gradients.col(static_cast<Index>(e)), theta_[i], costs, whole.costs, inner);
+      differences.compare(block->name, name(*block, i), gradients.col(static_cast<Index>(e)), theta_[i], costs,
+                          of_sample_or_sum(whole.costs), inner);
       moved[i] = theta_[i];
     }
     differences.finish();
@@ -555,6 +583,9 @@ void check_prox(const Value& value, const Vector<double>& theta, const Vector<do
 ///   3. `add_gradient` adds to what is there; `gradient`, where the model has it, overwrites, and gives the same.
 ///   4. The gradient of Σ w_i J_i agrees with central differences, element by element, to the relative tolerance. Elements that differences
 ///      cannot judge are left out and counted; of every parameter at least one element must be compared.
+///
+/// Of a model that trains differently (TrainsDifferently) the pass of training is checked, at step 0; where columns depend on each other (its
+/// sample_by_sample is false) 2 falls away. Statistics (Role::statistic) are not compared with differences: what the model writes there is a change.
 ///
 /// Take a handful of samples and a θ without symmetry: random, biases too, never all 0. The cost is that of 4 forward passes for each
 /// element, of 20 for one that is hard to judge. The model's Scalar must be double, since float has too few digits for differences: write

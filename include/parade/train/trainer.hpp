@@ -172,7 +172,7 @@ class Trainer {
     engine_->team().run([&] {
       if (options.check_data) detail::check_values<Batch>(engine_->team(), model_, loss_, data);
       if (!initialized()) start_from_seed(options.seed);
-      sum = engine_->accumulate(state().theta, data, everything_);
+      sum = engine_->accumulate(state().theta, data, everything_, {options.seed, steps_});
       if (!update(sum, rate(time))) throw std::runtime_error(detail::text("the step was not taken: ", locate(data, 0).text()));
       engine_->end_step();
     });
@@ -429,7 +429,7 @@ class Trainer {
     double callback_seconds = 0, alpha = 0;
     for (std::size_t first = 0; first < samples.size() && !run.stopped; first += b) {
       const auto batch = samples.subspan(first, std::min(b, samples.size() - first));
-      const BatchSum sum = engine_->accumulate_updated(state().theta, data, batch);
+      const BatchSum sum = engine_->accumulate_updated(state().theta, data, batch, {options.seed, steps_});
       run.time.step = steps_;
       alpha = run.rate_factor * rate(run.time);
       ((alpha *= rate_factor(callbacks)), ...);
