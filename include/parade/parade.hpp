@@ -32,7 +32,9 @@
 #include <parade/metrics/confusion_matrix.hpp>
 #include <parade/models/linear.hpp>
 #include <parade/models/mlp.hpp>
+#include <parade/optimizers/adagrad.hpp>
 #include <parade/optimizers/adam.hpp>
+#include <parade/optimizers/ftrl_proximal.hpp>
 #include <parade/optimizers/sgd.hpp>
 #include <parade/regularizers/l1.hpp>
 #include <parade/regularizers/l2.hpp>

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+
+#include <parade/core/error.hpp>
+
+namespace parade::detail {
+
+/// Throws OptionError, "Adam.beta1 must be in [0, 1); got 1", unless the rule holds.
+template <class Value>
+void check_option(bool holds, const char* field, const char* rule, const Value& value) {
+  if (!holds) throw OptionError(text(field, " must be ", rule, "; got ", value));
+}
+
+// The rules that many options share. NaN breaks each of them.
+inline void check_not_negative(const char* field, double x) { check_option(x >= 0 && std::isfinite(x), field, "finite and at least 0", x); }
+inline void check_positive(const char* field, double x) { check_option(x > 0 && std::isfinite(x), field, "finite and above 0", x); }
+inline void check_below_one(const char* field, double x) { check_option(x >= 0 && x < 1, field, "in [0, 1)", x); }
+inline void check_share(const char* field, double x) { check_option(x >= 0 && x <= 1, field, "in [0, 1]", x); }
+
+}  // namespace parade::detail
