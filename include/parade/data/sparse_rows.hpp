@@ -31,7 +31,7 @@ enum class NotFinite { refuse, keep };
 /// Offsets have 64 bits, indices 32: up to 2^31 features and any number of entries. Within a row the indices rise: none stands twice. An
 /// entry may hold 0. Values may be left out where all are 1 (word sets, one-hot columns): half the memory.
 ///
-/// A row has labels, real targets, sets of labels (multilabel), a query (ranking: rows of the same query are ordered among themselves) where
+/// A row has labels, real targets, a weight, sets of labels (multilabel), a query (ranking: rows of the same query are ordered among themselves) where
 /// they are given. SparseRows never changes: each `with_…` answers a new one, and all copies share one memory.
 ///
 /// Throws DataError, naming field, row, value and rule: for offsets, indices and values that do not fit, a value or target that is not finite.
@@ -89,6 +89,18 @@ class SparseRows {
     return copy;
   }
 
+  /// w (n): how much each row counts; 1 without. A weight of 0 is absence.
+  SparseRows with_weights(Vector<double> weights) const {
+    check_count("weights", weights.size());
+    for (Index i = 0; i < weights.size(); ++i)
+      if (!(std::isfinite(weights[i]) && weights[i] >= 0))
+        throw DataError(detail::text("weights must be finite and at least 0; got ", weights[i], " for sample ", i));
+    if (size() > 0 && weights.isZero(0)) throw DataError(detail::text("weights must not all be 0; got 0 for each of ", size(), " samples"));
+    auto copy = *this;
+    copy.weights_ = std::make_shared<const Vector<double>>(std::move(weights));
+    return copy;
+  }
+
   /// Any number of labels a row: those of row i are ids[offsets[i]] … ids[offsets[i+1]−1], none twice, each at least 0.
   SparseRows with_label_sets(Vector<std::int64_t> offsets, Vector<Label> ids) const {
     check_offsets("label_offsets", offsets, "label_ids", ids.size());
@@ -119,6 +131,7 @@ class SparseRows {
   bool all_ones() const { return values_->size() == 0; }  // there are no values
   bool has_labels() const { return labels_ != nullptr; }
   Index num_targets() const { return targets_ ? targets_->rows() : 0; }
+  bool has_weights() const { return weights_ != nullptr; }
   bool has_label_sets() const { return label_ids_ != nullptr; }
   bool has_queries() const { return queries_ != nullptr; }
 
@@ -137,10 +150,14 @@ class SparseRows {
   /// The label of row i. Requires has_labels().
   Label label(Index i) const { return labels()[i]; }
 
-  /// y (n), Y (k,n) and the queries (n). Require has_labels(), num_targets() > 0 and has_queries().
+  /// y (n), w (n), Y (k,n) and the queries (n). Require has_labels(), has_weights(), num_targets() > 0 and has_queries().
   const Vector<Label>& labels() const {
     PARADE_ASSERT(has_labels());
     return *labels_;
+  }
+  const Vector<double>& weights() const {
+    PARADE_ASSERT(has_weights());
+    return *weights_;
   }
   const Matrix<double>& targets() const {
     PARADE_ASSERT(num_targets() > 0);
@@ -221,6 +238,7 @@ class SparseRows {
   std::shared_ptr<const Vector<std::int32_t>> indices_;        // (nonzeros)
   std::shared_ptr<const Vector<Scalar>> values_;               // (nonzeros) or (0)
   std::shared_ptr<const Vector<Label>> labels_;                // (n), null where there are none
+  std::shared_ptr<const Vector<double>> weights_;              // (n), the same
   std::shared_ptr<const Matrix<double>> targets_;              // (k,n), the same
   std::shared_ptr<const Vector<std::int64_t>> label_offsets_;  // (n+1), the same
   std::shared_ptr<const Vector<Label>> label_ids_;             // the same
