@@ -28,6 +28,7 @@
 #include <parade/data/dense_data.hpp>
 #include <parade/data/mnist.hpp>
 #include <parade/data/sampler.hpp>
+#include <parade/data/sparse_rows.hpp>
 #include <parade/data/subset.hpp>
 #include <parade/data/synthetic_digits.hpp>
 #include <parade/distributed/self_communicator.hpp>

@@ -3,28 +3,17 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
-#include <istream>
 #include <limits>
-#include <new>
-#include <optional>
-#include <random>
 #include <span>
 #include <string>
-#include <system_error>
 #include <vector>
 
-#include <parade/core/config.hpp>
 #include <parade/core/error.hpp>
 #include <parade/core/types.hpp>
-
-#if PARADE_HAS_ZLIB
-#include <zlib.h>
-#endif
+#include <parade/io/file.hpp>
 
 namespace parade {
 
@@ -35,125 +24,6 @@ struct IdxArray {
 };
 
 namespace detail {
-
-[[noreturn]] inline void fail_at(const std::filesystem::path& file, std::uint64_t byte, const std::string& found,
-                                 const std::string& expected) {
-  throw FileError(text(file.string(), ": byte ", byte, ": found ", found, ", expected ", expected));
-}
-
-#if PARADE_HAS_ZLIB
-
-/// Unpacks what gzip packed (RFC 1952): one member or several, each with its checksum, and nothing behind them.
-class Gunzip {
- public:
-  Gunzip(const std::filesystem::path& file, std::istream& packed) : file_(file), packed_(packed) {
-    if (inflateInit2(&stream_, 15 + 16) != Z_OK) throw std::bad_alloc{};  // the largest window, and gzip's header
-  }
-  Gunzip(const Gunzip&) = delete;
-  Gunzip& operator=(const Gunzip&) = delete;
-  ~Gunzip() { inflateEnd(&stream_); }
-
-  /// Fewer bytes than asked for only at the end.
-  std::size_t read(std::span<std::uint8_t> to) {
-    std::size_t done = 0;
-    while (done < to.size()) {
-      if (stream_.avail_in == 0) refill();
-      if (stream_.avail_in == 0 && member_complete_) break;
-      if (stream_.avail_in == 0) fail("the end of the file");
-      if (member_complete_) inflateReset(&stream_);
-      const auto room = static_cast<uInt>(std::min<std::size_t>(to.size() - done, std::numeric_limits<uInt>::max()));
-      stream_.next_out = to.data() + done;
-      stream_.avail_out = room;
-      const int status = inflate(&stream_, Z_NO_FLUSH);
-      if (status != Z_OK && status != Z_STREAM_END)
-        fail(text("bytes that do not unpack (", stream_.msg ? stream_.msg : "no reason given", ")"));
-      member_complete_ = status == Z_STREAM_END;
-      done += room - stream_.avail_out;
-    }
-    return done;
-  }
-
- private:
-  void refill() {
-    packed_.read(reinterpret_cast<char*>(buffer_.data()), static_cast<std::streamsize>(buffer_.size()));
-    stream_.next_in = buffer_.data();
-    stream_.avail_in = static_cast<uInt>(packed_.gcount());
-    taken_ += stream_.avail_in;
-  }
-  [[noreturn]] void fail(const std::string& found) const {
-    fail_at(file_, taken_ - stream_.avail_in, found, "a whole gzip file and nothing behind it");
-  }
-
-  std::filesystem::path file_;
-  std::istream& packed_;
-  z_stream stream_{};
-  std::array<Bytef, 1 << 16> buffer_;
-  std::uint64_t taken_ = 0;  // from the file so far
-  bool member_complete_ = false;
-};
-
-#else
-
-class Gunzip {
- public:
-  Gunzip(const std::filesystem::path& file, std::istream&) {
-    throw FileError(
-        text(file.string(), ": is packed by gzip; unpack it with gunzip, or compile with -DPARADE_WITH_ZLIB and link with -lz"));
-  }
-  std::size_t read(std::span<std::uint8_t>) { return 0; }
-};
-
-#endif
-
-/// The bytes of a file from the first to the last, unpacked if they are packed by gzip: its first two bytes tell, not its name.
-class ByteReader {
- public:
-  explicit ByteReader(const std::filesystem::path& file) : file_(file) {
-    std::error_code ignored;
-    if (std::filesystem::exists(file, ignored) && !std::filesystem::is_regular_file(file, ignored))
-      throw FileError(text(file.string(), ": is ", std::filesystem::is_directory(file, ignored) ? "a directory" : "a device or pipe",
-                           ", expected a file"));
-    in_.open(file, std::ios::binary);
-    if (!in_) throw FileError(text(file.string(), ": cannot be opened: ", std::generic_category().message(errno)));
-
-    std::array<char, 2> first{};
-    in_.read(first.data(), first.size());
-    in_.clear();
-    in_.seekg(0, std::ios::end);
-    size_ = static_cast<std::uint64_t>(in_.tellg());
-    in_.seekg(0);
-    if (first == std::array{'\x1F', '\x8B'}) gunzip_.emplace(file, in_);
-  }
-
-  /// The number of bytes, where the file is not packed.
-  std::optional<std::uint64_t> size() const { return gunzip_ ? std::nullopt : std::optional{size_}; }
-  std::uint64_t offset() const { return offset_; }  // bytes read so far, after unpacking
-
-  /// The next bytes, fewer than asked for only at the end of the file.
-  std::size_t read(std::span<std::uint8_t> to) {
-    std::size_t count = 0;
-    if (gunzip_) {
-      count = gunzip_->read(to);
-    } else {
-      in_.read(reinterpret_cast<char*>(to.data()), static_cast<std::streamsize>(to.size()));
-      count = static_cast<std::size_t>(in_.gcount());
-    }
-    if (in_.bad()) throw FileError(text(file_.string(), ": byte ", offset_ + count, ": cannot be read"));
-    offset_ += count;
-    return count;
-  }
-
-  [[noreturn]] void fail(std::uint64_t byte, const std::string& found, const std::string& expected) const {
-    fail_at(file_, byte, found, expected);
-  }
-
- private:
-  std::filesystem::path file_;
-  std::ifstream in_;
-  std::optional<Gunzip> gunzip_;
-  std::uint64_t size_ = 0;
-  std::uint64_t offset_ = 0;
-};
 
 /// The 4 bytes of a header that come next, of which `what` says the meaning.
 inline std::array<std::uint8_t, 4> read_idx_field(ByteReader& in, const std::string& what) {
@@ -247,31 +117,7 @@ inline void write_idx(const std::filesystem::path& file, const IdxArray& array) 
     throw DataError(detail::text("values must be as many as the shape tells, ", detail::idx_shape_text(shape), "; got ", values.size()));
   bytes.insert(bytes.end(), values.begin(), values.end());
 
-  auto partial = file;
-  partial += detail::text(".", std::random_device{}(), ".part");
-  const auto fail = [&](const std::string& why) {
-    std::error_code ignored;
-    std::filesystem::remove(partial, ignored);
-    throw FileError(detail::text(file.string(), ": cannot be written: ", why));
-  };
-  if (file.extension() == ".gz") {
-#if PARADE_HAS_ZLIB
-    const gzFile out = gzopen(partial.string().c_str(), "wb");
-    if (!out) fail(std::generic_category().message(errno));
-    const bool written = gzfwrite(bytes.data(), 1, bytes.size(), out) == bytes.size();
-    if (const bool closed = gzclose(out) == Z_OK; !written || !closed) fail(std::generic_category().message(errno));
-#else
-    fail("a .gz file needs zlib: compile with -DPARADE_WITH_ZLIB and link with -lz");
-#endif
-  } else {
-    std::ofstream out{partial, std::ios::binary};
-    out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-    out.close();
-    if (!out) fail(std::generic_category().message(errno));
-  }
-  std::error_code error;
-  std::filesystem::rename(partial, file, error);
-  if (error) fail(error.message());
+  detail::write_file(file, bytes);
 }
 
 }  // namespace parade

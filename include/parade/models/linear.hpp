@@ -6,12 +6,17 @@
 #include <vector>
 
 #include <parade/concepts/model.hpp>
+#include <parade/concepts/sparse.hpp>
 #include <parade/layers/dense.hpp>
 #include <parade/layers/initialization.hpp>
 
 namespace parade {
 
-/// z = W x + b: W (k,d) is the block `weight`, b (k) the block `bias`; θ starts at 0.
+/// Whether a linear model has a constant term.
+enum class Intercept { fitted, none };
+
+/// z = W x + b: W (k,d) is the block `weight`, b (k) the block `bias`, which Intercept::none leaves out; θ starts at 0. It takes dense and
+/// sparse data.
 ///
 /// With SquaredError it is linear regression with k targets, with Logistic (k = 1) logistic regression, with SoftmaxCrossEntropy softmax
 /// (multinomial logistic) regression, with Hinge (k = 1) a linear support vector machine.
@@ -29,18 +34,27 @@ class Linear {
     typename detail::Dense<Scalar>::Prepared layer;
   };
 
-  explicit Linear(Index inputs, Index outputs = 1)
-      : parameters_(blocks(inputs, outputs)), layer_(inputs, outputs, parameters_["weight"], parameters_["bias"]) {}
+  explicit Linear(Index inputs, Index outputs = 1, Intercept intercept = Intercept::fitted)
+      : parameters_(blocks(inputs, outputs, intercept)),
+        has_intercept_(intercept == Intercept::fitted),
+        layer_(inputs, outputs, 0, inputs * outputs) {}  // where the bias stands, or would
 
   const ParameterList& parameters() const { return parameters_; }
   Index num_inputs() const { return layer_.inputs(); }
   Index num_outputs() const { return layer_.outputs(); }
   void initialize(VectorRef<Scalar> theta, std::uint64_t) const { theta.setZero(); }
 
-  void reserve(Prepared& prepared) const { layer_.reserve(prepared.layer, false); }
+  void reserve(Prepared& prepared) const {
+    layer_.reserve(prepared.layer, false);
+    if (!has_intercept_) prepared.layer.bias.setZero();
+  }
   Index num_preparations() const { return layer_.num_pieces(false); }
   void prepare(const ConstVectorRef<Scalar>& theta, Index piece, Prepared& prepared) const {
-    layer_.prepare(theta.data(), piece, prepared.layer);
+    if (has_intercept_)
+      layer_.prepare(theta.data(), piece, prepared.layer);
+    else
+      kernels::pack_panels(num_outputs(), num_inputs(), theta.data(), Index{1}, num_outputs(), prepared.layer.weight.data(), piece,
+                           piece + 1);
   }
   void prepare(const Scalar* theta, Range range, Prepared& prepared) const { layer_.prepare(theta, range, prepared.layer); }
 
@@ -54,12 +68,14 @@ class Linear {
 
   void add_gradient(const Prepared&, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace&,
                     VectorRef<Scalar> grad) const {
-    layer_.gradient(x.cols(), x.data(), x.outerStride(), dscores.data(), dscores.outerStride(), grad.data(), kernels::Start::stored);
+    gradient(x, dscores, grad.data(), kernels::Start::stored);
   }
   void gradient(const Prepared&, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace&,
                 VectorRef<Scalar> grad) const {
-    layer_.gradient(x.cols(), x.data(), x.outerStride(), dscores.data(), dscores.outerStride(), grad.data(), kernels::Start::zero);
+    gradient(x, dscores, grad.data(), kernels::Start::zero);
   }
+
+  using LinearModelOf = Linear;
 
   using TapeOf = Linear;
   using Piece = typename detail::Dense<Scalar>::Piece;
@@ -76,13 +92,23 @@ class Linear {
   void gradient(const Tape& tape, Range range, Scalar* out) const { layer_.gradient(tape, range, out); }
 
  private:
-  static ParameterList blocks(Index inputs, Index outputs) {
+  void gradient(const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Scalar* grad, kernels::Start start) const {
+    if (has_intercept_)
+      layer_.gradient(x.cols(), x.data(), x.outerStride(), dscores.data(), dscores.outerStride(), grad, start);
+    else
+      kernels::outer_product(num_outputs(), num_inputs(), x.cols(), dscores.data(), dscores.outerStride(), x.data(), x.outerStride(), grad,
+                             num_outputs(), start);
+  }
+
+  static ParameterList blocks(Index inputs, Index outputs, Intercept intercept) {
     if (inputs < 1 || outputs < 1)
       throw std::invalid_argument(detail::text("Linear must have at least 1 input and 1 output; got ", inputs, " and ", outputs));
+    if (intercept == Intercept::none) return {{"weight", outputs, inputs}};
     return {{"weight", outputs, inputs}, {"bias", outputs, 1, Role::bias}};
   }
 
   ParameterList parameters_;
+  bool has_intercept_;
   detail::Dense<Scalar> layer_;
 };
 
@@ -96,5 +122,6 @@ using SoftmaxRegression = Linear<Scalar>;
 
 static_assert(Model<Linear<float>> && PreparesOnceAStep<Linear<float>> && OverwritesGradient<Linear<float>> && Taped<Linear<float>>);
 static_assert(Model<Linear<double>>);
+static_assert(LinearModel<Linear<float>> && LinearModel<Linear<double>>);
 
 }  // namespace parade

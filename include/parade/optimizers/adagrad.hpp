@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include <parade/concepts/optimizer.hpp>
+#include <parade/concepts/sparse.hpp>
 #include <parade/core/check_option.hpp>
 #include <parade/core/types.hpp>
 #include <parade/optimizers/rules.hpp>
@@ -36,6 +37,11 @@ struct Adagrad {
 
   /// G.
   Index num_states() const { return 1; }
+
+  /// For sparse data: without a gradient neither θ nor G changes. The step size is α'/D.
+  using ZeroGradientOf = Adagrad;
+  ZeroGradient zero_gradient() const { return ZeroGradient::rests; }
+  double effective_rate(const StepInfo& at) const { return decayed(at); }
 
   /// One step for a slice of θ, g and the state, all of one length.
   template <class S>

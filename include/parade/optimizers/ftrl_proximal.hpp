@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include <parade/concepts/optimizer.hpp>
+#include <parade/concepts/sparse.hpp>
 #include <parade/core/check_option.hpp>
 #include <parade/core/types.hpp>
 #include <parade/kernels/math.hpp>
@@ -46,6 +47,10 @@ struct FtrlProximal {
 
   /// αz and n.
   Index num_states() const { return 2; }
+
+  /// For sparse data: without a gradient z and n stay, and with them θ.
+  using ZeroGradientOf = FtrlProximal;
+  ZeroGradient zero_gradient() const { return ZeroGradient::returns; }
 
   /// One step for a slice of θ, g and the state, all of one length.
   template <class S>

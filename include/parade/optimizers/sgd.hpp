@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include <parade/concepts/optimizer.hpp>
+#include <parade/concepts/sparse.hpp>
 #include <parade/core/check_option.hpp>
 #include <parade/core/error.hpp>
 #include <parade/core/power.hpp>
@@ -45,6 +46,10 @@ struct Sgd {
 
   /// v with momentum, nothing without.
   Index num_states() const { return momentum > 0 ? 1 : 0; }
+
+  /// For sparse data: with momentum an element goes on moving without a gradient.
+  using ZeroGradientOf = Sgd;
+  ZeroGradient zero_gradient() const { return momentum > 0 ? ZeroGradient::moves : ZeroGradient::linear; }
 
   /// One step for a slice of θ, g and the state, all of one length.
   template <class S>

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include <parade/concepts/regularizer.hpp>
+#include <parade/concepts/sparse.hpp>
 #include <parade/core/error.hpp>
 #include <parade/core/parameters.hpp>
 #include <parade/core/types.hpp>
@@ -26,6 +27,10 @@ struct L1 {
   }
 
   bool applies_to(const ParameterBlock& block) const { return biases || block.role != Role::bias; }
+
+  /// For sparse data.
+  using ShrinkageOf = L1;
+  Shrinkage shrinkage() const { return {.l2 = 0, .l1 = lambda}; }
 
   /// λR, summed in double, element after element.
   template <class T>

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include <parade/concepts/regularizer.hpp>
+#include <parade/concepts/sparse.hpp>
 #include <parade/core/error.hpp>
 #include <parade/core/parameters.hpp>
 #include <parade/core/types.hpp>
@@ -28,6 +29,10 @@ struct L2 {
   }
 
   bool applies_to(const ParameterBlock& block) const { return biases || block.role != Role::bias; }
+
+  /// For sparse data.
+  using ShrinkageOf = L2;
+  Shrinkage shrinkage() const { return {.l2 = lambda, .l1 = 0}; }
 
   /// λR, summed in double, element after element.
   template <class T>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <parade/concepts/regularizer.hpp>
+#include <parade/concepts/sparse.hpp>
 #include <parade/core/parameters.hpp>
 #include <parade/kernels/update.hpp>
 
@@ -17,6 +18,9 @@ struct NoRegularizer {
   }
   template <class T>
   static constexpr void add_gradient(const Eigen::MatrixBase<T>&, const VectorRef<typename T::Scalar>&) {}
+
+  using ShrinkageOf = NoRegularizer;
+  static constexpr Shrinkage shrinkage() { return {}; }
 
   using TermOf = NoRegularizer;
   template <class S>

@@ -26,13 +26,16 @@
 #include <parade/concepts/optimizer.hpp>
 #include <parade/concepts/regularizer.hpp>
 #include <parade/concepts/schedule.hpp>
+#include <parade/concepts/sparse.hpp>
 #include <parade/core/hash.hpp>
 #include <parade/data/sampler.hpp>
 #include <parade/engine/parallel_gradient.hpp>
+#include <parade/engine/sparse_training.hpp>
 #include <parade/engine/update.hpp>
 #include <parade/kernels/simd.hpp>
 #include <parade/train/evaluate.hpp>
 #include <parade/train/options.hpp>
+#include <parade/train/sparse_evaluate.hpp>
 #include <parade/train/summary.hpp>
 
 namespace parade {
@@ -61,6 +64,16 @@ struct GradientStep {
   }
 };
 
+/// What trains M on sparse rows; nothing where M is no linear model.
+template <class M, class L, class R, class O>
+struct SparseTrainingOf {
+  struct type {};
+};
+template <LinearModel M, class L, class R, class O>
+struct SparseTrainingOf<M, L, R, O> {
+  using type = SparseTraining<M, L, R, O>;
+};
+
 }  // namespace detail
 
 /// Fits a model to data by minibatch stochastic gradient descent, in parallel:
@@ -77,6 +90,9 @@ struct GradientStep {
 /// A Schedule, a Constraint, or both in this order, may follow the optimizer.
 ///
 /// The promise: for the same data, seed and settings, θ has the same bits after every step for any number of threads, under any load.
+///
+/// A linear model also takes sparse rows, by the same functions; a step then costs what the entries of its batch cost: see SparseTraining, which also
+/// says for which optimizers and regularizers.
 ///
 /// It is written with public parts only: ParallelGradient sums over a minibatch, ParallelUpdate divides once by W, adds λ∇R and β∇C and steps;
 /// EpochOrder, as in `Batches`, brings the samples of each step. See examples/05_own_loop.cpp for the same loop by hand.
@@ -107,48 +123,11 @@ class Trainer {
   /// that it was told of stays. A number that is not finite is no exception: see FitOptions::on_divergence and Summary::divergences.
   template <Dataset<Batch> D, Callback... Callbacks>
   Summary fit(const D& data, const FitOptions& options = {}, Callbacks&&... callbacks) {
-    check_not_running();
-    const Index n = data.size();
-    if (n == 0) throw DataError("the data must have at least 1 sample; got 0");
-    options.check(n);
-    const std::int64_t steps_per_epoch = (n + options.batch_size - 1) / options.batch_size;
-    const std::int64_t start = options.warm_start ? steps_ : 0;
-    // A run that a callback ends may have been given more epochs than steps can be counted.
-    const std::int64_t most_epochs = (std::numeric_limits<std::int64_t>::max() - start) / steps_per_epoch;
-    const TrainingTime time{start, steps_per_epoch, start + steps_per_epoch * std::min<std::int64_t>(options.epochs, most_epochs)};
-    check_parts(data, time);
-    check_callbacks(callbacks...);
-
-    // What the process may use can have changed since the last fit.
-    if (options.threads == 0 && engine_ && engine_->team().asked() != thread_limits().available()) drop_engine();
-    set_up(options.threads, options.shard_size);
-    engine_->reserve(data, options.batch_size);
-    Team& team = engine_->team();
-    Run run{options, start, time, {}, {}, {}, {}};
-    Summary& summary = run.summary;
-    summary.seed = options.seed;
-    summary.samples = n;
-    summary.batch_size = options.batch_size;
-    summary.shard_size = engine_->plan(options.batch_size).shard_size();
-    summary.shards = engine_->plan(options.batch_size).shards();
-    summary.history.reserve(static_cast<std::size_t>(std::min<Index>(options.epochs, 1000)));  // a callback may end a run of any length
-
-    run.before = phase_seconds();
-    with_hooks(
-        [&] {
-          team.run([&] {
-            if (options.check_data) {
-              detail::check_values<Batch>(team, model_, loss_, data);
-              (check_validation_values(callbacks), ...);
-            }
-            if (!options.warm_start || !initialized()) start_from_seed(options.seed);
-            for (Index epoch = 1; epoch <= options.epochs && !run.stopped; ++epoch) this->epoch(run, epoch, data, callbacks...);
-          });
-        },
-        callbacks...);
-    if (run.remembered.size() > 0) state().theta = run.remembered;
-    finish(run);
-    return summary;
+    return fit_to(data, options, callbacks...);
+  }
+  template <SparseDataFor<M> D, Callback... Callbacks>
+  Summary fit(const D& data, const FitOptions& options = {}, Callbacks&&... callbacks) {
+    return fit_to(data, options, callbacks...);
   }
 
   /// One step on a batch that the user brings: all samples of `data`. θ starts from the seed if there is none yet.
@@ -156,27 +135,11 @@ class Trainer {
   /// then as it was.
   template <Dataset<Batch> D>
   BatchSum partial_fit(const D& data, const StepOptions& options = {}) {
-    check_not_running();
-    const Index b = data.size();
-    if (b == 0) throw DataError("the batch must have at least 1 sample; got 0");
-    FitOptions{.batch_size = b, .threads = options.threads, .shard_size = options.shard_size}.check(b);
-    const TrainingTime time{steps_, 0, 0};
-    check_parts(data, time);
-    set_up(options.threads, options.shard_size);
-    engine_->reserve(data, b);
-    if (static_cast<Index>(everything_.size()) != b) {
-      everything_.resize(static_cast<std::size_t>(b));
-      std::iota(everything_.begin(), everything_.end(), Index{0});
-    }
-    BatchSum sum;
-    engine_->team().run([&] {
-      if (options.check_data) detail::check_values<Batch>(engine_->team(), model_, loss_, data);
-      if (!initialized()) start_from_seed(options.seed);
-      sum = engine_->accumulate(state().theta, data, everything_, {options.seed, steps_});
-      if (!update(sum, rate(time))) throw std::runtime_error(detail::text("the step was not taken: ", locate(data, 0).text()));
-      engine_->end_step();
-    });
-    return sum;
+    return step_on(data, options);
+  }
+  template <SparseDataFor<M> D>
+  BatchSum partial_fit(const D& data, const StepOptions& options = {}) {
+    return step_on(data, options);
   }
 
   /// Starts anew: θ from the seed, the optimizer's vectors at zero, step 0.
@@ -191,9 +154,14 @@ class Trainer {
     return compute_scores<Batch>(team(), model_, theta(), data);
   }
 
+  template <SparseDataFor<M> D>
+  Matrix<Scalar> scores(const D& data) {
+    return compute_sparse_scores(team(), model_, theta(), data);
+  }
+
   /// For a loss on labels, the class of every sample (n): argmax of its scores, or for one output 1 where the score is above 0, else 0. For a
   /// loss on real targets, the scores (k,n).
-  template <Dataset<Batch> D>
+  template <DataFor<M, Batch> D>
   auto predict(const D& data) {
     Matrix<Scalar> z = scores(data);
     if constexpr (std::is_same_v<typename L::Target, Label>) {
@@ -210,9 +178,13 @@ class Trainer {
   Evaluation evaluate(const D& data) {
     return parade::evaluate<Batch>(team(), model_, loss_, theta(), data);
   }
+  template <SparseDataFor<M> D>
+  Evaluation evaluate(const D& data) {
+    return evaluate_sparse(team(), model_, loss_, theta(), data);
+  }
 
   /// The share of the weight that is predicted right.
-  template <Dataset<Batch> D>
+  template <DataFor<M, Batch> D>
     requires std::same_as<typename L::Target, Label>
   double accuracy(const D& data) { return evaluate(data).accuracy; }
 
@@ -263,6 +235,11 @@ class Trainer {
   /// θ (P). Throws std::logic_error before the first fit, partial_fit or initialize.
   const Vector<Scalar>& theta() const {
     if (!initialized()) throw std::logic_error("the trainer holds no parameters yet: call fit, partial_fit or initialize first");
+    if constexpr (LinearModel<M>)
+      if (sparse_ && sparse_->is_behind()) {  // a callback wants to know: to bring θ itself up to date would change its bits
+        sparse_->copy_theta(looked_at_);
+        return looked_at_;
+      }
     return states_[current_].theta;
   }
   /// Replaces θ; the optimizer's vectors and the step count start anew. `fit` goes on from it only with `warm_start`.
@@ -296,6 +273,7 @@ class Trainer {
   const L& loss() const { return loss_; }
 
  private:
+  using Sparse = typename detail::SparseTrainingOf<M, L, R, O>::type;
   using Engine = ParallelGradient<M, L, Batch>;
   using Update = ParallelUpdate<Scalar, R, C, O>;
 
@@ -335,6 +313,99 @@ class Trainer {
     std::optional<EpochOrder> order;
     double rate_factor = 1;  // halved by OnDivergence::halve_rate
     bool stopped = false;
+  };
+
+  template <class D, class... Callbacks>
+  Summary fit_to(const D& data, const FitOptions& options, Callbacks&... callbacks) {
+    check_not_running();
+    const Index n = data.size();
+    if (n == 0) throw DataError("the data must have at least 1 sample; got 0");
+    options.check(n);
+    if constexpr (SparseData<D>)
+      if (options.svrg != 0)
+        throw OptionError(detail::text("svrg must be 0 for sparse data, whose steps never touch all of θ; got ", options.svrg));
+    const std::int64_t steps_per_epoch = (n + options.batch_size - 1) / options.batch_size;
+    const std::int64_t start = options.warm_start ? steps_ : 0;
+    // A run that a callback ends may have been given more epochs than steps can be counted.
+    const std::int64_t most_epochs = (std::numeric_limits<std::int64_t>::max() - start) / steps_per_epoch;
+    const TrainingTime time{start, steps_per_epoch, start + steps_per_epoch * std::min<std::int64_t>(options.epochs, most_epochs)};
+    check_parts(data, time);
+    check_callbacks(callbacks...);
+
+    // What the process may use can have changed since the last fit.
+    if (options.threads == 0 && engine_ && engine_->team().asked() != thread_limits().available()) drop_engine();
+    set_up(options.threads, options.shard_size);
+    reserve(data, options.batch_size);
+    Team& team = engine_->team();
+    Run run{options, start, time, {}, {}, {}, {}};
+    Summary& summary = run.summary;
+    summary.seed = options.seed;
+    summary.samples = n;
+    summary.batch_size = options.batch_size;
+    summary.shard_size = engine_->plan(options.batch_size).shard_size();
+    summary.shards = engine_->plan(options.batch_size).shards();
+    summary.history.reserve(static_cast<std::size_t>(std::min<Index>(options.epochs, 1000)));  // a callback may end a run of any length
+
+    run.before = phase_seconds();
+    with_hooks(
+        [&] {
+          team.run([&] {
+            if (options.check_data) {
+              check_values(data);
+              (check_validation_values(callbacks), ...);
+            }
+            if (!options.warm_start || !initialized()) start_from_seed(options.seed);
+            if constexpr (SparseData<D>) sparse_->begin(state(), steps_);
+            for (Index epoch = 1; epoch <= options.epochs && !run.stopped; ++epoch) this->epoch(run, epoch, data, callbacks...);
+          });
+        },
+        callbacks...);
+    if (run.remembered.size() > 0) state().theta = run.remembered;
+    finish(run);
+    return summary;
+  }
+
+  template <class D>
+  BatchSum step_on(const D& data, const StepOptions& options) {
+    check_not_running();
+    const Index b = data.size();
+    if (b == 0) throw DataError("the batch must have at least 1 sample; got 0");
+    FitOptions{.batch_size = b, .threads = options.threads, .shard_size = options.shard_size}.check(b);
+    const TrainingTime time{steps_, 0, 0};
+    check_parts(data, time);
+    set_up(options.threads, options.shard_size);
+    reserve(data, b);
+    if (static_cast<Index>(everything_.size()) != b) {
+      everything_.resize(static_cast<std::size_t>(b));
+      std::iota(everything_.begin(), everything_.end(), Index{0});
+    }
+    BatchSum sum;
+    engine_->team().run([&] {
+      if (options.check_data) check_values(data);
+      if (!initialized()) start_from_seed(options.seed);
+      if constexpr (SparseData<D>) sparse_->begin(state(), steps_);
+      const Settled settled(SparseData<D> ? sparse_.get() : nullptr);
+      sum = accumulate(data, everything_, options.seed, false);
+      if (!update(data, sum, rate(time))) throw std::runtime_error(detail::text("the step was not taken: ", locate(data, 0).text()));
+      engine_->end_step();
+    });
+    return sum;
+  }
+
+  /// Brings sparse training up to date when it goes, also by an exception.
+  class Settled {
+   public:
+    explicit Settled(Sparse* sparse) : sparse_(sparse) {}
+    ~Settled() { now(); }
+    Settled(const Settled&) = delete;
+    Settled& operator=(const Settled&) = delete;
+    void now() const {
+      if constexpr (LinearModel<M>)
+        if (sparse_) sparse_->settle();
+    }
+
+   private:
+    Sparse* sparse_;
   };
 
   /// Calls on_begin now, and on_end when it goes. An on_end must not throw.
@@ -405,7 +476,37 @@ class Trainer {
 
   template <class T>
   void check_validation_values(const T& callback) {
-    if constexpr (HasValidationData<const T&>) detail::check_values<Batch>(engine_->team(), model_, loss_, callback.validation_data());
+    if constexpr (HasValidationData<const T&>) check_values(callback.validation_data());
+  }
+  template <class D>
+  void check_values(const D& data) {
+    if constexpr (SparseData<D>)
+      detail::check_sparse_values(engine_->team(), model_, loss_, data);
+    else
+      detail::check_values<Batch>(engine_->team(), model_, loss_, data);
+  }
+
+  template <class D>
+  void reserve(const D& data, Index batch_size) {
+    if constexpr (SparseData<D>) {
+      if constexpr (!std::same_as<C, detail::Unconstrained>)
+        for (const auto& block : parameters_)
+          if (detail::applies_to(constraint_, block)) throw OptionError("constraints have no lazy form: there are none on sparse data");
+      if (!sparse_) sparse_ = std::make_unique<Sparse>(model_, loss_, regularizer_, optimizer_, engine_->team(), shard_size_);
+      sparse_->check();
+      sparse_->reserve(data, batch_size);
+    } else {
+      engine_->reserve(data, batch_size);
+    }
+  }
+
+  template <class D>
+  BatchSum accumulate(const D& data, std::span<const Index> samples, std::uint64_t seed, bool updated) {
+    if constexpr (SparseData<D>)
+      return sparse_->accumulate(data, samples);
+    else
+      return updated ? engine_->accumulate_updated(state().theta, data, samples, {seed, steps_})
+                     : engine_->accumulate(state().theta, data, samples, {seed, steps_});
   }
 
   /// The engine for these settings: kept from call to call while they stay the same.
@@ -421,7 +522,8 @@ class Trainer {
   }
 
   void drop_engine() {
-    update_.reset();  // it refers to the engine's team
+    sparse_.reset();  // they refer to the engine's team
+    update_.reset();
     engine_.reset();
   }
 
@@ -439,12 +541,17 @@ class Trainer {
   }
 
   /// The step from the gradients that the engine holds; false, and nothing is changed, if a number is not finite.
-  bool update(const BatchSum& sum, double rate, bool use_anchor = false) {
+  template <class D>
+  bool update(const D& data, const BatchSum& sum, double rate, bool use_anchor = false) {
     if (sum.weight == 0) return true;  // a batch of weight 0 is no batch
     if (!std::isfinite(sum.loss)) return false;
-    Gradient gradient{*engine_, use_anchor ? &anchor_ : nullptr, static_cast<Scalar>(sum.weight)};
-    if (!(*update_)(gradient, sum.weight, state(), states_[1 - current_], {rate, steps_ + 1})) return false;
-    current_ = 1 - current_;
+    if constexpr (SparseData<D>) {
+      if (!sparse_->update(data, sum.weight, {rate, steps_ + 1})) return false;
+    } else {
+      Gradient gradient{*engine_, use_anchor ? &anchor_ : nullptr, static_cast<Scalar>(sum.weight)};
+      if (!(*update_)(gradient, sum.weight, state(), states_[1 - current_], {rate, steps_ + 1})) return false;
+      current_ = 1 - current_;
+    }
     ++steps_;
     return true;
   }
@@ -474,23 +581,27 @@ class Trainer {
     const auto b = static_cast<std::size_t>(options.batch_size);
     if (!run.order) run.order.emplace(data.size(), options.seed);
     const bool use_anchor = options.svrg > 0;
-    if (use_anchor && (epoch - 1) % options.svrg == 0) set_anchor(run, data);
+    if constexpr (!SparseData<D>)
+      if (use_anchor && (epoch - 1) % options.svrg == 0) set_anchor(run, data);
     const std::span<const Index> samples = options.shuffle ? run.order->shuffle(epochs_) : run.order->in_order();
 
+    const Settled settled(SparseData<D> ? sparse_.get() : nullptr);
     BatchSum total;
     bool finished = false;  // every batch has had its turn
     double callback_seconds = 0, alpha = 0;
     for (std::size_t first = 0; first < samples.size() && !run.stopped; first += b) {
       const auto batch = samples.subspan(first, std::min(b, samples.size() - first));
-      if (use_anchor) {
-        engine_->accumulate(anchor_.theta, data, batch, {options.seed, steps_});
-        engine_->reduce(anchor_.of_batch);
+      if constexpr (!SparseData<D>) {
+        if (use_anchor) {
+          engine_->accumulate(anchor_.theta, data, batch, {options.seed, steps_});
+          engine_->reduce(anchor_.of_batch);
+        }
       }
-      const BatchSum sum = engine_->accumulate_updated(state().theta, data, batch, {options.seed, steps_});
+      const BatchSum sum = accumulate(data, batch, options.seed, true);
       run.time.step = steps_;
       alpha = run.rate_factor * rate(run.time);
       ((alpha *= rate_factor(callbacks)), ...);
-      if (!update(sum, alpha, use_anchor)) {
+      if (!update(data, sum, alpha, use_anchor)) {
         engine_->end_step();
         diverged(run, epoch, data);
         finished = !run.stopped && first + batch.size() == samples.size();
@@ -508,6 +619,7 @@ class Trainer {
       }
     }
     engine_->end_step();
+    settled.now();
     if (run.stopped && !finished) {  // what is left of an epoch is no epoch
       run.summary.seconds.wall += seconds_since(begin) - callback_seconds;
       run.summary.seconds.callbacks += callback_seconds;
@@ -561,7 +673,7 @@ class Trainer {
         run.stopped = true;
         run.summary.stop_reason = StopReason::callback;
       } else if (signal == Signal::remember) {
-        run.remembered = state().theta;
+        run.remembered = theta();
         run.summary.remembered_step = steps_;
         run.summary.remembered_epoch = epoch;
       }
@@ -570,11 +682,16 @@ class Trainer {
 
   template <class D>
   Divergence locate(const D& data, Index epoch) {
-    const auto bad = engine_->find_not_finite(data);
-    Divergence divergence{steps_ + 1, epoch, bad.shard, bad.sample, {}};
-    for (const auto& block : parameters_)
-      if (bad.parameter >= block.offset && bad.parameter < block.offset + block.size()) divergence.parameter = block.name;
-    return divergence;
+    if constexpr (SparseData<D>) {
+      const auto bad = sparse_->find_not_finite();
+      return Divergence{steps_ + 1, epoch, bad.shard, bad.sample, bad.parameter};
+    } else {
+      const auto bad = engine_->find_not_finite(data);
+      Divergence divergence{steps_ + 1, epoch, bad.shard, bad.sample, {}};
+      for (const auto& block : parameters_)
+        if (bad.parameter >= block.offset && bad.parameter < block.offset + block.size()) divergence.parameter = block.name;
+      return divergence;
+    }
   }
 
   template <class D>
@@ -589,7 +706,13 @@ class Trainer {
 
   PhaseSeconds phase_seconds() const {
     const PhaseSeconds gradient = engine_->seconds(), update = update_->seconds();
-    return {gradient.gather, gradient.gradient + update.gradient, update.reduce, update.update};
+    PhaseSeconds total{gradient.gather, gradient.gradient + update.gradient, update.reduce, update.update};
+    if constexpr (LinearModel<M>)
+      if (sparse_) {
+        total.gradient += sparse_->seconds().gradient;
+        total.update += sparse_->seconds().update;
+      }
+    return total;
   }
 
   void finish(Run& run) {
@@ -654,6 +777,8 @@ class Trainer {
   Index epochs_ = 0;  // finished since the start: each has an order of its own, also after a warm start
 
   std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Sparse> sparse_;    // where there was sparse data
+  mutable Vector<Scalar> looked_at_;  // θ in the midst of an epoch on sparse data
   std::optional<Update> update_;
   int threads_ = 0;
   Index shard_size_ = 0;

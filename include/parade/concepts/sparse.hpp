@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <type_traits>
+
+#include <parade/concepts/dataset.hpp>
+#include <parade/concepts/model.hpp>
+#include <parade/concepts/optimizer.hpp>
+#include <parade/core/types.hpp>
+
+// What training on sparse rows asks of the parts, so that a step costs what its batch's entries cost, whatever d is: a feature that does not occur in
+// the batch must need no work, and yet be where the dense computation would have brought it once it occurs again.
+namespace parade {
+
+/// Sparse samples in compressed form: row i has the entries offsets()[i] … offsets()[i+1]−1 of indices() and values(), the indices rising within a row.
+/// No values at all stand for ones. See parade::SparseRows.
+template <class D>
+concept SparseData = requires(const D data) {
+  typename D::Value;
+  { data.size() } -> std::convertible_to<Index>;
+  { data.num_features() } -> std::convertible_to<Index>;
+  { data.offsets().data() } -> std::convertible_to<const std::int64_t*>;  // (n+1)
+  { data.indices().data() } -> std::convertible_to<const std::int32_t*>;  // (nonzeros)
+  { data.values().data() } -> std::convertible_to<const typename D::Value*>;
+  { data.all_ones() } -> std::convertible_to<bool>;
+  { data.has_labels() } -> std::convertible_to<bool>;
+  { data.has_weights() } -> std::convertible_to<bool>;
+  { data.num_targets() } -> std::convertible_to<Index>;
+};
+
+/// A model that is Z = W x + b and nothing else: W (k,d) is its block `weight`, b (k) its block `bias`, which may be missing. `LinearModelOf` names
+/// the class itself: what inherits from it may have a forward of its own.
+template <class M>
+concept LinearModel = Model<M> && std::same_as<typename M::LinearModelOf, M>;
+
+/// Data that a model takes as sparse.
+template <class D, class M>
+concept SparseDataFor = SparseData<D> && LinearModel<M>;
+
+/// Data of either kind.
+template <class D, class M, class Batch>
+concept DataFor = Dataset<D, Batch> || SparseDataFor<D, M>;
+
+/// What an optimizer does to an element whose gradient is 0.
+enum class ZeroGradient {
+  moves,    // something: momentum and running means go on. There is no lazy form
+  returns,  // nothing, but θ is computed anew from the state, whatever else was done to it
+  rests,    // nothing, neither to θ nor to the state
+  linear,   // nothing, and every step is θ ← θ − αg, no more
+};
+
+/// Optimizer with `zero_gradient()`, const, returning a ZeroGradient. `ZeroGradientOf` names the class itself. For `rests`,
+/// `step_sizes` must be α′(at)/D(state), where α′ is `effective_rate(at)` if there is such a function (const, convertible to double), else at.rate.
+template <class O>
+concept SaysZeroGradient = std::same_as<typename O::ZeroGradientOf, O> && !HasForParameter<O> && requires(const O optimizer) {
+  { optimizer.zero_gradient() } -> std::same_as<ZeroGradient>;
+};
+
+template <class O>
+concept HasEffectiveRate = requires(const O optimizer, const StepInfo& at) {
+  { optimizer.effective_rate(at) } -> std::convertible_to<double>;
+};
+
+/// λR(θ) = λ₂/2 ‖θ‖² + λ₁‖θ‖₁, the first part in the gradient, the second by the soft threshold.
+struct Shrinkage {
+  double l2 = 0, l1 = 0;
+};
+
+/// Regularizer with `shrinkage()`, const, which says that it is this and nothing else. `ShrinkageOf` names the class itself.
+template <class R>
+concept HasShrinkage = std::same_as<typename R::ShrinkageOf, R> && requires(const R regularizer) {
+  { regularizer.shrinkage() } -> std::same_as<Shrinkage>;
+};
+
+}  // namespace parade

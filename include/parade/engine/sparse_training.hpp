@@ -1,0 +1,755 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <parade/concepts/loss.hpp>
+#include <parade/concepts/optimizer.hpp>
+#include <parade/concepts/regularizer.hpp>
+#include <parade/concepts/sample_by_sample.hpp>
+#include <parade/concepts/sparse.hpp>
+#include <parade/core/error.hpp>
+#include <parade/core/report.hpp>
+#include <parade/core/shard_plan.hpp>
+#include <parade/engine/batch_sum.hpp>
+#include <parade/engine/checks.hpp>
+#include <parade/engine/reduce.hpp>
+#include <parade/engine/shard_worker.hpp>
+#include <parade/engine/sparse_rows_view.hpp>
+#include <parade/engine/team.hpp>
+#include <parade/engine/update.hpp>
+#include <parade/kernels/finite.hpp>
+
+namespace parade {
+namespace detail {
+
+/// What is left of θ where no gradient comes, for all elements at once:
+///
+///   θ ← c θ,  then  |θ| ← max(0, |θ| − τ D⁻¹)            in each step; D⁻¹ of an element is constant while no gradient comes
+///
+/// Over the steps s: with C = Π c_s and B = Σ τ_s/|C_s|, an element that was last stored as v = θ/C at the sum B₀ is now
+///
+///   θ = C sign(v) max(0, |v| − (B − B₀) D⁻¹)
+///
+/// since |C| times a soft threshold is a soft threshold: so a step moves all features by two numbers.
+struct LazyShrinkage {
+  double scale = 1;  // C
+  double sum = 0;    // B
+};
+
+/// An element as it is stored, and what it is now, over C.
+template <class Scalar>
+struct PlainElements {
+  const Scalar* stored;
+  Scalar operator()(Index element, Index) const { return stored[element]; }
+};
+template <class Scalar>
+struct ThresholdedElements {
+  const Scalar* stored;
+  const double* last;  // (d) B₀
+  double sum;
+  Scalar operator()(Index element, Index feature) const {
+    const Scalar v = stored[element];
+    const double left = std::abs(static_cast<double>(v)) - (sum - last[feature]);
+    return left <= 0 ? Scalar{0} : std::copysign(static_cast<Scalar>(left), v);
+  }
+};
+template <class Scalar>
+struct PacedElements {
+  const Scalar* stored;
+  const double* last;
+  const Scalar* pace;  // (k,d) D⁻¹
+  double sum;
+  Scalar operator()(Index element, Index feature) const {
+    const Scalar v = stored[element];
+    const double left = std::fma(-(sum - last[feature]), static_cast<double>(pace[element]), std::abs(static_cast<double>(v)));
+    return left <= 0 ? Scalar{0} : std::copysign(static_cast<Scalar>(left), v);
+  }
+};
+
+}  // namespace detail
+
+/// Training of a linear model on sparse rows: a step costs what the entries of its batch cost, whatever d is, and gives what the dense computation
+/// gives, to rounding.
+///
+///   g ← (1/W) Σ_i w_i ∇J(θ; x_i, y_i) + λ₂θ,   θ ← θ − α(…),   θ ← soft threshold of θ by α_i λ₁
+///
+/// A feature without an entry in the batch has only the regularizer's part of this to do, which is put off until it is read again: see LazyShrinkage. So
+/// which pairs of optimizer and regularizer there are is a matter of algebra: `check`.
+///
+/// The promise of the bits is that of ParallelGradient: none depends on threads. Here the canonical order is simpler, since nobody holds a gradient
+/// of length P to be added to another's: the gradient of an element is ONE chain of multiply-adds over the samples of the batch in their order,
+///
+///   g_i ← fma(x_ij, dz_j, g_i),  j = 1 … b
+///
+/// whoever computes it, and features are cut among threads. A tree over shards would need a sum a shard for each feature, mostly of one entry. A step
+/// has two parallel parts: (1) scores, loss and dz, over samples; (2) gradient and update, over ranges of features (SparseCut). θ is updated in place. What was
+/// there before is kept until the step stands: where a number is not finite, all is as it was.
+///
+/// Small batches are done by the calling thread alone.
+template <LinearModel M, class L, class R, class O>
+  requires Loss<L, typename M::Scalar> && Regularizer<R, typename M::Scalar>
+class SparseTraining {
+ public:
+  using Scalar = typename M::Scalar;
+  using State = TrainingState<Scalar>;
+
+  SparseTraining(M model, L loss, const R& regularizer, O optimizer, Team& team, Index shard_size = 0)
+      : model_(std::move(model)),
+        loss_(std::move(loss)),
+        optimizer_(std::move(optimizer)),
+        team_(&team),
+        shard_size_(shard_size),
+        features_(model_.num_inputs()),
+        outputs_(model_.num_outputs()),
+        weight_(model_.parameters()["weight"].offset) {
+    const ParameterList& parameters = model_.parameters();
+    if (parameters.contains("bias")) bias_ = parameters["bias"].offset;
+    if constexpr (HasShrinkage<R>) {
+      const auto of = [&](const char* block) {
+        return detail::applies_to(regularizer, parameters[block]) ? regularizer.shrinkage() : Shrinkage{};
+      };
+      weight_shrinkage_ = of("weight");
+      if (bias_ >= 0) bias_shrinkage_ = of("bias");
+    }
+    if constexpr (SaysZeroGradient<O>) zero_gradient_ = optimizer_.zero_gradient();
+    const double l1 = weight_shrinkage_.l1;
+    mode_ = l1 == 0 ? Mode::plain : zero_gradient_ == ZeroGradient::linear ? Mode::thresholded : Mode::paced;
+  }
+
+  SparseTraining(const SparseTraining&) = delete;
+  SparseTraining& operator=(const SparseTraining&) = delete;
+
+  /// Throws OptionError for an optimizer and a regularizer that have no exact lazy form together.
+  void check() const {
+    const char* pairs =
+        "; on sparse data there are: Sgd without momentum with L1, L2 or both; Adagrad with L1 or no regularizer; FtrlProximal, which has "
+        "l1 and "
+        "l2 of its own, with no regularizer";
+    if constexpr (!HasShrinkage<R>)
+      throw OptionError(
+          detail::text("the regularizer has no exact lazy form: it does not say (shrinkage()) that it is L2, L1 or both", pairs));
+    if (zero_gradient_ == ZeroGradient::moves)
+      throw OptionError(detail::text(
+          "the optimizer has no exact lazy form: a feature goes on moving in steps in which it does not occur (momentum, running means)",
+          pairs));
+    const double l2 = std::max(weight_shrinkage_.l2, bias_shrinkage_.l2), l1 = std::max(weight_shrinkage_.l1, bias_shrinkage_.l1);
+    if (l2 != 0 && zero_gradient_ != ZeroGradient::linear)
+      throw OptionError(
+          detail::text("L2 in the gradient has no exact lazy form with this optimizer: in every step it changes the optimizer's state of "
+                       "features that do not occur",
+                       pairs));
+    if (l1 != 0 && zero_gradient_ == ZeroGradient::returns)
+      throw OptionError(detail::text("L1 has no exact lazy form with this optimizer: it computes theta anew from its state", pairs));
+  }
+
+  /// Makes room for batches of up to `batch_size` samples of this data set, and finds out where its rows are to be cut. Not inside `team.run`.
+  template <SparseData D>
+  void reserve(const D& data, Index batch_size) {
+    const auto b = static_cast<std::size_t>(batch_size);
+    const Index n = data.size();
+    scores_.resize(outputs_, batch_size);
+    dscores_.resize(outputs_, batch_size);
+    values_.resize(batch_size);
+    weights_.resize(data.has_weights() ? batch_size : 0);
+    if constexpr (takes_labels)
+      labels_.resize(batch_size);
+    else
+      targets_.resize(outputs_, batch_size);
+    sums_.resize(static_cast<std::size_t>(ShardPlan(batch_size, shard_size_).shards()));
+    workers_.resize(static_cast<std::size_t>(team_->max_workers()));
+    for (Worker& worker : workers_) worker.sums.resize(outputs_ > 1 ? 4 * outputs_ : 0);
+
+    // The most entries that a batch can have: those of the b longest rows.
+    const std::int64_t* offsets = data.offsets().data();
+    std::vector<std::int64_t> lengths(static_cast<std::size_t>(n));
+    for (Index i = 0; i < n; ++i) lengths[static_cast<std::size_t>(i)] = offsets[i + 1] - offsets[i];
+    const auto longest = lengths.begin() + static_cast<std::ptrdiff_t>(std::min(b, lengths.size()));
+    if (longest != lengths.end()) std::nth_element(lengths.begin(), longest, lengths.end(), std::greater<>{});
+    std::int64_t most = 0;
+    for (auto length = lengths.begin(); length != longest; ++length) most += *length;
+
+    const double usual = static_cast<double>(offsets[n]) / static_cast<double>(std::max<Index>(n, 1)) * static_cast<double>(batch_size);
+    shares_ = team_->asked() > 1 && usual * static_cast<double>(outputs_) >= least_shared_work && batch_size > 1;
+    cut_.make(data, shares_ ? std::min<Index>(2 * team_->asked(), 256) : 1, *team_);
+    parts_.resize(static_cast<std::size_t>(cut_.ranges()));
+    for (std::size_t r = 0; r < parts_.size(); ++r) {
+      parts_[r].features = cut_.features(static_cast<Index>(r));
+      reserve(parts_[r], std::min<Index>(parts_[r].features.size(), most));
+    }
+    reserve(bias_part_, 1);
+    slot_.resize(features_);
+    slot_.setConstant(-1);
+    if (mode_ != Mode::plain) last_.resize(features_);
+    if (mode_ == Mode::paced) pace_.resize(outputs_ * features_);
+  }
+
+  /// From now on `state` is what is trained; it must live until `settle`. Its θ is what it says until the first step, and again after `settle`.
+  /// `steps`: that were taken before, 0 for a state that is new. To be called inside `team.run`, after `reserve`.
+  void begin(State& state, std::int64_t steps) {
+    state_ = &state;
+    lazy_ = {};
+    is_behind_ = false;
+    if (mode_ != Mode::plain) last_.setZero();
+    if (mode_ != Mode::paced) return;
+    pace_.setZero();
+    if (steps == 0) return;
+    for_each_piece([&](Range features) {
+      write_pace(state.slice({weight_ + features.begin * outputs_, weight_ + features.end * outputs_}), {1, steps},
+                 pace_.segment(features.begin * outputs_, features.size() * outputs_));
+    });
+  }
+
+  /// Part 1: scores, losses and ∂J/∂Z of these samples at the θ of now. Returns Σ w_i J_i, W and b. `samples` and `data` must stay until `update`.
+  template <SparseData D>
+  BatchSum accumulate(const D& data, std::span<const Index> samples) {
+    samples_ = samples;
+    const auto b = static_cast<Index>(samples.size());
+    const ShardPlan plan(b, shard_size_);
+    team_->work_alone(!shares_);
+    // A loss that does not promise to treat every sample by itself is given whole shards.
+    const Index pieces = !SampleBySample<L> ? plan.shards() : shares_ ? std::clamp<Index>(b / 8, 1, 4 * team_->asked()) : 1;
+    team_->for_each(pieces, [&](Index piece, int worker) {
+      detail::StopWatch watch;
+      Worker& own = workers_[static_cast<std::size_t>(worker)];
+      forward(data, SampleBySample<L> ? part_of(b, pieces, piece) : plan[piece], own.sums);
+      own.seconds += watch.lap();
+    });
+    const auto shards = static_cast<std::size_t>(plan.shards());
+    for (std::size_t s = 0; s < shards; ++s) {
+      sums_[s] = {};
+      detail::add_samples(sums_[s], values_, weights_, plan[static_cast<Index>(s)]);
+    }
+    return detail::tree_sum(std::span<const BatchSum>(sums_).first(shards));
+  }
+
+  /// Part 2: the step, with the `weight` W that `accumulate` returned, above 0. False if a number is not finite: θ and the optimizer's state are then
+  /// as before.
+  template <SparseData D>
+  bool update(const D& data, double weight, const StepInfo& at) {
+    if constexpr (SaysZeroGradient<O>) {
+      if (!begin_shrinkage(at)) return false;
+      const Index parts = cut_.ranges();
+      for (Part& part : parts_) part.count = part.kept = 0;
+      bias_part_.count = bias_part_.kept = 0;
+      const auto work = [&](Index task, int) {
+        detail::StopWatch watch;
+        Part& part = task < parts ? parts_[static_cast<std::size_t>(task)] : bias_part_;
+        if (task < parts)
+          add_gradient(data, part, task);
+        else
+          add_bias_gradient(part);
+        part.gradient_seconds += watch.lap();
+        task < parts ? step(part, weight, at) : step_bias(weight, at);
+        part.update_seconds += watch.lap();
+      };
+      try {
+        team_->for_each(parts + (bias_ >= 0 ? 1 : 0), work);
+      } catch (...) {  // of an optimizer
+        undo(at);
+        throw;
+      }
+      bool finite = bias_ < 0 || bias_part_.finite;
+      for (const Part& part : parts_) finite = finite && part.finite;
+      if (finite) {
+        lazy_ = next_;
+        is_behind_ = mode_ != Mode::plain || lazy_.scale != 1;
+        had_to_scale_ = false;
+      } else {
+        undo(at);
+      }
+      return finite;
+    }
+    return false;
+  }
+
+  /// Brings every feature up to date: θ of the state is θ again. It costs O(d), once an epoch or so.
+  void settle() {
+    if (!is_behind_) return;
+    with_elements([&](const auto& elements) {
+      for_each_piece([&](Range features) { write_theta(elements, features, state_->theta.data() + weight_); });
+    });
+    lazy_ = {};
+    if (mode_ != Mode::plain) last_.setZero();
+    is_behind_ = false;
+  }
+
+  /// Whether `settle` has something to do, and θ as it would leave it; that changes nothing.
+  bool is_behind() const { return is_behind_; }
+  void copy_theta(Vector<Scalar>& theta) const {
+    theta = state_->theta;
+    with_elements([&](const auto& elements) { write_theta(elements, {0, features_}, theta.data() + weight_); });
+  }
+
+  /// What was not finite in the step that `update` did not take or in the losses of `accumulate`: −1 and "" stand for none.
+  struct NotFinite {
+    Index shard = -1;
+    Index sample = -1;      // index in the data
+    const char* parameter;  // whose gradient
+  };
+  NotFinite find_not_finite() const {
+    const auto b = static_cast<Index>(samples_.size());
+    const ShardPlan plan(b, shard_size_);
+    for (Index shard = 0; shard < plan.shards(); ++shard)
+      for (Index j = plan[shard].begin; j < plan[shard].end; ++j)
+        if (!std::isfinite(values_[j]) && (weights_.size() == 0 || weights_[j] > 0))
+          return {shard, samples_[static_cast<std::size_t>(j)], ""};
+    for (const Part& part : parts_)
+      if (!kernels::all_finite(part.grad.data(), part.count * outputs_)) return {-1, -1, "weight"};
+    if (bias_ >= 0 && !kernels::all_finite(bias_part_.grad.data(), outputs_)) return {-1, -1, "bias"};
+    return {-1, -1, ""};
+  }
+
+  /// Thread-seconds in gradient and update since the object was made.
+  PhaseSeconds seconds() const {
+    PhaseSeconds total;
+    for (const Worker& worker : workers_) total.gradient += worker.seconds;
+    for (const Part& part : parts_) {
+      total.gradient += part.gradient_seconds;
+      total.update += part.update_seconds;
+    }
+    total.update += bias_part_.update_seconds;
+    return total;
+  }
+
+ private:
+  static constexpr bool takes_labels = std::is_same_v<typename L::Target, Label>;
+  static constexpr double least_shared_work = 3000;  // entries of a batch times outputs
+
+  enum class Mode { plain, thresholded, paced };  // how elements are read: see detail::PlainElements and so on
+
+  struct alignas(64) Worker {
+    Vector<Scalar> sums;  // (4k) for row_scores
+    double seconds = 0;   // in part 1
+  };
+
+  /// A range of features, and in every step those of its features that occur in the batch, in the order in which they do: slot t is feature touched[t].
+  struct alignas(64) Part {
+    Range features;
+    Index count = 0;                    // of them
+    Index kept = 0;                     // for so many of them what was there is kept
+    std::vector<std::int32_t> touched;  // (capacity + 1)
+    Vector<Scalar> grad;                // (k, capacity)
+    Vector<Scalar> old;                 // the same: what was stored before the step
+    Vector<double> old_last;            // (capacity)
+    bool finite = true;
+
+    // For an optimizer that keeps a state.
+    Vector<Scalar> theta, pace, old_pace;  // (k, capacity)
+    Matrix<Scalar> states, old_states;     // (k · capacity, states)
+
+    double gradient_seconds = 0, update_seconds = 0;
+  };
+
+  void reserve(Part& part, Index capacity) const {
+    const Index size = capacity * outputs_;
+    part.touched.resize(static_cast<std::size_t>(capacity) + 1);
+    part.grad.resize(size);
+    part.old.resize(size);
+    part.count = 0;
+    if (mode_ != Mode::plain) part.old_last.resize(capacity);
+    if (zero_gradient_ == ZeroGradient::linear) return;
+    part.theta.resize(size);
+    if (weight_shrinkage_.l1 != 0 || bias_shrinkage_.l1 != 0) part.pace.resize(size);
+    if (mode_ == Mode::paced) part.old_pace.resize(size);
+    part.states.resize(size, optimizer_.num_states());
+    part.old_states.resize(size, optimizer_.num_states());
+  }
+
+  /// work(elements): how elements are read.
+  template <class Work>
+  void with_elements(const Work& work) const {
+    const Scalar* stored = state_->theta.data() + weight_;
+    if (mode_ == Mode::plain)
+      work(detail::PlainElements<Scalar>{stored});
+    else if (mode_ == Mode::thresholded)
+      work(detail::ThresholdedElements<Scalar>{stored, last_.data(), lazy_.sum});
+    else
+      work(detail::PacedElements<Scalar>{stored, last_.data(), pace_.data(), lazy_.sum});
+  }
+
+  /// work(features) for pieces of all features, in parallel.
+  template <class Work>
+  void for_each_piece(const Work& work) {
+    const Index piece = std::max<Index>(1, (Index{1} << 14) / outputs_);
+    team_->for_each((features_ + piece - 1) / piece, [&](Index i, int) { work(Range{i * piece, std::min(features_, (i + 1) * piece)}); });
+  }
+
+  template <class Elements>
+  void write_theta(const Elements& elements, Range features, Scalar* theta) const {
+    const auto scale = static_cast<Scalar>(lazy_.scale);
+    for (Index i = features.begin; i < features.end; ++i)
+      for (Index e = i * outputs_; e < (i + 1) * outputs_; ++e) theta[e] = scale * elements(e, i);
+  }
+
+  template <class D>
+  void forward(const D& data, Range piece, Vector<Scalar>& sums) {
+    const detail::SparseRowsView rows(data);
+    const auto sample = [&](Index j) { return samples_[static_cast<std::size_t>(j)]; };
+    const Scalar* bias = bias_ >= 0 ? state_->theta.data() + bias_ : nullptr;
+    const auto scale = static_cast<Scalar>(lazy_.scale);
+    constexpr auto ahead = static_cast<Index>(detail::sparse_prefetch_distance);
+    for (Index j = piece.begin; j < std::min(piece.begin + ahead, piece.end); ++j) rows.prefetch(sample(j));
+
+    const auto all_rows = [&](const auto& score) {
+      for (Index j = piece.begin; j < piece.end; ++j) {
+        if (j + ahead < piece.end) rows.prefetch(sample(j + ahead));
+        const Index row = sample(j), begin = rows.begin(row);
+        Scalar* z = &scores_(0, j);
+        const bool absent = data.has_weights() && data.weights()[row] == 0;  // whatever it holds, it must not count
+        score(rows.indices + begin, rows.values ? rows.values + begin : nullptr, absent ? 0 : rows.end(row) - begin, z);
+        for (Index c = 0; c < outputs_; ++c) z[c] = bias ? std::fma(scale, z[c], bias[c]) : scale * z[c];
+      }
+    };
+    with_elements([&](const auto& elements) {
+      const auto with_ones = [&](auto ones) {
+        if (outputs_ == 1)
+          all_rows([&](const std::int32_t* indices, const auto* values, Index count, Scalar* z) {
+            z[0] = detail::row_score<Scalar, ones>(indices, values, count, [&](Index i) { return elements(i, i); });
+          });
+        else
+          all_rows([&](const std::int32_t* indices, const auto* values, Index count, Scalar* z) {
+            detail::row_scores<Scalar, ones>(
+                indices, values, count, outputs_, [&](Index i, Index c) { return elements(i * outputs_ + c, i); }, sums.data(), z);
+          });
+      };
+      rows.values ? with_ones(std::false_type{}) : with_ones(std::true_type{});
+    });
+
+    const Index begin = piece.begin, m = piece.size();
+    for (Index j = begin; j < piece.end; ++j) {
+      if constexpr (takes_labels)
+        labels_[j] = data.labels()[sample(j)];
+      else
+        for (Index c = 0; c < outputs_; ++c) targets_(c, j) = static_cast<Scalar>(data.targets()(c, sample(j)));
+    }
+    VectorRef<Scalar> values = values_.segment(begin, m);
+    MatrixRef<Scalar> dscores = dscores_.middleCols(begin, m);
+    const ConstMatrixRef<Scalar> scores = scores_.middleCols(begin, m);
+    if constexpr (takes_labels)
+      loss_.value_and_gradient(scores, TargetsRef<Label, Scalar>(labels_.segment(begin, m)), values, dscores);
+    else
+      loss_.value_and_gradient(scores, TargetsRef<Real, Scalar>(targets_.middleCols(begin, m)), values, dscores);
+    if (!data.has_weights()) return;
+    for (Index j = begin; j < piece.end; ++j) {
+      const double w = weights_[j] = data.weights()[sample(j)];
+      for (Index c = 0; c < outputs_; ++c) dscores_(c, j) = w == 0 ? Scalar{0} : dscores_(c, j) * static_cast<Scalar>(w);
+    }
+  }
+
+  /// Σ_j x_ij dz_j of the part's features.
+  template <class D>
+  void add_gradient(const D& data, Part& part, Index range) {
+    const detail::SparseRowsView rows(data);
+    std::int32_t *slot = slot_.data(), *touched = part.touched.data();
+    Scalar* grad = part.grad.data();
+    std::int32_t count = 0;
+    const auto b = static_cast<Index>(samples_.size());
+    const auto all_rows = [&](auto ones, auto one_output) {
+      for (Index j = 0; j < b; ++j) {
+        const Index row = samples_[static_cast<std::size_t>(j)];
+        if (j + 1 < b) cut_.prefetch(samples_[static_cast<std::size_t>(j) + 1]);
+        if (weights_.size() > 0 && weights_[j] == 0) continue;
+        const Range entries = cut_.entries(row, {rows.begin(row), rows.end(row)}, range);
+        const Scalar* dz = &dscores_(0, j);
+        [[maybe_unused]] const Scalar first_dz = dz[0];
+        for (Index entry = entries.begin; entry < entries.end; ++entry) {
+          const std::int32_t i = rows.indices[entry];
+          // Without a branch: which features are new nobody can guess.
+          const std::int32_t known = slot[i];
+          const bool is_new = known < 0;
+          const std::int32_t s = is_new ? count : known;
+          touched[count] = i;
+          slot[i] = s;
+          count += is_new ? 1 : 0;
+          const auto x = [&] {
+            if constexpr (ones)
+              return Scalar{1};
+            else
+              return static_cast<Scalar>(rows.values[entry]);
+          }();
+          if constexpr (one_output) {
+            grad[s] = std::fma(x, first_dz, is_new ? Scalar{0} : grad[s]);
+          } else {
+            Scalar* g = grad + s * outputs_;
+            for (Index c = 0; c < outputs_; ++c) g[c] = std::fma(x, dz[c], is_new ? Scalar{0} : g[c]);
+          }
+        }
+      }
+    };
+    const auto with_ones = [&](auto ones) { outputs_ == 1 ? all_rows(ones, std::true_type{}) : all_rows(ones, std::false_type{}); };
+    rows.values ? with_ones(std::false_type{}) : with_ones(std::true_type{});
+    part.count = count;
+  }
+
+  void add_bias_gradient(Part& part) const {
+    part.count = 1;
+    part.grad.setZero();
+    for (Index j = 0; j < static_cast<Index>(samples_.size()); ++j)
+      for (Index c = 0; c < outputs_; ++c) part.grad[c] += dscores_(c, j);
+  }
+
+  /// What this step does to C and B. Where C would leave its range, or be 0, every feature is brought up to date at once.
+  bool begin_shrinkage(const StepInfo& at) {
+    const auto in_range = [](double scale) { return std::abs(scale) >= 0x1p-40 && std::abs(scale) <= 0x1p40; };
+    const double c = std::fma(-at.rate, weight_shrinkage_.l2, 1.0);
+    had_to_scale_ = false;
+    next_ = {lazy_.scale * c, 0};
+    if (!in_range(next_.scale)) {
+      settle();
+      next_.scale = c;
+      if (!in_range(c)) {  // then not even one step can be put off
+        had_to_scale_ = true;
+        before_ = state_->theta;
+        next_.scale = 1;
+        const auto factor = static_cast<Scalar>(c);
+        for_each_piece([&](Range features) {
+          for (Index e = weight_ + features.begin * outputs_; e < weight_ + features.end * outputs_; ++e) state_->theta[e] *= factor;
+        });
+        if (!kernels::all_finite(state_->theta.data(), state_->theta.size())) {
+          state_->theta = before_;
+          return false;
+        }
+      }
+    }
+    threshold_ = effective_rate(at) * weight_shrinkage_.l1 / std::abs(next_.scale);  // of this step, over C
+    next_.sum = lazy_.sum + threshold_;
+    return true;
+  }
+
+  double effective_rate(const StepInfo& at) const {
+    if constexpr (HasEffectiveRate<O>)
+      return optimizer_.effective_rate(at);
+    else
+      return at.rate;
+  }
+
+  /// The step of the part's touched features.
+  void step(Part& part, double weight, const StepInfo& at) {
+    with_elements([&](const auto& elements) {
+      if (zero_gradient_ == ZeroGradient::linear)
+        step_linear(part, elements, weight, at);
+      else
+        step_by_optimizer(part, elements, weight, at);
+    });
+  }
+
+  /// θ − α(g/W + λ₂θ), over the new C: the old θ over the old C is the new one, before g.
+  template <class Elements>
+  void step_linear(Part& part, const Elements& elements, double weight, const StepInfo& at) {
+    Scalar* stored = state_->theta.data() + weight_;
+    const auto factor = static_cast<Scalar>(-at.rate / (weight * next_.scale));
+    const auto threshold = static_cast<Scalar>(threshold_);
+    Scalar zero = 0;
+    for (Index t = 0; t < part.count; ++t) {
+      const Index i = part.touched[static_cast<std::size_t>(t)];
+      slot_[i] = -1;
+      for (Index c = 0; c < outputs_; ++c) {
+        const Index e = i * outputs_ + c, s = t * outputs_ + c;
+        part.old[s] = stored[e];
+        Scalar v = std::fma(factor, part.grad[s], elements(e, i));
+        if constexpr (!std::is_same_v<Elements, detail::PlainElements<Scalar>>) {
+          const Scalar left = std::abs(v) - threshold;
+          v = left <= 0 ? Scalar{0} : std::copysign(left, v);  // NaN stays
+        }
+        stored[e] = v;
+        zero = std::fma(Scalar{0}, v, zero);  // NaN if one is not finite
+      }
+      if constexpr (!std::is_same_v<Elements, detail::PlainElements<Scalar>>) {
+        part.old_last[t] = last_[i];
+        last_[i] = next_.sum;
+      }
+    }
+    part.kept = part.count;
+    part.finite = zero == 0;
+  }
+
+  /// The same by the optimizer's own step: what is touched is brought together, stepped as a slice of θ, and stored.
+  template <class Elements>
+  void step_by_optimizer(Part& part, const Elements& elements, double weight, const StepInfo& at) {
+    Scalar* stored = state_->theta.data() + weight_;
+    Matrix<Scalar>& states = state_->states();
+    const Index k = outputs_, size = part.count * k;
+    if (at.step == 1) begin_states(part, at);
+    for (Index t = 0; t < part.count; ++t) {
+      const Index i = part.touched[static_cast<std::size_t>(t)];
+      slot_[i] = -1;
+      for (Index c = 0; c < k; ++c) {
+        const Index e = i * k + c, s = t * k + c;
+        part.old[s] = stored[e];
+        part.theta[s] = elements(e, i);
+        for (Index q = 0; q < states.cols(); ++q) part.states(s, q) = part.old_states(s, q) = states(weight_ + e, q);
+        if (mode_ == Mode::paced) part.old_pace[s] = pace_[e];
+      }
+      if (mode_ == Mode::paced) part.old_last[t] = last_[i];
+    }
+    part.kept = part.count;
+    optimizer_step(part, size, weight, at, weight_shrinkage_.l1);
+    for (Index t = 0; t < part.count; ++t) {
+      const Index i = part.touched[static_cast<std::size_t>(t)];
+      for (Index c = 0; c < k; ++c) {
+        const Index e = i * k + c, s = t * k + c;
+        stored[e] = part.theta[s];
+        for (Index q = 0; q < states.cols(); ++q) states(weight_ + e, q) = part.states(s, q);
+        if (mode_ == Mode::paced) pace_[e] = part.pace[s];
+      }
+      if (mode_ == Mode::paced) last_[i] = next_.sum;
+    }
+  }
+
+  /// Division by W, step, soft threshold and check of what the part brought together.
+  void optimizer_step(Part& part, Index size, double weight, const StepInfo& at, double l1) {
+    if constexpr (HasStep<O, Scalar>) {
+      const auto divisor = static_cast<Scalar>(weight);
+      for (Index s = 0; s < size; ++s) part.grad[s] /= divisor;
+      const StateRef<Scalar> state(part.states.data(), part.states.rows(), size);
+      optimizer_.step(VectorRef<Scalar>(part.theta.head(size)), ConstVectorRef<Scalar>(part.grad.head(size)), state, at);
+      if (l1 != 0) {
+        write_pace(state, {1, at.step}, part.pace.head(size));
+        const auto threshold = static_cast<Scalar>(-effective_rate(at) * l1);
+        for (Index s = 0; s < size; ++s) {
+          const Scalar left = std::fma(threshold, part.pace[s], std::abs(part.theta[s]));
+          part.theta[s] = left <= 0 ? Scalar{0} : std::copysign(left, part.theta[s]);
+        }
+      }
+    }
+    part.finite = kernels::all_finite(part.grad.data(), size) && kernels::all_finite(part.theta.data(), size);
+    for (Index q = 0; q < part.states.cols(); ++q) part.finite = part.finite && kernels::all_finite(part.states.col(q).data(), size);
+  }
+
+  /// D⁻¹ = step size / α′
+  void write_pace([[maybe_unused]] const StateRef<Scalar>& state, [[maybe_unused]] const StepInfo& unit, VectorRef<Scalar> pace) const {
+    if constexpr (HasStepSizes<O, Scalar>) {
+      optimizer_.step_sizes(state, unit, pace);
+      const auto alpha = static_cast<Scalar>(effective_rate(unit));
+      for (Index s = 0; s < pace.size(); ++s) pace[s] /= alpha;
+    } else {
+      pace.setOnes();
+    }
+  }
+
+  /// What the first step makes of the states of features that it does not touch: states start at 0, and some optimizers put into them there what
+  /// they really start with. θ of such a feature stays.
+  void begin_states(Part& part, const StepInfo& at) {
+    if constexpr (HasStep<O, Scalar>) {
+      Matrix<Scalar>& states = state_->states();
+      constexpr Index most = 256;
+      Vector<Scalar> theta(most), grad = Vector<Scalar>::Zero(most);
+      Matrix<Scalar> fresh(most, states.cols());
+      const Index end = part.features.end * outputs_;
+      for (Index first = part.features.begin * outputs_; first < end; first += most) {
+        const Index size = std::min(most, end - first);
+        theta.head(size) = state_->theta.segment(weight_ + first, size);
+        fresh.setZero();
+        const StateRef<Scalar> state(fresh.data(), most, size);
+        optimizer_.step(VectorRef<Scalar>(theta.head(size)), ConstVectorRef<Scalar>(grad.head(size)), state, at);
+        if (mode_ == Mode::paced) write_pace(state, {1, at.step}, pace_.segment(first, size));
+        for (Index e = first; e < first + size; ++e)
+          if (slot_[e / outputs_] < 0)
+            for (Index q = 0; q < states.cols(); ++q) states(weight_ + e, q) = fresh(e - first, q);
+      }
+    }
+  }
+
+  void step_bias(double weight, const StepInfo& at) {
+    Part& part = bias_part_;
+    Scalar* bias = state_->theta.data() + bias_;
+    Matrix<Scalar>& states = state_->states();
+    for (Index c = 0; c < outputs_; ++c) part.old[c] = bias[c];
+    if (zero_gradient_ == ZeroGradient::linear) {
+      const auto factor = static_cast<Scalar>(-at.rate / weight), keep = static_cast<Scalar>(std::fma(-at.rate, bias_shrinkage_.l2, 1.0));
+      const auto threshold = static_cast<Scalar>(at.rate * bias_shrinkage_.l1);
+      for (Index c = 0; c < outputs_; ++c) {
+        bias[c] = std::fma(factor, part.grad[c], bias[c] * keep);
+        if (threshold == 0) continue;
+        const Scalar left = std::abs(bias[c]) - threshold;
+        bias[c] = left <= 0 ? Scalar{0} : std::copysign(left, bias[c]);
+      }
+      part.kept = 1;
+      part.finite = kernels::all_finite(bias, outputs_);
+      return;
+    }
+    for (Index c = 0; c < outputs_; ++c) {
+      part.theta[c] = bias[c];
+      for (Index q = 0; q < states.cols(); ++q) part.states(c, q) = part.old_states(c, q) = states(bias_ + c, q);
+    }
+    part.kept = 1;
+    optimizer_step(part, outputs_, weight, at, bias_shrinkage_.l1);
+    for (Index c = 0; c < outputs_; ++c) {
+      bias[c] = part.theta[c];
+      for (Index q = 0; q < states.cols(); ++q) states(bias_ + c, q) = part.states(c, q);
+    }
+  }
+
+  /// Puts back what the parts have kept.
+  void undo(const StepInfo& at) {
+    const bool has_states = zero_gradient_ != ZeroGradient::linear;
+    Matrix<Scalar>& states = state_->states();
+    const auto restore = [&](const Part& part, Index s, Index element) {
+      state_->theta[element] = part.old[s];
+      if (has_states)
+        for (Index q = 0; q < states.cols(); ++q) states(element, q) = part.old_states(s, q);
+    };
+    for (const Part& part : parts_)
+      for (Index t = 0; t < part.count; ++t) {
+        const Index i = part.touched[static_cast<std::size_t>(t)];
+        slot_[i] = -1;
+        if (t >= part.kept) continue;
+        for (Index c = 0; c < outputs_; ++c) {
+          restore(part, t * outputs_ + c, weight_ + i * outputs_ + c);
+          if (mode_ == Mode::paced) pace_[i * outputs_ + c] = part.old_pace[t * outputs_ + c];
+        }
+        if (mode_ != Mode::plain) last_[i] = part.old_last[t];
+      }
+    if (bias_part_.kept > 0)
+      for (Index c = 0; c < outputs_; ++c) restore(bias_part_, c, bias_ + c);
+    if (has_states && at.step == 1) states.setZero();
+    if (std::exchange(had_to_scale_, false)) state_->theta = before_;
+  }
+
+  M model_;
+  L loss_;
+  O optimizer_;
+  Team* team_;
+  Index shard_size_;
+  Index features_, outputs_;  // d, k
+  Index weight_, bias_ = -1;  // where the blocks begin in θ; −1: there is none
+  Shrinkage weight_shrinkage_, bias_shrinkage_;
+  ZeroGradient zero_gradient_ = ZeroGradient::moves;
+  Mode mode_ = Mode::plain;
+
+  State* state_ = nullptr;
+  detail::LazyShrinkage lazy_, next_;  // before and after the step
+  double threshold_ = 0;               // of the step, over C
+  bool is_behind_ = false;             // θ of the state is not θ
+  bool had_to_scale_ = false;          // θ was multiplied by c, and before_ is what it was
+  Vector<Scalar> before_;
+  Vector<double> last_;        // (d) B when the feature was last stored
+  Vector<Scalar> pace_;        // (k,d) D⁻¹
+  Vector<std::int32_t> slot_;  // (d) the feature's slot in its part; −1 between steps, and where it does not occur
+
+  bool shares_ = false;  // with the team
+  detail::SparseCut cut_;
+  std::vector<Part> parts_;
+  Part bias_part_;
+
+  // The batch.
+  std::span<const Index> samples_;
+  Matrix<Scalar> scores_, dscores_;  // (k,b)
+  Vector<Scalar> values_;            // (b)
+  Vector<Label> labels_;             // (b)
+  Matrix<Scalar> targets_;           // (k,b)
+  Vector<double> weights_;           // (b) or (0)
+  std::vector<BatchSum> sums_;       // of the shards
+  std::vector<Worker> workers_;
+};
+
+}  // namespace parade
