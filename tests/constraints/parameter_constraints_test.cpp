@@ -525,7 +525,7 @@ TEST_CASE("sets of size 0 hold nothing but 0", "[constraints]") {
   CHECK(Simplex{.total = 0}.parameter_violation(row({3, -4})) == 12.5);
 }
 
-TEST_CASE("groups are rows, columns, or all; a whole parameter must be contiguous", "[constraints]") {
+TEST_CASE("groups are rows, columns, or all, and a whole parameter must be contiguous", "[constraints]") {
   Matrix<double> theta(2, 2);
   theta << 3, 1, 1, 1;
   Matrix<double> rows(2, 2), columns(2, 2), whole(2, 2);

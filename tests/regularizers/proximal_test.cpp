@@ -187,7 +187,7 @@ TEMPLATE_TEST_CASE("the elastic net's step is a minimum, non-expansive, and has 
   }
 }
 
-TEMPLATE_TEST_CASE("the elastic net gives exact zeros, +0; NaN and infinity stay; slices do not matter", "[regularizers]", float, double) {
+TEMPLATE_TEST_CASE("the elastic net gives exact zeros, +0, keeps NaN and infinity, and does not depend on slices", "[regularizers]", float, double) {
   using S = TestType;
   const ElasticNet net{.lambda = 2};
   const Vector<S> shrunk =
@@ -301,7 +301,7 @@ TEST_CASE("neither overflow nor underflow of squares spoils the group lasso", "[
   }
 }
 
-TEMPLATE_TEST_CASE("NaN and infinity do not become finite in a group lasso; no elements are no cost", "[regularizers]", float, double) {
+TEMPLATE_TEST_CASE("NaN and infinity do not become finite in a group lasso, and no elements are no cost", "[regularizers]", float, double) {
   using S = TestType;
   for (const double bad : {std::nan(""), infinity, -infinity})
     for (const Groups groups : {Groups::whole, Groups::rows, Groups::columns})

@@ -93,6 +93,12 @@ concept HasScaledStep = requires(const O optimizer, detail::Argument<VectorRef<S
 template <class O, class Scalar>
 concept MeasuredOptimizer = HasMeasure<O, Scalar> && HasFactor<O> && HasScaledStep<O, Scalar>;
 
+/// An optimizer that keeps an average of θ: the number of that state vector.
+template <class O>
+concept HasAverage = requires(const O optimizer) {
+  { optimizer.average_state() } -> std::convertible_to<Index>;
+};
+
 template <class O>
 concept HasForParameter = requires(const O optimizer, const ParameterBlock& block) {
   { optimizer.for_parameter(block) } -> std::same_as<O>;

@@ -44,7 +44,7 @@ struct ClipNorm : detail::Wrapper<O, ClipNorm<O>> {
   Index num_states() const { return this->optimizer.num_states(); }
 
   /// Where the optimizer keeps an average of θ, if it does.
-  Index average_state() const requires detail::HasAverage<O> { return this->optimizer.average_state(); }
+  Index average_state() const requires HasAverage<O> { return this->optimizer.average_state(); }
 
   /// Nothing: the norm is that of g as it is.
   template <class S>

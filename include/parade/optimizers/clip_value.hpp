@@ -38,7 +38,7 @@ struct ClipValue : detail::Wrapper<O, ClipValue<O>> {
   Index num_states() const { return this->optimizer.num_states(); }
 
   /// Where the optimizer keeps an average of θ, if it does.
-  Index average_state() const requires detail::HasAverage<O> { return this->optimizer.average_state(); }
+  Index average_state() const requires HasAverage<O> { return this->optimizer.average_state(); }
 
   /// One step for a slice of θ, g and the state, all of one length.
   template <class S>

@@ -12,11 +12,6 @@
 
 namespace parade::detail {
 
-template <class O>
-concept HasAverage = requires(const O optimizer) {
-  { optimizer.average_state() } -> std::convertible_to<Index>;
-};
-
 /// What optimizers that wrap another one, O, have in common. Self is the wrapper. The state vectors of O are the first ones.
 template <class O, class Self>
 struct Wrapper {

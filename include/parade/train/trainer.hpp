@@ -256,10 +256,7 @@ class Trainer {
   /// The average of θ that an averaging optimizer (Ema, PolyakAverage, …) keeps; statistics are those of θ, and before the
   /// first step all is. To be used: `set_theta(averaged_theta())`. Throws
   /// as `theta`.
-  Vector<Scalar> averaged_theta() const requires requires(const O optimizer) {
-    { optimizer.average_state() } -> std::convertible_to<Index>;
-  }
-  {
+  Vector<Scalar> averaged_theta() const requires HasAverage<O> {
     Vector<Scalar> average = theta();
     if (steps_ == 0) return average;
     const auto column = states_[current_].states().col(Index{optimizer_.average_state()});
