@@ -253,10 +253,11 @@ class Trainer {
   Matrix<Scalar> parameter(std::string_view name) const { return slice<Scalar>(ConstVectorRef<Scalar>(theta()), parameters_[name]); }
   const ParameterList& parameters() const { return parameters_; }
 
-  /// The average of θ that an averaging optimizer (Ema, PolyakAverage, …) keeps; statistics are those of θ, and before the
-  /// first step all is. To be used: `set_theta(averaged_theta())`. Throws
-  /// as `theta`.
-  Vector<Scalar> averaged_theta() const requires HasAverage<O> {
+  /// The average of θ that an averaging optimizer (Ema, PolyakAverage, …) keeps; statistics are those of θ, and before the first
+  /// step all is. To be used: `set_theta(averaged_theta())`. Throws as `theta`.
+  template <class Optimizer = O>
+    requires HasAverage<Optimizer> Vector<Scalar> averaged_theta()
+  const {
     Vector<Scalar> average = theta();
     if (steps_ == 0) return average;
     const auto column = states_[current_].states().col(Index{optimizer_.average_state()});
