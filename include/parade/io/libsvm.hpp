@@ -152,7 +152,7 @@ class LibsvmParser {
   const char* fail(const char* at, std::string expected) {
     const char* end = at;
     while (!ends_token(end)) ++end;
-    error_.found = end == at ? (is_end(at) ? "the end of the line" : "a blank") : quoted({at, static_cast<std::size_t>(end - at)});
+    error_.found = end == at ? (is_end(at) ? "the end of the line" : "a blank") : in_quotes({at, static_cast<std::size_t>(end - at)});
     error_.expected = std::move(expected);
     error_at_ = at;
     return nullptr;
@@ -211,7 +211,7 @@ class LibsvmParser {
     // "3:1" where the labels should be: there are none.
     const char* digits = at;
     while (is_digit(*digits)) ++digits;
-    if ((digits > at && *digits == ':') || (*at == 'q' && std::string_view{at, 4} == "qid:")) {
+    if ((digits > at && *digits == ':') || std::strncmp(at, "qid:", 4) == 0) {
       if (kind == LibsvmTargets::label_sets) return at;
       return fail(at, kind == LibsvmTargets::automatic ? "a label (rows without one are read with targets = label_sets)" : "a label");
     }
@@ -250,7 +250,7 @@ class LibsvmParser {
   }
 
   const char* parse_query(const char* at, std::optional<std::int64_t>& query) {
-    if (*at != 'q' || std::strncmp(at, "qid:", 4) != 0) {
+    if (std::strncmp(at, "qid:", 4) != 0) {
       if (rules_.queries == true) return fail(at, "qid:, as in the first row");
       return at;
     }

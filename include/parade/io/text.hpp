@@ -44,7 +44,7 @@ struct TextError {
 };
 
 /// Some text as it stands in an error: cut off when long, without bytes that would garble a terminal.
-inline std::string quoted(std::string_view found) {
+inline std::string in_quotes(std::string_view found) {
   constexpr std::size_t most = 40;
   std::string out = "'";
   for (const char c : found.substr(0, most)) {
@@ -93,6 +93,14 @@ class TextSource {
 
   const std::string& name() const { return name_; }
   std::uint64_t size() const { return size_; }
+
+  /// All of it.
+  std::string all() && {
+    if (descriptor_ < 0 && memory_.data() == unpacked_.data()) return std::move(unpacked_);
+    std::string whole(size_, '\0');
+    read(0, whole);
+    return whole;
+  }
 
   /// The bytes from `begin` on, all of which must be there. From any thread.
   void read(std::uint64_t begin, std::span<char> to) const {
