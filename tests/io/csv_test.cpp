@@ -265,7 +265,7 @@ TEST_CASE("what was written is read again, to the last bit") {
   write_csv(file, alone);
   CHECK(content(read_csv(file).table) == content(alone));
 
-  const auto large = parse_csv(random_table(60000, true, false)).table;
+  const auto large = parse_csv(random_table(90000, true, false)).table;
   write_csv(file, large);
   REQUIRE(fs::file_size(file) > 1 << 20);
   CHECK((content(read_csv(file).table) == content(large)));

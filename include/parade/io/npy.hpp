@@ -213,7 +213,7 @@ NpyHeader read_npy_header(Source& in) {
   const std::uint64_t start = in.offset();
   std::array<std::uint8_t, 8> magic{};
   field(magic, "an NPY header");
-  if (!std::equal(magic.begin(), magic.begin() + 6, "\x93NUMPY"))
+  if (std::memcmp(magic.data(), "\x93NUMPY", 6) != 0)
     in.fail(start, in_quotes({reinterpret_cast<const char*>(magic.data()), 6}), "'\\x93NUMPY', the start of an NPY file");
   if (magic[6] < 1 || magic[6] > 3 || magic[7] != 0)
     in.fail(start + 6, text("version ", int{magic[6]}, '.', int{magic[7]}), "version 1.0, 2.0 or 3.0");

@@ -43,18 +43,35 @@ struct TextError {
   }
 };
 
+/// Bytes of the character in UTF-8 at the beginning of `text`; 0 if there is none.
+inline std::size_t utf8_size(std::string_view text) {
+  const auto byte = static_cast<unsigned char>(text[0]);
+  const std::size_t size = byte < 0x80                   ? 1
+                           : byte >= 0xC2 && byte < 0xE0 ? 2
+                           : byte >= 0xE0 && byte < 0xF0 ? 3
+                           : byte >= 0xF0 && byte < 0xF5 ? 4
+                                                         : 0;
+  if (size > text.size()) return 0;
+  for (std::size_t i = 1; i < size; ++i)
+    if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80) return 0;
+  return size;
+}
+
 /// Some text as it stands in an error: cut off when long, without bytes that would garble a terminal.
 inline std::string in_quotes(std::string_view found) {
   constexpr std::size_t most = 40;
   std::string out = "'";
-  for (const char c : found.substr(0, most)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7F)
+  std::size_t at = 0;
+  while (at < std::min(found.size(), most)) {
+    const auto byte = static_cast<unsigned char>(found[at]);
+    const std::size_t size = utf8_size(found.substr(at));
+    if (size == 0 || byte < 0x20 || byte == 0x7F)
       (out += "\\x") += {"0123456789ABCDEF"[byte >> 4], "0123456789ABCDEF"[byte & 15]};
     else
-      out += c;
+      out += found.substr(at, size);
+    at += std::max<std::size_t>(size, 1);
   }
-  return out += found.size() > most ? "…'" : "'";
+  return out += at < found.size() ? "…'" : "'";
 }
 
 /// The first few messages about rows left out.
