@@ -261,6 +261,17 @@ TEST_CASE("what was written is read again, to the last bit") {
   write_csv(file, small, '\t');
   CHECK(content(read_csv(file).table) == content(small));
 
+  for (const char* name : {"\x1F\x8B",
+                           "\xEF\xBB\xBF"
+                           "a",
+                           " a", "a\t", "a\rb", "\"\""}) {  // found by the fuzz target: gzip's first bytes
+    CAPTURE(name);
+    Table table = parse_csv("a\nx\n").table;
+    table.columns[0].name = name;
+    write_csv(file, table);
+    CHECK(content(read_csv(file).table) == content(table));
+  }
+
   const auto alone = parse_csv("a\n1\n\"\"\n2\n").table;
   write_csv(file, alone);
   CHECK(content(read_csv(file).table) == content(alone));

@@ -591,9 +591,11 @@ inline void write_csv(const std::filesystem::path& file, const Table& table, cha
                                      column.codes[i], " in row ", i));
   }
   const auto append = [separator](std::string& out, const std::string& value) {
+    // What a reader would trim, or take for a byte order mark or a gzip file, is safe behind a quote.
+    const auto is_blank = [](char c) { return c == ' ' || c == '\t'; };
     const bool plain = !value.empty() && value.find_first_of(std::string{"\"\r\n"} + separator) == std::string::npos &&
-                       value.front() != ' ' && value.front() != '\t' && value.back() != ' ' && value.back() != '\t' &&
-                       !value.starts_with(detail::byte_order_mark);
+                       !is_blank(value.front()) && !is_blank(value.back()) && !value.starts_with(detail::byte_order_mark) &&
+                       value.front() != '\x1F';
     if (plain) {
       out += value;
       return;

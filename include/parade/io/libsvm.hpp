@@ -292,41 +292,52 @@ class LibsvmParser {
       facts.has_index_0 |= index == 0;
       previous = static_cast<std::int64_t>(index);
       if (previous > facts.largest_index) facts.largest_index = previous;
-      if (value != 1 && out.values.empty()) {
-        out.values.reserve(most_entries_);
-        out.values.assign(out.indices.size(), Scalar{1});
-      }
+      if (value != 1) begin_values(out);
       if (value != 1 || !out.values.empty()) out.values.push_back(value);
       out.indices.push_back(static_cast<std::int32_t>(index));
       at = *end == ' ' ? end + 1 : end;
       if (*at <= ' ') at = skip_blanks(at);
     }
-    if (!rising && !put_in_order(out, first)) return fail(skip_blanks(line_), "each index once in a row");
-    return line_end(at);
+    return rising || put_in_order(out, first) ? line_end(at) : nullptr;
   }
 
   std::string expected_index() const {
     return text("an index from ", first_index_, " to ", last_index_, options_.num_features > 0 ? " (by num_features)" : "");
   }
 
-  /// Sorts the entries from `first` on by index, and adds those of the same index. False if there are such and they must not be added.
-  bool put_in_order(LibsvmPiece<Scalar>& out, std::size_t first) const {
-    if (out.values.empty()) out.values.assign(out.indices.size(), Scalar{1});
+  /// Sorts the entries from `first` on by index, and adds those of the same index. nullptr if that must not or cannot be done.
+  const char* put_in_order(LibsvmPiece<Scalar>& out, std::size_t first) {
     std::vector<std::pair<std::int32_t, Scalar>> entries;
-    for (std::size_t j = first; j < out.indices.size(); ++j) entries.emplace_back(out.indices[j], out.values[j]);
+    for (std::size_t j = first; j < out.indices.size(); ++j)
+      entries.emplace_back(out.indices[j], out.values.empty() ? Scalar{1} : out.values[j]);
     std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-    out.indices.resize(first);
-    out.values.resize(first);
-    for (const auto& [index, value] : entries) {
-      if (out.indices.size() > first && out.indices.back() == index) {
-        if (!options_.add_duplicates) return false;
-        out.values.back() += value;
+    std::size_t last = 0;
+    for (std::size_t j = 1; j < entries.size(); ++j) {
+      if (entries[j].first != entries[last].first) {
+        entries[++last] = entries[j];
         continue;
       }
-      out.indices.push_back(index);
-      out.values.push_back(value);
+      if (!options_.add_duplicates) return fail(skip_blanks(line_), "each index once in a row");
+      entries[last].second += entries[j].second;
+      if (options_.not_finite == NotFinite::refuse && !std::isfinite(entries[last].second))
+        return fail(skip_blanks(line_), "values of the same index with a finite sum");
     }
-    return true;
+    entries.resize(last + 1);
+    if (std::any_of(entries.begin(), entries.end(), [](const auto& entry) { return entry.second != 1; })) begin_values(out);
+    const bool has_values = !out.values.empty();
+    out.indices.resize(first);
+    if (has_values) out.values.resize(first);
+    for (const auto& [index, value] : entries) {
+      out.indices.push_back(index);
+      if (has_values) out.values.push_back(value);
+    }
+    return line_;
+  }
+
+  void begin_values(LibsvmPiece<Scalar>& out) const {
+    if (!out.values.empty()) return;
+    out.values.reserve(most_entries_);
+    out.values.assign(out.indices.size(), Scalar{1});
   }
 
   const LibsvmOptions& options_;

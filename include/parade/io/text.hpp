@@ -169,8 +169,6 @@ inline void read_lines(const TextSource& source, std::uint64_t begin, std::uint6
   if (begin > 0) {
     const auto* line_end = static_cast<const char*>(std::memchr(room.data(), '\n', size));
     start = line_end ? static_cast<std::size_t>(line_end - room.data()) + 1 : size;
-  } else if (std::string_view{room.data(), size}.starts_with(byte_order_mark)) {
-    start = byte_order_mark.size();
   }
   while (start < size && room[size - 1] != '\n' && from + size < source.size()) {
     const auto more = static_cast<std::size_t>(std::min<std::uint64_t>(std::max<std::size_t>(size, 4096), source.size() - from - size));
@@ -180,6 +178,7 @@ inline void read_lines(const TextSource& source, std::uint64_t begin, std::uint6
     size = line_end ? static_cast<std::size_t>(line_end - room.data()) + 1 : size + more;
   }
   room[size] = '\n';
+  if (begin == 0 && std::string_view{room.data(), size}.starts_with(byte_order_mark)) start = byte_order_mark.size();
   piece.begin = room.data() + start;
   piece.end = room.data() + size;
 }
