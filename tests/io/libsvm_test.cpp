@@ -229,6 +229,7 @@ TEST_CASE("what is refused is read where the options say so") {
   CHECK(parsed("1 1:1 1:1 2:3\n", add) == "2 features\n1 0:0x1p+1 1:0x1.8p+1\n");
   refuses("1 2:1 1:1\n", "line 1, column 7: found '1:1', expected an index above 2, the one before", add);
   refuses("1 1:1e308 1:1e308\n", "line 1, column 1: found '1', expected values of the same index with a finite sum", add);
+  CHECK(parsed("1 1:0 1:1 2:1\n", add) == "2 features, all ones\n1 0:0x1p+0 1:0x1p+0\n");
   CHECK(parsed("1 3:1 1:1\n", sort) == "3 features, all ones\n1 0:0x1p+0 2:0x1p+0\n");
   CHECK(parsed("1 2:1 1:1 2:4\n", both) == "2 features\n1 0:0x1p+0 1:0x1.4p+2\n");
 }

@@ -422,6 +422,8 @@ class LibsvmRows {
     indices_.conservativeResize(entries_);
     const auto shift = static_cast<std::int32_t>(base_ - index_base);
     for (Index j = 0; shift != 0 && j < entries_; ++j) indices_[j] += shift;
+    const auto is_one = [](Scalar value) { return value == 1; };
+    has_values_ = has_values_ && !std::all_of(values_.data(), values_.data() + entries_, is_one);  // 0 + 1, added up
     values_.conservativeResize(has_values_ ? entries_ : 0);
     SparseRows<Scalar> sparse{std::move(offsets), std::move(indices_), std::move(values_), num_features, not_finite};
 
