@@ -287,6 +287,17 @@ TEST_CASE("values, sets and queries that begin in a later piece are found for th
             parsed(lines, options));
 }
 
+TEST_CASE("values and sets that begin after many pieces are found for the rows before them, too") {
+  std::string ones;
+  for (int i = 0; i < 1000; ++i) ones += "1 1:1\n";
+  for (const std::string& last : {std::string{"1 1:2\n"}, std::string{"1,2 1:1\n"}}) {
+    const auto read = [&](std::size_t piece) {
+      return content(parade::detail::read_libsvm<double>(parade::detail::TextSource{ones + last, "text"}, {}, piece).rows);
+    };
+    CHECK((read(6) == read(1 << 20)));
+  }
+}
+
 TEST_CASE("a file is read like text in memory, packed or not, and a line may be longer than a piece") {
   const TemporaryFolder folder;
   std::string lines = random_lines(5000, false) + "\n1 qid:3";

@@ -139,6 +139,13 @@ TEST_CASE("a float from digits that lie on or beside the middle between two floa
     bad += !agrees<float>(exact);
   }
   CHECK(bad == 0);
+
+  // w · 10^-22 that lie so near to the middle M / 2^45 of two floats that the nearest double is this middle: w = (M · 5^22 − j) / 2^23 for small j.
+  for (const char* text : {"6219955537289934e-22", "8604141328305559e-22", "5700973417788191e-22", "8085159208803816e-22",
+                           "4976486422947346e-22", "7360672213962971e-22", "6944442532130779e-22"}) {
+    CAPTURE(text);
+    CHECK(agrees<float>(text));
+  }
 }
 
 TEMPLATE_TEST_CASE("too large is infinite, too small is 0, each with its sign", "", float, double) {
