@@ -23,6 +23,7 @@
 #include <parade/constraints/non_negative.hpp>
 #include <parade/constraints/penalty.hpp>
 #include <parade/constraints/prox_residual.hpp>
+#include <parade/constraints/scheduled_penalty.hpp>
 #include <parade/constraints/simplex.hpp>
 #include <parade/constraints/unit_norm_rows.hpp>
 #include <parade/core/version.hpp>
@@ -94,6 +95,7 @@
 #include <parade/optimizers/nadam.hpp>
 #include <parade/optimizers/polyak_average.hpp>
 #include <parade/optimizers/radam.hpp>
+#include <parade/optimizers/rate_factors.hpp>
 #include <parade/optimizers/rmsprop.hpp>
 #include <parade/optimizers/sgd.hpp>
 #include <parade/regularizers/elastic_net.hpp>
