@@ -23,6 +23,10 @@ using namespace optimizers;
 template <class O>
 struct Derived : O {  // with a step of its own, it might be
   explicit Derived(O optimizer) : O(optimizer) {}
+  // The one that is inherited would answer with the base: a concept refuses that.
+  Derived for_parameter(const parade::ParameterBlock& block) const requires parade::HasForParameter<O> {
+    return Derived(O::for_parameter(block));
+  }
 };
 
 /// θ and the state as the engine makes them: from one memory into another, by the rule.

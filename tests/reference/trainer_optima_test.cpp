@@ -7,6 +7,7 @@
 #include <parade/constraints/box.hpp>
 #include <parade/constraints/l2_ball.hpp>
 #include <parade/constraints/simplex.hpp>
+#include <parade/data/dense_data.hpp>
 #include <parade/losses/logistic.hpp>
 #include <parade/losses/softmax_cross_entropy.hpp>
 #include <parade/losses/squared_error.hpp>
