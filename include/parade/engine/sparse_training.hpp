@@ -75,6 +75,53 @@ struct PacedElements {
   }
 };
 
+/// A gradient that holds only what occurs: feature i has the slot slot[i], −1 if it has none yet, and slot t is that of feature touched[t]; grad (k, slots)
+/// is 0 beyond the slots that are taken.
+template <class Scalar>
+struct SlotTable {
+  std::int32_t* slot;
+  std::int32_t* touched;
+  Scalar* grad;
+  std::int32_t count;  // slots taken
+
+  /// The slot of a feature. Without a branch, since nobody can guess which features are new: that took twice the time.
+  std::int32_t find(std::int32_t feature) {
+    const std::int32_t known = slot[feature], is_new = known >> 31;  // −1 or 0
+    const std::int32_t s = (known & ~is_new) | (count & is_new);
+    slot[feature] = s;
+    touched[count] = feature;
+    count -= is_new;
+    return s;
+  }
+
+  /// grad += dz xᵀ for one row, for one output and for k.
+  template <bool Ones, class Value>
+  void add_row(const std::int32_t* __restrict indices, const Value* __restrict values, Index entries, Scalar dz) {
+    SlotTable own = *this;  // so that the count stays in a register
+    for (Index entry = 0; entry < entries; ++entry) {
+      Scalar& g = own.grad[own.find(indices[entry])];
+      if constexpr (Ones)
+        g += dz;
+      else
+        g = std::fma(static_cast<Scalar>(values[entry]), dz, g);
+    }
+    count = own.count;
+  }
+  template <bool Ones, class Value>
+  void add_row(const std::int32_t* __restrict indices, const Value* __restrict values, Index entries, Index k,
+               const Scalar* __restrict dz) {
+    for (Index entry = 0; entry < entries; ++entry) {
+      Scalar* g = grad + find(indices[entry]) * k;
+      for (Index c = 0; c < k; ++c) {
+        if constexpr (Ones)
+          g[c] += dz[c];
+        else
+          g[c] = std::fma(static_cast<Scalar>(values[entry]), dz[c], g[c]);
+      }
+    }
+  }
+};
+
 }  // namespace detail
 
 /// Training of a linear model on sparse rows: a step costs what the entries of its batch cost, whatever d is, and gives what the dense computation
@@ -238,8 +285,12 @@ class SparseTraining {
     if constexpr (SaysZeroGradient<O>) {
       if (!begin_shrinkage(at)) return false;
       const Index parts = cut_.ranges();
-      for (Part& part : parts_) part.count = part.kept = 0;
-      bias_part_.count = bias_part_.kept = 0;
+      const auto forget = [](Part& part) {
+        part.count = part.kept = 0;
+        part.finite = part.has_finite_grad = true;
+      };
+      for (Part& part : parts_) forget(part);
+      forget(bias_part_);
       const auto work = [&](Index task, int) {
         detail::StopWatch watch;
         Part& part = task < parts ? parts_[static_cast<std::size_t>(task)] : bias_part_;
@@ -249,6 +300,8 @@ class SparseTraining {
           add_bias_gradient(part);
         part.gradient_seconds += watch.lap();
         task < parts ? step(part, weight, at) : step_bias(weight, at);
+        if (!part.finite) part.has_finite_grad = kernels::all_finite(part.grad.data(), part.count * outputs_);
+        std::fill_n(part.grad.data(), part.count * outputs_, Scalar{0});
         part.update_seconds += watch.lap();
       };
       try {
@@ -303,8 +356,8 @@ class SparseTraining {
         if (!std::isfinite(values_[j]) && (weights_.size() == 0 || weights_[j] > 0))
           return {shard, samples_[static_cast<std::size_t>(j)], ""};
     for (const Part& part : parts_)
-      if (!kernels::all_finite(part.grad.data(), part.count * outputs_)) return {-1, -1, "weight"};
-    if (bias_ >= 0 && !kernels::all_finite(bias_part_.grad.data(), outputs_)) return {-1, -1, "bias"};
+      if (!part.has_finite_grad) return {-1, -1, "weight"};
+    if (!bias_part_.has_finite_grad) return {-1, -1, "bias"};
     return {-1, -1, ""};
   }
 
@@ -340,7 +393,7 @@ class SparseTraining {
     Vector<Scalar> grad;                // (k, capacity)
     Vector<Scalar> old;                 // the same: what was stored before the step
     Vector<double> old_last;            // (capacity)
-    bool finite = true;
+    bool finite = true, has_finite_grad = true;
 
     // For an optimizer that keeps a state.
     Vector<Scalar> theta, pace, old_pace;  // (k, capacity)
@@ -352,7 +405,7 @@ class SparseTraining {
   void reserve(Part& part, Index capacity) const {
     const Index size = capacity * outputs_;
     part.touched.resize(static_cast<std::size_t>(capacity) + 1);
-    part.grad.resize(size);
+    part.grad.setZero(size);
     part.old.resize(size);
     part.count = 0;
     if (mode_ != Mode::plain) part.old_last.resize(capacity);
@@ -449,50 +502,28 @@ class SparseTraining {
   template <class D>
   void add_gradient(const D& data, Part& part, Index range) {
     const detail::SparseRowsView rows(data);
-    std::int32_t *slot = slot_.data(), *touched = part.touched.data();
-    Scalar* grad = part.grad.data();
-    std::int32_t count = 0;
+    detail::SlotTable<Scalar> table{slot_.data(), part.touched.data(), part.grad.data(), 0};
     const auto b = static_cast<Index>(samples_.size());
-    const auto all_rows = [&](auto ones, auto one_output) {
+    const auto all_rows = [&](auto ones) {
       for (Index j = 0; j < b; ++j) {
         const Index row = samples_[static_cast<std::size_t>(j)];
         if (j + 1 < b) cut_.prefetch(samples_[static_cast<std::size_t>(j) + 1]);
         if (weights_.size() > 0 && weights_[j] == 0) continue;
         const Range entries = cut_.entries(row, {rows.begin(row), rows.end(row)}, range);
-        const Scalar* dz = &dscores_(0, j);
-        [[maybe_unused]] const Scalar first_dz = dz[0];
-        for (Index entry = entries.begin; entry < entries.end; ++entry) {
-          const std::int32_t i = rows.indices[entry];
-          // Without a branch: which features are new nobody can guess.
-          const std::int32_t known = slot[i];
-          const bool is_new = known < 0;
-          const std::int32_t s = is_new ? count : known;
-          touched[count] = i;
-          slot[i] = s;
-          count += is_new ? 1 : 0;
-          const auto x = [&] {
-            if constexpr (ones)
-              return Scalar{1};
-            else
-              return static_cast<Scalar>(rows.values[entry]);
-          }();
-          if constexpr (one_output) {
-            grad[s] = std::fma(x, first_dz, is_new ? Scalar{0} : grad[s]);
-          } else {
-            Scalar* g = grad + s * outputs_;
-            for (Index c = 0; c < outputs_; ++c) g[c] = std::fma(x, dz[c], is_new ? Scalar{0} : g[c]);
-          }
-        }
+        const std::int32_t* indices = rows.indices + entries.begin;
+        const auto* values = rows.values ? rows.values + entries.begin : nullptr;
+        if (outputs_ == 1)
+          table.template add_row<ones>(indices, values, entries.size(), dscores_(0, j));
+        else
+          table.template add_row<ones>(indices, values, entries.size(), outputs_, &dscores_(0, j));
       }
     };
-    const auto with_ones = [&](auto ones) { outputs_ == 1 ? all_rows(ones, std::true_type{}) : all_rows(ones, std::false_type{}); };
-    rows.values ? with_ones(std::false_type{}) : with_ones(std::true_type{});
-    part.count = count;
+    rows.values ? all_rows(std::false_type{}) : all_rows(std::true_type{});
+    part.count = table.count;
   }
 
   void add_bias_gradient(Part& part) const {
     part.count = 1;
-    part.grad.setZero();
     for (Index j = 0; j < static_cast<Index>(samples_.size()); ++j)
       for (Index c = 0; c < outputs_; ++c) part.grad[c] += dscores_(c, j);
   }
@@ -698,10 +729,11 @@ class SparseTraining {
       if (has_states)
         for (Index q = 0; q < states.cols(); ++q) states(element, q) = part.old_states(s, q);
     };
-    for (const Part& part : parts_)
+    for (Part& part : parts_)
       for (Index t = 0; t < part.count; ++t) {
         const Index i = part.touched[static_cast<std::size_t>(t)];
         slot_[i] = -1;
+        for (Index c = 0; c < outputs_; ++c) part.grad[t * outputs_ + c] = 0;
         if (t >= part.kept) continue;
         for (Index c = 0; c < outputs_; ++c) {
           restore(part, t * outputs_ + c, weight_ + i * outputs_ + c);
