@@ -2,8 +2,10 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <span>
 #include <string>
@@ -25,6 +27,7 @@
 #include <parade/engine/shard_worker.hpp>
 #include <parade/engine/sparse_rows_view.hpp>
 #include <parade/engine/team.hpp>
+#include <parade/engine/team_size.hpp>
 #include <parade/engine/update.hpp>
 #include <parade/kernels/finite.hpp>
 
@@ -225,13 +228,21 @@ class SparseTraining {
     for (auto length = lengths.begin(); length != longest; ++length) most += *length;
 
     const double usual = static_cast<double>(offsets[n]) / static_cast<double>(std::max<Index>(n, 1)) * static_cast<double>(batch_size);
-    shares_ = team_->asked() > 1 && usual * static_cast<double>(outputs_) >= least_shared_work && batch_size > 1;
-    cut_.make(data, shares_ ? std::min<Index>(2 * team_->asked(), 256) : 1, *team_);
-    parts_.resize(static_cast<std::size_t>(cut_.ranges()));
-    for (std::size_t r = 0; r < parts_.size(); ++r) {
-      parts_[r].features = cut_.features(static_cast<Index>(r));
-      reserve(parts_[r], std::min<Index>(parts_[r].features.size(), most));
+    discard();
+    active_ = {};
+    may_share_ = team_->asked() > 1 && usual * static_cast<double>(outputs_) >= least_shared_work && batch_size > 1;
+    team_size_ = {};
+    step_seconds_ = -1;
+    // Part 0 is all features, for one thread alone.
+    cut_.make(data, may_share_ ? std::min<Index>(2 * team_->asked(), 256) : 1, *team_);
+    parts_.resize(may_share_ ? static_cast<std::size_t>(cut_.ranges()) + 1 : 1);
+    for (std::size_t p = 0; p < parts_.size(); ++p) {
+      parts_[p].range = static_cast<Index>(p) - 1;
+      parts_[p].features = p == 0 ? Range{0, features_} : cut_.features(parts_[p].range);
+      reserve(parts_[p], std::min<Index>(parts_[p].features.size(), most));
     }
+    const double chunk = (may_share_ ? team_->asked() : 1) * chunk_entries / std::max(1.0, usual / static_cast<double>(batch_size));
+    chunk_ = std::max<Index>(16, static_cast<Index>(std::min(chunk, 1e9)));
     reserve(bias_part_, 1);
     slot_.resize(features_);
     slot_.setConstant(-1);
@@ -258,18 +269,33 @@ class SparseTraining {
   /// Part 1: scores, losses and ∂J/∂Z of these samples at the θ of now. Returns Σ w_i J_i, W and b. `samples` and `data` must stay until `update`.
   template <SparseData D>
   BatchSum accumulate(const D& data, std::span<const Index> samples) {
+    discard();
     samples_ = samples;
     const auto b = static_cast<Index>(samples.size());
     const ShardPlan plan(b, shard_size_);
-    team_->work_alone(!shares_);
-    // A loss that does not promise to treat every sample by itself is given whole shards.
-    const Index pieces = !SampleBySample<L> ? plan.shards() : shares_ ? std::clamp<Index>(b / 8, 1, 4 * team_->asked()) : 1;
-    team_->for_each(pieces, [&](Index piece, int worker) {
-      detail::StopWatch watch;
-      Worker& own = workers_[static_cast<std::size_t>(worker)];
-      forward(data, SampleBySample<L> ? part_of(b, pieces, piece) : plan[piece], own.sums);
-      own.seconds += watch.lap();
-    });
+    step_began_ = std::chrono::steady_clock::now();
+    const bool alone = !may_share_ || team_size_.alone(step_seconds_, b, 0, team_->asked());
+    step_seconds_ = -1;
+    active_ = alone ? std::span(parts_).first(1) : std::span(parts_).subspan(1);
+    team_->work_alone(alone);
+    // What is read for the scores should still be in the cache for the gradient: a large batch is done in chunks. A loss that does not promise to treat
+    // every sample by itself is given whole shards.
+    const Index chunks = SampleBySample<L> ? (b + chunk_ - 1) / chunk_ : 1;
+    for (Index c = 0; c < chunks; ++c) {
+      const Range chunk = part_of(b, chunks, c);
+      const Index pieces = !SampleBySample<L> ? plan.shards() : alone ? 1 : std::clamp<Index>(chunk.size() / 8, 1, 4 * team_->asked());
+      team_->for_each(pieces, [&](Index i, int worker) {
+        detail::StopWatch watch;
+        Worker& own = workers_[static_cast<std::size_t>(worker)];
+        const Range piece = part_of(chunk.size(), pieces, i);
+        forward(data, SampleBySample<L> ? Range{chunk.begin + piece.begin, chunk.begin + piece.end} : plan[i], own.sums);
+        own.seconds += watch.lap();
+      });
+      last_chunk_ = chunk;
+      if (c + 1 == chunks) break;  // its gradient is computed where the step is taken
+      is_pending_ = true;
+      for_each_part([&](Part& part) { add_gradient(data, part, chunk); });
+    }
     const auto shards = static_cast<std::size_t>(plan.shards());
     for (std::size_t s = 0; s < shards; ++s) {
       sums_[s] = {};
@@ -284,34 +310,28 @@ class SparseTraining {
   bool update(const D& data, double weight, const StepInfo& at) {
     if constexpr (SaysZeroGradient<O>) {
       if (!begin_shrinkage(at)) return false;
-      const Index parts = cut_.ranges();
-      const auto forget = [](Part& part) {
-        part.count = part.kept = 0;
-        part.finite = part.has_finite_grad = true;
-      };
-      for (Part& part : parts_) forget(part);
-      forget(bias_part_);
+      is_pending_ = true;
       const auto work = [&](Index task, int) {
         detail::StopWatch watch;
-        Part& part = task < parts ? parts_[static_cast<std::size_t>(task)] : bias_part_;
-        if (task < parts)
-          add_gradient(data, part, task);
-        else
-          add_bias_gradient(part);
+        const bool is_bias = task == static_cast<Index>(active_.size());
+        Part& part = is_bias ? bias_part_ : active_[static_cast<std::size_t>(task)];
+        is_bias ? add_bias_gradient(part) : add_gradient(data, part, last_chunk_);
         part.gradient_seconds += watch.lap();
-        task < parts ? step(part, weight, at) : step_bias(weight, at);
+        is_bias ? step_bias(weight, at) : step(part, weight, at);
         if (!part.finite) part.has_finite_grad = kernels::all_finite(part.grad.data(), part.count * outputs_);
         std::fill_n(part.grad.data(), part.count * outputs_, Scalar{0});
         part.update_seconds += watch.lap();
       };
       try {
-        team_->for_each(parts + (bias_ >= 0 ? 1 : 0), work);
+        team_->for_each(static_cast<Index>(active_.size()) + (bias_ >= 0 ? 1 : 0), work);
       } catch (...) {  // of an optimizer
         undo(at);
+        discard();
         throw;
       }
+      is_pending_ = false;
       bool finite = bias_ < 0 || bias_part_.finite;
-      for (const Part& part : parts_) finite = finite && part.finite;
+      for (const Part& part : active_) finite = finite && part.finite;
       if (finite) {
         lazy_ = next_;
         is_behind_ = mode_ != Mode::plain || lazy_.scale != 1;
@@ -319,6 +339,7 @@ class SparseTraining {
       } else {
         undo(at);
       }
+      step_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - step_began_).count();
       return finite;
     }
     return false;
@@ -355,7 +376,7 @@ class SparseTraining {
       for (Index j = plan[shard].begin; j < plan[shard].end; ++j)
         if (!std::isfinite(values_[j]) && (weights_.size() == 0 || weights_[j] > 0))
           return {shard, samples_[static_cast<std::size_t>(j)], ""};
-    for (const Part& part : parts_)
+    for (const Part& part : active_)
       if (!part.has_finite_grad) return {-1, -1, "weight"};
     if (!bias_part_.has_finite_grad) return {-1, -1, "bias"};
     return {-1, -1, ""};
@@ -376,6 +397,7 @@ class SparseTraining {
  private:
   static constexpr bool takes_labels = std::is_same_v<typename L::Target, Label>;
   static constexpr double least_shared_work = 3000;  // entries of a batch times outputs
+  static constexpr double chunk_entries = 16384;     // a thread
 
   enum class Mode { plain, thresholded, paced };  // how elements are read: see detail::PlainElements and so on
 
@@ -387,6 +409,7 @@ class SparseTraining {
   /// A range of features, and in every step those of its features that occur in the batch, in the order in which they do: slot t is feature touched[t].
   struct alignas(64) Part {
     Range features;
+    Index range = -1;                   // of the cut; −1: all
     Index count = 0;                    // of them
     Index kept = 0;                     // for so many of them what was there is kept
     std::vector<std::int32_t> touched;  // (capacity + 1)
@@ -449,11 +472,17 @@ class SparseTraining {
     const auto sample = [&](Index j) { return samples_[static_cast<std::size_t>(j)]; };
     const Scalar* bias = bias_ >= 0 ? state_->theta.data() + bias_ : nullptr;
     const auto scale = static_cast<Scalar>(lazy_.scale);
-    constexpr auto ahead = static_cast<Index>(detail::sparse_prefetch_distance);
+    constexpr Index ahead = detail::sparse_prefetch_distance;
+    const auto prefetch_place = [&](Index j) {
+      rows.prefetch_place(sample(j));
+      if constexpr (takes_labels) __builtin_prefetch(data.labels().data() + sample(j));
+    };
+    for (Index j = piece.begin; j < std::min(piece.begin + 2 * ahead, piece.end); ++j) prefetch_place(j);
     for (Index j = piece.begin; j < std::min(piece.begin + ahead, piece.end); ++j) rows.prefetch(sample(j));
 
     const auto all_rows = [&](const auto& score) {
       for (Index j = piece.begin; j < piece.end; ++j) {
+        if (j + 2 * ahead < piece.end) prefetch_place(j + 2 * ahead);
         if (j + ahead < piece.end) rows.prefetch(sample(j + ahead));
         const Index row = sample(j), begin = rows.begin(row);
         Scalar* z = &scores_(0, j);
@@ -498,18 +527,42 @@ class SparseTraining {
     }
   }
 
-  /// Σ_j x_ij dz_j of the part's features.
+  template <class Work>
+  void for_each_part(const Work& work) {
+    team_->for_each(static_cast<Index>(active_.size()), [&](Index i, int) {
+      detail::StopWatch watch;
+      Part& part = active_[static_cast<std::size_t>(i)];
+      work(part);
+      part.gradient_seconds += watch.lap();
+    });
+  }
+
+  /// The parts as they are between steps. Slots and sums are left where a step was begun and never taken.
+  void discard() {
+    const auto forget = [this](Part& part) {
+      if (is_pending_ && &part != &bias_part_) {
+        for (Index t = 0; t < part.count; ++t) slot_[part.touched[static_cast<std::size_t>(t)]] = -1;
+      }
+      if (is_pending_) std::fill_n(part.grad.data(), part.count * outputs_, Scalar{0});
+      part.count = part.kept = 0;
+      part.finite = part.has_finite_grad = true;
+    };
+    for (Part& part : active_) forget(part);
+    forget(bias_part_);
+    is_pending_ = false;
+  }
+
+  /// g += Σ_j x_ij dz_j of the part's features over a chunk of the batch.
   template <class D>
-  void add_gradient(const D& data, Part& part, Index range) {
+  void add_gradient(const D& data, Part& part, Range chunk) {
     const detail::SparseRowsView rows(data);
-    detail::SlotTable<Scalar> table{slot_.data(), part.touched.data(), part.grad.data(), 0};
-    const auto b = static_cast<Index>(samples_.size());
+    detail::SlotTable<Scalar> table{slot_.data(), part.touched.data(), part.grad.data(), static_cast<std::int32_t>(part.count)};
     const auto all_rows = [&](auto ones) {
-      for (Index j = 0; j < b; ++j) {
+      for (Index j = chunk.begin; j < chunk.end; ++j) {
         const Index row = samples_[static_cast<std::size_t>(j)];
-        if (j + 1 < b) cut_.prefetch(samples_[static_cast<std::size_t>(j) + 1]);
+        if (part.range >= 0 && j + 4 < chunk.end) cut_.prefetch(samples_[static_cast<std::size_t>(j) + 4]);
         if (weights_.size() > 0 && weights_[j] == 0) continue;
-        const Range entries = cut_.entries(row, {rows.begin(row), rows.end(row)}, range);
+        const Range all{rows.begin(row), rows.end(row)}, entries = part.range < 0 ? all : cut_.entries(row, all, part.range);
         const std::int32_t* indices = rows.indices + entries.begin;
         const auto* values = rows.values ? rows.values + entries.begin : nullptr;
         if (outputs_ == 1)
@@ -729,7 +782,7 @@ class SparseTraining {
       if (has_states)
         for (Index q = 0; q < states.cols(); ++q) states(element, q) = part.old_states(s, q);
     };
-    for (Part& part : parts_)
+    for (Part& part : active_)
       for (Index t = 0; t < part.count; ++t) {
         const Index i = part.touched[static_cast<std::size_t>(t)];
         slot_[i] = -1;
@@ -768,13 +821,21 @@ class SparseTraining {
   Vector<Scalar> pace_;        // (k,d) D⁻¹
   Vector<std::int32_t> slot_;  // (d) the feature's slot in its part; −1 between steps, and where it does not occur
 
-  bool shares_ = false;  // with the team
+  // Who computes.
+  bool may_share_ = false;  // steps are large enough for the team
+  detail::TeamSize team_size_;
+  double step_seconds_ = -1;  // of the last step; −1: not known
+  std::chrono::steady_clock::time_point step_began_;
   detail::SparseCut cut_;
   std::vector<Part> parts_;
+  std::span<Part> active_;  // those of this step
   Part bias_part_;
 
   // The batch.
   std::span<const Index> samples_;
+  Index chunk_ = 1;  // samples
+  Range last_chunk_;
+  bool is_pending_ = false;          // something of the gradient is computed, and the step not taken
   Matrix<Scalar> scores_, dscores_;  // (k,b)
   Vector<Scalar> values_;            // (b)
   Vector<Label> labels_;             // (b)
