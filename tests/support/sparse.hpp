@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include <parade/concepts/regularizer.hpp>
 #include <parade/concepts/sparse.hpp>
 #include <parade/core/parameters.hpp>
 #include <parade/data/dense_data.hpp>

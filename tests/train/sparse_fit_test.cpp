@@ -193,6 +193,7 @@ TEST_CASE("theta after training on sparse rows has the same bits for any number 
   check_same_hash(make({1e-3, 0}), rows, options);
   check_same_hash(make({1e-3, 1e-4}), rows, options);
   check_same_hash(make({1e-3, 1e-4}), rows, {.epochs = 1, .batch_size = 7, .seed = 5});
+  check_same_hash(make({1e-3, 1e-4}), rows, {.epochs = 2, .batch_size = 1500, .seed = 5});  // in chunks, as many as the threads want
   const auto adagrad = [](double l1) {
     return Trainer{Linear<float>{2000}, Logistic{}, Both{0, l1}, Adagrad{.rate = 0.1}, StepDecay{.steps = 10, .factor = 0.9}};
   };
