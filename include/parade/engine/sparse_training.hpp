@@ -267,10 +267,12 @@ class SparseTraining {
   }
 
   /// Part 1: scores, losses and ∂J/∂Z of these samples at the θ of now. Returns Σ w_i J_i, W and b. `samples` and `data` must stay until `update`.
+  /// `next`: the samples of the next batch, if they are known: they are brought into the cache meanwhile.
   template <SparseData D>
-  BatchSum accumulate(const D& data, std::span<const Index> samples) {
+  BatchSum accumulate(const D& data, std::span<const Index> samples, std::span<const Index> next = {}) {
     discard();
     samples_ = samples;
+    next_samples_ = next;
     const auto b = static_cast<Index>(samples.size());
     const ShardPlan plan(b, shard_size_);
     step_began_ = std::chrono::steady_clock::now();
@@ -561,6 +563,7 @@ class SparseTraining {
       for (Index j = chunk.begin; j < chunk.end; ++j) {
         const Index row = samples_[static_cast<std::size_t>(j)];
         if (part.range >= 0 && j + 4 < chunk.end) cut_.prefetch(samples_[static_cast<std::size_t>(j) + 4]);
+        prefetch_next(rows, part, j - chunk.begin);
         if (weights_.size() > 0 && weights_[j] == 0) continue;
         const Range all{rows.begin(row), rows.end(row)}, entries = part.range < 0 ? all : cut_.entries(row, all, part.range);
         const std::int32_t* indices = rows.indices + entries.begin;
@@ -573,6 +576,16 @@ class SparseTraining {
     };
     rows.values ? all_rows(std::false_type{}) : all_rows(std::true_type{});
     part.count = table.count;
+  }
+
+  /// One row of the next batch for each of this one, since memory has little to do while gradients are computed. The parts take turns.
+  template <class Value>
+  void prefetch_next(const detail::SparseRowsView<Value>& rows, const Part& part, Index j) const {
+    constexpr Index ahead = 2 * detail::sparse_prefetch_distance;
+    const auto next = static_cast<Index>(std::min(next_samples_.size(), static_cast<std::size_t>(chunk_)));
+    if (part.range >= 0 && j % static_cast<Index>(active_.size()) != part.range) return;
+    if (j + ahead < next) rows.prefetch_place(next_samples_[static_cast<std::size_t>(j + ahead)]);
+    if (j < next) rows.prefetch(next_samples_[static_cast<std::size_t>(j)]);
   }
 
   void add_bias_gradient(Part& part) const {
@@ -832,7 +845,7 @@ class SparseTraining {
   Part bias_part_;
 
   // The batch.
-  std::span<const Index> samples_;
+  std::span<const Index> samples_, next_samples_;
   Index chunk_ = 1;  // samples
   Range last_chunk_;
   bool is_pending_ = false;          // something of the gradient is computed, and the step not taken
