@@ -125,6 +125,25 @@ struct SlotTable {
   }
 };
 
+/// grad (k,d) += dz xᵀ for one row.
+template <bool Ones, class Scalar, class Value>
+void add_row(const std::int32_t* __restrict indices, const Value* __restrict values, Index entries, Index k, const Scalar* __restrict dz,
+             Scalar* __restrict grad) {
+  const auto x = [&](Index entry) {
+    if constexpr (Ones)
+      return Scalar{1};
+    else
+      return static_cast<Scalar>(values[entry]);
+  };
+  if (k == 1) {
+    const Scalar only = dz[0];
+    for (Index entry = 0; entry < entries; ++entry) grad[indices[entry]] = std::fma(x(entry), only, grad[indices[entry]]);
+    return;
+  }
+  for (Index entry = 0; entry < entries; ++entry)
+    for (Index c = 0; c < k; ++c) grad[indices[entry] * k + c] = std::fma(x(entry), dz[c], grad[indices[entry] * k + c]);
+}
+
 }  // namespace detail
 
 /// Training of a linear model on sparse rows: a step costs what the entries of its batch cost, whatever d is, and gives what the dense computation
@@ -236,16 +255,24 @@ class SparseTraining {
     // Part 0 is all features, for one thread alone.
     cut_.make(data, may_share_ ? std::min<Index>(2 * team_->asked(), 256) : 1, *team_);
     parts_.resize(may_share_ ? static_cast<std::size_t>(cut_.ranges()) + 1 : 1);
+    is_direct_ = mode_ == Mode::plain && zero_gradient_ == ZeroGradient::linear && usual <= chunk_entries;
     for (std::size_t p = 0; p < parts_.size(); ++p) {
       parts_[p].range = static_cast<Index>(p) - 1;
       parts_[p].features = p == 0 ? Range{0, features_} : cut_.features(parts_[p].range);
-      reserve(parts_[p], std::min<Index>(parts_[p].features.size(), most));
+      if (is_direct_)
+        parts_[p].old.resize(most * outputs_);
+      else
+        reserve(parts_[p], std::min<Index>(parts_[p].features.size(), most));
     }
     const double chunk = (may_share_ ? team_->asked() : 1) * chunk_entries / std::max(1.0, usual / static_cast<double>(batch_size));
     chunk_ = std::max<Index>(16, static_cast<Index>(std::min(chunk, 1e9)));
     reserve(bias_part_, 1);
-    slot_.resize(features_);
-    slot_.setConstant(-1);
+    if (is_direct_) {
+      grad_.setZero(outputs_ * features_);
+    } else {
+      slot_.resize(features_);
+      slot_.setConstant(-1);
+    }
     if (mode_ != Mode::plain) last_.resize(features_);
     if (mode_ == Mode::paced) pace_.resize(outputs_ * features_);
   }
@@ -319,15 +346,23 @@ class SparseTraining {
         Part& part = is_bias ? bias_part_ : active_[static_cast<std::size_t>(task)];
         is_bias ? add_bias_gradient(part) : add_gradient(data, part, last_chunk_);
         part.gradient_seconds += watch.lap();
-        is_bias ? step_bias(weight, at) : step(part, weight, at);
-        if (!part.finite) part.has_finite_grad = kernels::all_finite(part.grad.data(), part.count * outputs_);
-        std::fill_n(part.grad.data(), part.count * outputs_, Scalar{0});
+        if (is_bias)
+          step_bias(weight, at);
+        else if (is_direct_)
+          step_direct(data, part, weight, at);
+        else
+          step(part, weight, at);
+        if (!is_direct_ || is_bias) {
+          if (!part.finite) part.has_finite_grad = kernels::all_finite(part.grad.data(), part.count * outputs_);
+          std::fill_n(part.grad.data(), part.count * outputs_, Scalar{0});
+        }
         part.update_seconds += watch.lap();
       };
       try {
         team_->for_each(static_cast<Index>(active_.size()) + (bias_ >= 0 ? 1 : 0), work);
       } catch (...) {  // of an optimizer
         undo(at);
+        if (std::exchange(had_to_scale_, false)) state_->theta = before_;
         discard();
         throw;
       }
@@ -340,6 +375,9 @@ class SparseTraining {
         had_to_scale_ = false;
       } else {
         undo(at);
+        if (is_direct_)
+          for (Part& part : active_) undo_direct(data, part);
+        if (std::exchange(had_to_scale_, false)) state_->theta = before_;
       }
       step_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - step_began_).count();
       return finite;
@@ -559,23 +597,75 @@ class SparseTraining {
   void add_gradient(const D& data, Part& part, Range chunk) {
     const detail::SparseRowsView rows(data);
     detail::SlotTable<Scalar> table{slot_.data(), part.touched.data(), part.grad.data(), static_cast<std::int32_t>(part.count)};
+    for_each_row(data, part, chunk, [&](auto ones, Index j, const std::int32_t* indices, const auto* values, Index entries) {
+      prefetch_next(rows, part, j - chunk.begin);
+      if (is_direct_)
+        detail::add_row<ones>(indices, values, entries, outputs_, &dscores_(0, j), grad_.data());
+      else if (outputs_ == 1)
+        table.template add_row<ones>(indices, values, entries, dscores_(0, j));
+      else
+        table.template add_row<ones>(indices, values, entries, outputs_, &dscores_(0, j));
+    });
+    part.count = table.count;
+  }
+
+  /// work(ones, j, indices, values, entries) for the part's entries of every row of a chunk that is there, in order.
+  template <class D, class Work>
+  void for_each_row(const D& data, const Part& part, Range chunk, const Work& work) const {
+    const detail::SparseRowsView rows(data);
     const auto all_rows = [&](auto ones) {
       for (Index j = chunk.begin; j < chunk.end; ++j) {
         const Index row = samples_[static_cast<std::size_t>(j)];
         if (part.range >= 0 && j + 4 < chunk.end) cut_.prefetch(samples_[static_cast<std::size_t>(j) + 4]);
-        prefetch_next(rows, part, j - chunk.begin);
         if (weights_.size() > 0 && weights_[j] == 0) continue;
         const Range all{rows.begin(row), rows.end(row)}, entries = part.range < 0 ? all : cut_.entries(row, all, part.range);
-        const std::int32_t* indices = rows.indices + entries.begin;
-        const auto* values = rows.values ? rows.values + entries.begin : nullptr;
-        if (outputs_ == 1)
-          table.template add_row<ones>(indices, values, entries.size(), dscores_(0, j));
-        else
-          table.template add_row<ones>(indices, values, entries.size(), outputs_, &dscores_(0, j));
+        work(ones, j, rows.indices + entries.begin, rows.values ? rows.values + entries.begin : nullptr, entries.size());
       }
     };
     rows.values ? all_rows(std::false_type{}) : all_rows(std::true_type{});
-    part.count = table.count;
+  }
+
+  /// The step of plain elements where batches are small: once more through the entries. The first entry of a feature brings its whole gradient and
+  /// leaves 0, so that the others change nothing: quicker than to keep account of what occurs.
+  template <class D>
+  void step_direct(const D& data, Part& part, double weight, const StepInfo& at) {
+    const auto factor = static_cast<Scalar>(-at.rate / (weight * next_.scale));
+    Scalar *stored = state_->theta.data() + weight_, *grad = grad_.data(), *old = part.old.data();
+    Scalar zero = 0;
+    for_each_row(data, part, last_chunk_, [&](auto, Index, const std::int32_t* indices, const auto*, Index entries) {
+      for (Index entry = 0; entry < entries; ++entry) {
+        const Index first = indices[entry] * outputs_;
+        for (Index e = first; e < first + outputs_; ++e) {
+          const Scalar v = std::fma(factor, grad[e], stored[e]);
+          *old++ = stored[e];
+          stored[e] = v;
+          grad[e] = 0;
+          zero = std::fma(Scalar{0}, v, zero);  // NaN if one is not finite
+        }
+      }
+    });
+    part.finite = zero == 0;
+  }
+
+  /// Puts back what was stored: the first entry of a feature has what was there before the step, so that it must come last.
+  template <class D>
+  void undo_direct(const D& data, Part& part) {
+    Scalar* stored = state_->theta.data() + weight_;
+    const Scalar* old = part.old.data();
+    for_each_row(data, part, last_chunk_, [&](auto, Index, const std::int32_t* indices, const auto*, Index entries) {
+      for (Index entry = 0; entry < entries; ++entry, old += outputs_)
+        for (Index c = 0; c < outputs_; ++c) {
+          Scalar& g = grad_[indices[entry] * outputs_ + c];
+          if (g != 0) continue;  // not the first
+          stored[indices[entry] * outputs_ + c] = old[c];
+          g = 1;
+        }
+    });
+    grad_.setZero();
+    part.has_finite_grad = true;
+    add_gradient(data, part, last_chunk_);
+    part.has_finite_grad = kernels::all_finite(grad_.data(), grad_.size());
+    grad_.setZero();
   }
 
   /// One row of the next batch for each of this one, since memory has little to do while gradients are computed. The parts take turns.
@@ -810,7 +900,6 @@ class SparseTraining {
     if (bias_part_.kept > 0)
       for (Index c = 0; c < outputs_; ++c) restore(bias_part_, c, bias_ + c);
     if (has_states && at.step == 1) states.setZero();
-    if (std::exchange(had_to_scale_, false)) state_->theta = before_;
   }
 
   M model_;
@@ -832,6 +921,8 @@ class SparseTraining {
   Vector<Scalar> before_;
   Vector<double> last_;        // (d) B when the feature was last stored
   Vector<Scalar> pace_;        // (k,d) D⁻¹
+  bool is_direct_ = false;     // see step_direct
+  Vector<Scalar> grad_;        // (k,d) where it is; 0 between steps
   Vector<std::int32_t> slot_;  // (d) the feature's slot in its part; −1 between steps, and where it does not occur
 
   // Who computes.
