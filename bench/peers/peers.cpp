@@ -39,6 +39,7 @@
 #include "../support/options.hpp"
 #include "../support/results.hpp"
 #include "../support/workload.hpp"
+#include "programs/lenet.hpp"
 #include "programs/peer.hpp"
 
 namespace {
@@ -70,10 +71,11 @@ struct Options {
 struct Candidate {
   std::string name, what;
   std::string package;  // of Debian
+  bool has_lenet = false;
 };
 const std::vector<Candidate> candidates{
-    {"parade", "Trainer::fit without callbacks", ""},
-    {"libtorch_module", "libtorch: nn::Sequential, autograd, optim::SGD", "libtorch-dev libopenblas0-openmp"},
+    {"parade", "Trainer::fit without callbacks", "", true},
+    {"libtorch_module", "libtorch: nn::Sequential, autograd, optim::SGD", "libtorch-dev libopenblas0-openmp", true},
     {"libtorch_aten", "libtorch: ATen calls by hand, in place", "libtorch-dev libopenblas0-openmp"},
     {"openblas", "loop by hand with the products of OpenBLAS", "libopenblas-dev"},
     {"eigen", "loop by hand with the products of Eigen", ""},
@@ -255,7 +257,8 @@ class Turns {
     const Index all = run.samples;
     std::vector<Row> rows;
     for (Peer& peer : peers_)
-      for (const int threads : options_.threads) rows.push_back({.peer = &peer, .threads = threads, .seconds = {}});
+      if (!run.sizes.empty() || peer.candidate->has_lenet)
+        for (const int threads : options_.threads) rows.push_back({.peer = &peer, .threads = threads, .seconds = {}});
     std::vector<double> ours;
     for (Row& row : rows) {
       const Result result = train(row, begin_of(run, std::min(all, compared_steps * run.batch_size), true));
@@ -322,13 +325,14 @@ bool same_work(const std::vector<Row>& rows) {
   return std::all_of(rows.begin(), rows.end(), [](const Row& row) { return same_work(row); });
 }
 
-bench::Json report(const std::vector<Row>& rows, const Run& run, const bench::Network& network) {
-  std::printf("\n## %s, batch %td\n\n", network.name().c_str(), run.batch_size);
+bench::Json report(const std::vector<Row>& rows, const Run& run) {
+  const std::string name = run.sizes.empty() ? "LeNet-5" : bench::Network{run.sizes}.name();
+  std::printf("\n## %s, batch %td\n\n", name.c_str(), run.batch_size);
   std::printf(
       "| | threads | samples/s | low … high | parade / it | low … high | losses differ by, 10 steps | 50 steps | last epoch's loss |\n");
   std::printf("|:--|--:|--:|--:|--:|--:|--:|--:|--:|\n");
-  bench::Json result{{"model", network.name()}, {"batch", run.batch_size},           {"samples", run.samples},
-                     {"epochs", run.epochs},    {"repeats", rows[0].seconds.size()}, {"same_work", same_work(rows)}};
+  bench::Json result{{"model", name},        {"batch", run.batch_size},           {"samples", run.samples},
+                     {"epochs", run.epochs}, {"repeats", rows[0].seconds.size()}, {"same_work", same_work(rows)}};
   for (const Row& row : rows) {
     std::vector<double> rates;
     for (const double seconds : row.seconds) rates.push_back(static_cast<double>(run.samples * run.epochs) / seconds);
@@ -352,7 +356,7 @@ bench::Json report(const std::vector<Row>& rows, const Run& run, const bench::Ne
 }
 
 struct Case {
-  bench::Network network;
+  bench::Network network;  // without sizes: LeNet-5
   Index batch_size;
 };
 
@@ -364,18 +368,24 @@ std::vector<Case> cases(const Options& options, Index features) {
     network.sizes.push_back(10);
     for (const Index b : options.batches.empty() ? batches : options.batches) cases.push_back({network, b});
   };
-  if (options.model != "softmax") add(options.hidden, {32, 128, 512});
-  if (options.model != "mlp") add({}, {256});
+  const bool all = options.model == "all";
+  if (all || options.model == "both" || options.model == "mlp") add(options.hidden, {32, 128, 512});
+  if (all || options.model == "both" || options.model == "softmax") add({}, {256});
+  if (all || options.model == "lenet") {
+    if (features != 28 * 28) throw std::runtime_error("LeNet-5 takes images of 28 × 28");
+    for (const Index b : options.batches.empty() ? std::vector<Index>{64} : options.batches) cases.push_back({{}, b});
+  }
   return cases;
 }
 
 /// The files that the run names.
 void write_files(const Run& run, const bench::Network& network, std::uint64_t seed) {
-  network.with_model([&](const auto& model) {
+  const auto write_start = [&](const auto& model) {
     parade::Vector<float> theta(model.parameters().size());
     model.initialize(parade::VectorRef<float>(theta), seed);
     write_all(run.theta, std::span<const float>(theta.data(), static_cast<std::size_t>(theta.size())));
-  });
+  };
+  network.sizes.empty() ? write_start(bench::lenet()) : network.with_model(write_start);
   const Index some = run.batch_size;
   for (const Index samples :
        std::set<Index>{run.samples, std::min(run.samples, compared_steps * some), std::min(run.samples, warm_up_steps * some)}) {
@@ -455,7 +465,7 @@ bool run(const Options& options) {
                     .keep_losses = false};
       write_files(run, network, options.seed);
       const auto rows = turns.measure(run);
-      json["results"].push_back(report(rows, run, network));
+      json["results"].push_back(report(rows, run));
       same &= same_work(rows);
     }
     json["disturbance"] = turns.disturbance();
@@ -481,7 +491,9 @@ int main(int argc, char** argv) try {
       "out. Ends with an error unless all did the same work."};
   std::vector<std::string> names;
   for (const auto& candidate : candidates) names.push_back(candidate.name);
-  app.add_option("--model", options.model, "softmax, mlp or both")->check(CLI::IsMember({"softmax", "mlp", "both"}))->capture_default_str();
+  app.add_option("--model", options.model, "softmax, mlp, both, lenet (parade and libtorch_module only) or all")
+      ->check(CLI::IsMember({"softmax", "mlp", "both", "lenet", "all"}))
+      ->capture_default_str();
   app.add_option("--hidden", options.hidden, "sizes of the mlp's hidden layers")
       ->delimiter(',')
       ->check(bench::positive)

@@ -4,7 +4,15 @@
 
 #include <parade/constraints/box.hpp>
 #include <parade/constraints/box_penalty.hpp>
+#include <parade/constraints/l2_ball.hpp>
 #include <parade/constraints/no_constraint.hpp>
+#include <parade/constraints/non_negative.hpp>
+#include <parade/constraints/penalty.hpp>
+#include <parade/constraints/prox_residual.hpp>
+#include <parade/regularizers/group_lasso.hpp>
+#include <parade/regularizers/l1.hpp>
+#include <parade/regularizers/l2.hpp>
+#include <parade/regularizers/no_regularizer.hpp>
 
 #include "support/catch.hpp"
 #include "support/numbers.hpp"
@@ -12,7 +20,7 @@
 namespace {
 
 using numbers::random_vector, numbers::same_bits;
-using parade::Box, parade::BoxPenalty, parade::Index, parade::NoConstraint, parade::Vector;
+using parade::Box, parade::BoxPenalty, parade::Index, parade::NoConstraint, parade::NonNegative, parade::Penalty, parade::Vector;
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
@@ -127,4 +135,61 @@ TEST_CASE("constraints refuse an empty box and a β that is negative or not fini
   }
   CHECK_THROWS_WITH(BoxPenalty{.beta = -1}.check(), "BoxPenalty.beta must be finite and at least 0; got -1");
   CHECK_THROWS_AS(BoxPenalty{.beta = std::nan("")}.check(), parade::OptionError);
+}
+
+TEMPLATE_TEST_CASE("non-negative is a box from 0 up", "[constraints]", float, double) {
+  using S = TestType;
+  const Vector<S> theta = random_vector<S>(131, 7);
+  Vector<S> u = theta;
+  NonNegative{}.project(u);
+  CHECK(same_bits(u, projected(Box{.lower = 0}, theta)));
+  CHECK(NonNegative{}.violation(theta) == Box{.lower = 0}.violation(theta));
+  CHECK(NonNegative{}.violation(Vector<double>{{3, -2, 0.5}}) == 2);
+}
+
+TEMPLATE_TEST_CASE("a penalty of a projection has the bits of a box penalty, also piece by piece", "[constraints]", float, double) {
+  using S = TestType;
+  const BoxPenalty box{.beta = 0.3, .lower = -0.3, .upper = 0.7};
+  const Penalty penalty{Box{.lower = -0.3, .upper = 0.7}, 0.3};
+  for (const Index size : {0, 1, 127, 128, 129, 1000}) {
+    const Vector<S> theta = random_vector<S>(size, 8);
+    Vector<S> expected = random_vector<S>(size, 9), grad = expected;
+    box.add_gradient(theta, expected);
+    penalty.add_gradient(theta, grad);
+    CHECK(same_bits(grad, expected));
+    CHECK(penalty.violation(theta) == box.violation(theta));
+  }
+  Vector<S> grad = Vector<S>::Zero(1);
+  Penalty{NonNegative{}}.add_gradient(Vector<S>{{S(std::nan(""))}}, grad);
+  CHECK(std::isnan(grad[0]));
+}
+
+TEST_CASE("a penalty refuses what its constraint refuses, and a β that is negative or not finite", "[constraints]") {
+  CHECK_NOTHROW((Penalty{Box{}, 0}.check()));
+  CHECK_NOTHROW(Penalty{NonNegative{}}.check());
+  CHECK_THROWS_WITH((Penalty{Box{}, -1}.check()), "Penalty.beta must be finite and at least 0; got -1");
+  CHECK_THROWS_AS((Penalty{Box{}, infinity}.check()), parade::OptionError);
+  CHECK_THROWS_WITH((Penalty{Box{.lower = 2, .upper = 1}, 1}.check()),
+                    "Box.lower must be at most Box.upper, with a finite number between them; got 2 and 1");
+  CHECK(Penalty{Box{}}.applies_to({"weight", 3, 2}));
+  CHECK_FALSE(Penalty{Box{}}.applies_to({"bias", 3, 1, parade::Role::bias}));
+}
+
+TEST_CASE("the proximal gradient has its documented values, with terms of every kind", "[constraints]") {
+  using parade::prox_residual, parade::L1, parade::L2, parade::NoRegularizer;
+  const parade::Matrix<double> theta{{1, 0}}, ones{{1, 1}}, none{{0, 0}};
+  CHECK(prox_residual(theta, parade::Matrix<double>{{-1, 0.5}}, ones, L1{.lambda = 1}, NoConstraint{}) == 0);
+  CHECK(prox_residual(theta, none, ones, L1{.lambda = 1}, NoConstraint{}) == 1);
+  const parade::Matrix<double> slope{{3, -4}};
+  for (const double step : {0.5, 1.0, 4.0}) {
+    const parade::Matrix<double> steps = step * ones;
+    CHECK(prox_residual(theta, slope, steps, NoRegularizer{}, NoConstraint{}) == 5);
+    CHECK(prox_residual(theta, parade::Matrix<double>{{-2, 0}}, steps, L2{.lambda = 2}, NoConstraint{}) == 0);
+    CHECK(prox_residual(theta, parade::Matrix<double>{{-2, 0}}, steps, NoRegularizer{}, BoxPenalty{.beta = 2, .upper = 0}) == 0);
+    CHECK(prox_residual(theta, parade::Matrix<double>{{-2, 1}}, steps, NoRegularizer{}, Box{.lower = 0, .upper = 1}) == 0);
+    CHECK(prox_residual(theta, parade::Matrix<double>{{-2, 0}}, steps, NoRegularizer{}, parade::L2Ball{}) == 0);
+    CHECK(prox_residual(none, slope, steps, parade::GroupLasso{.lambda = 4}, NoConstraint{}) == 0);  // 5 ≤ 4√2
+    CHECK(prox_residual(none, slope, steps, parade::GroupLasso{.lambda = 3}, NoConstraint{}) > 0);
+  }
+  CHECK(std::isnan(prox_residual(parade::Matrix<double>{{std::nan(""), 0}}, none, ones, L1{}, Box{.lower = 0})));
 }

@@ -5,13 +5,17 @@
 #include <string>
 #include <vector>
 
+#include <parade/constraints/augmented_lagrangian.hpp>
 #include <parade/constraints/box.hpp>
 #include <parade/constraints/no_constraint.hpp>
 #include <parade/engine/update.hpp>
 #include <parade/optimizers/adam.hpp>
 #include <parade/optimizers/sgd.hpp>
+#include <parade/regularizers/l1.hpp>
 #include <parade/regularizers/l2.hpp>
 #include <parade/regularizers/no_regularizer.hpp>
+#include <parade/regularizers/only.hpp>
+#include <parade/regularizers/per_parameter.hpp>
 
 #include "support/catch.hpp"
 #include "support/training.hpp"
@@ -91,6 +95,11 @@ struct Scaled {
   }
 };
 static_assert(parade::MeasuredOptimizer<Scaled, S> && parade::Optimizer<Scaled, S>);
+
+/// The same with step sizes of its own.
+struct ScaledInMetric : Scaled {
+  void step_sizes(const StateRef<S>&, const StepInfo& step_at, VectorRef<S> sizes) const { sizes.setConstant(2 * step_at.rate); }
+};
 
 /// Sgd, and for biases ten times as fast.
 struct FastBiases : parade::Sgd {
@@ -240,6 +249,24 @@ TEST_CASE("a measured optimizer gets the norms of each parameter and of all, and
   }
 }
 
+TEST_CASE("a measured optimizer's step sizes are taken times its factor") {
+  const Vector<S> g = gradient();
+  const auto plain = step(1, parade::NoRegularizer{}, parade::NoConstraint{}, Scaled{}, g);
+  const auto& block = parameters()["b.weight"];
+  const auto all = step(1, parade::NoRegularizer{}, Rows{}, Scaled{}, g);
+  const auto metric = step(1, parade::NoRegularizer{}, Rows{}, ScaledInMetric{}, g);
+  const Vector<S> theta = start(1).theta;
+  double squares = 0;
+  for (const auto& p : parameters())
+    if (p.role != Role::statistic) squares += 4 * g.segment(p.offset, p.size()).squaredNorm() / (W * W);
+  const double factor =
+      theta.segment(block.offset, block.size()).norm() / (2 * g.segment(block.offset, block.size()).norm() / W) / std::sqrt(squares);
+  // Rows adds 10 times the step size: the difference is that of the sizes.
+  const Vector<S> more = (metric.next.theta - all.next.theta).segment(block.offset, block.size());
+  CHECK((more.array() - 10 * at.rate * factor).abs().maxCoeff() < 1e-14);
+  CHECK(plain.next.theta != all.next.theta);
+}
+
 TEST_CASE("a parameter may have an optimizer of its own, and a statistic has none") {
   const Vector<S> g = gradient();
   const Vector<S> theta = start(0).theta;
@@ -263,6 +290,60 @@ TEST_CASE("a statistic is stepped by every optimizer alike, and its state stays"
     CHECK(outcome.next.theta[i] == state.theta[i] - g[i] / W);
     CHECK(outcome.next.states()(i, 0) == state.states()(i, 0));
     CHECK(outcome.next.states()(i, 1) == state.states()(i, 1));
+  }
+}
+
+TEST_CASE("parts of their own for each parameter do what each does alone") {
+  const Vector<S> g = gradient();
+  const auto of = [](const char* name) { return [name](const ParameterBlock& block) { return block.name == name; }; };
+  const parade::PerParameter regularizer{parade::Only{parade::L2{.lambda = 0.5}, of("a.weight")},
+                                         parade::Only{parade::L1{.lambda = 0.25}, of("b.weight")}, parade::Only{Mean{}, of("a.bias")}};
+  const parade::PerParameter constraint{parade::Only{parade::Box{.upper = 0.125}, of("a.bias")}, parade::Only{Rows{}, of("a.weight")}};
+  static_assert(parade::Regularizer<decltype(regularizer), S> && parade::Constraint<decltype(constraint), S>);
+  const auto l2 = step(1, parade::L2{.lambda = 0.5}, Rows{}, parade::Sgd{}, g);
+  const auto l1 = step(1, parade::L1{.lambda = 0.25}, parade::NoConstraint{}, parade::Sgd{}, g);
+  const auto mean = step(1, parade::Only{Mean{}, of("a.bias")}, parade::Only{parade::Box{.upper = 0.125}, of("a.bias")}, parade::Sgd{}, g);
+  const auto slice = [](const Vector<S>& theta, const char* name) {
+    const auto& block = parameters()[name];
+    return Vector<S>(theta.segment(block.offset, block.size()));
+  };
+  for (const int threads : training::thread_counts) {
+    CAPTURE(threads);
+    const auto outcome = step(threads, regularizer, constraint, parade::Sgd{}, g);
+    CHECK(outcome.finite);
+    CHECK(slice(outcome.next.theta, "a.weight") == slice(l2.next.theta, "a.weight"));
+    CHECK(slice(outcome.next.theta, "b.weight") == slice(l1.next.theta, "b.weight"));
+    CHECK(slice(outcome.next.theta, "a.bias") == slice(mean.next.theta, "a.bias"));
+    CHECK(slice(outcome.next.theta, "a.bias").maxCoeff() == 0.125);
+    const Vector<S> theta = start(0).theta;
+    const double expected =
+        0.25 * slice(theta, "a.weight").squaredNorm() + 0.25 * slice(theta, "b.weight").cwiseAbs().sum() + 100 * slice(theta, "a.bias")[0];
+    CHECK(outcome.penalty == Approx(expected).epsilon(1e-13));
+  }
+}
+
+TEST_CASE("a term of all of θ is added to the gradient, and updated after an epoch") {
+  struct Sum {  // h(θ) = Σ θ − 1
+    static Index count() { return 1; }
+    static void values(const ConstVectorRef<S>& theta, VectorRef<double> out) { out[0] = theta.sum() - 1; }
+    static void add_gradient(const ConstVectorRef<S>&, const ConstVectorRef<double>& weights, VectorRef<S> grad) {
+      grad.array() += weights[0];
+    }
+  };
+  const parade::AugmentedLagrangian constraint{Sum{}};
+  const Vector<S> g = gradient(), theta = start(0).theta;
+  const double h = theta.sum() - 1;
+  for (const int threads : {1, 4}) {
+    const auto outcome = step(threads, parade::NoRegularizer{}, constraint, parade::Sgd{}, g);
+    CHECK(outcome.finite);
+    CHECK(outcome.penalty == Approx(h * h / 2).epsilon(1e-13));
+    CHECK(outcome.violation == Approx(std::abs(h)).epsilon(1e-13));
+    for (const auto& block : parameters())
+      for (Index i = block.offset; i < block.offset + block.size(); ++i) {
+        const S mean = g[i] / W;
+        const S expected = block.role == Role::statistic ? theta[i] - mean : theta[i] - at.rate * (mean + h);
+        REQUIRE(outcome.next.theta[i] == Approx(expected).epsilon(1e-12));
+      }
   }
 }
 

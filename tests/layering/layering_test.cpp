@@ -47,6 +47,7 @@ std::string objection_inside(const std::string& header, const std::string& targe
   if (target == "distributed/mpi.hpp") return "is for those who ask for it: nothing includes it";
   const std::string from = folder_of(header), to = folder_of(target);
   if (from.empty() || from == to) return {};
+  if (from == "io" && target == "data/sparse_rows.hpp") return {};  // the container that LIBSVM files are read into
   const auto rule = allowed.find(from);
   if (rule == allowed.end()) return "from a folder that the picture does not have";
   return rule->second.contains(to) ? std::string{} : "which " + from + " may not";
@@ -154,7 +155,7 @@ TEST_CASE("the library includes as the picture says, and parade.hpp brings all o
   Graph graph;
   std::vector<std::string> found;
   for (const auto& entry : std::filesystem::recursive_directory_iterator{root}) {
-    if (!entry.is_regular_file()) continue;
+    if (!entry.is_regular_file() || entry.path().extension() != ".hpp") continue;
     std::ifstream text{entry.path()};
     const auto more = violations(entry.path().lexically_relative(root).generic_string(), text, graph);
     found.insert(found.end(), more.begin(), more.end());
@@ -163,7 +164,10 @@ TEST_CASE("the library includes as the picture says, and parade.hpp brings all o
   REQUIRE(graph.contains("parade.hpp"));
   for (const auto& violation : found) FAIL_CHECK(violation);
 
+  // Files take time to compile that programs without them should not pay for.
+  const Folders by_name{"distributed/mpi.hpp", "io/libsvm.hpp", "io/csv.hpp",         "io/npy.hpp",
+                        "io/number.hpp",       "io/text.hpp",   "data/table_data.hpp"};
   const auto brought = reachable(graph, "parade.hpp");
   for (const auto& [header, includes] : graph)
-    if (!brought.contains(header) && header != "distributed/mpi.hpp") FAIL_CHECK("parade.hpp does not bring " << header);
+    if (!brought.contains(header) && !by_name.contains(header)) FAIL_CHECK("parade.hpp does not bring " << header);
 }

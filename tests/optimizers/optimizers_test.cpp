@@ -1,59 +1,21 @@
 // SPDX-License-Identifier: MIT
 #include <cmath>
-#include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <utility>
-#include <vector>
 
 #include <parade/optimizers/adam.hpp>
 #include <parade/optimizers/sgd.hpp>
 
+#include "optimizers/run.hpp"
 #include "support/catch.hpp"
-#include "support/numbers.hpp"
 
 namespace {
 
-using numbers::random_vector, numbers::same_bits;
-using parade::Adam, parade::Index, parade::Matrix, parade::Sgd, parade::StateRef, parade::StepInfo, parade::Vector;
+using namespace optimizers;
+using parade::Adam, parade::Sgd;
 
 const Sgd plain{.rate = 0.1}, momentum{.rate = 0.1, .momentum = 0.9}, dampened{.rate = 0.1, .momentum = 0.9, .dampening = 0.3},
     nesterov{.rate = 0.1, .momentum = 0.9, .nesterov = true};
-
-/// θ and the optimizer's state, which a step is taken on, whole or in two slices.
-template <class S>
-struct Run {
-  Vector<S> theta;
-  Matrix<S> states;
-
-  template <class Optimizer>
-  Run(const Optimizer& optimizer, Vector<S> start)
-      : theta(std::move(start)), states(Matrix<S>::Zero(theta.size() + 3, optimizer.num_states())) {}  // slices need not fill a column
-
-  StateRef<S> slice(Index begin, Index size) { return {states.size() > 0 ? states.data() + begin : nullptr, states.rows(), size}; }
-
-  template <class Optimizer>
-  void step(const Optimizer& optimizer, const Vector<S>& grad, std::int64_t t, Index cut = 0) {
-    const StepInfo at{.rate = optimizer.rate, .step = t};
-    const Index rest = theta.size() - cut;
-    optimizer.step(theta.head(cut), grad.head(cut), slice(0, cut), at);
-    optimizer.step(theta.tail(rest), grad.tail(rest), slice(cut, rest), at);
-  }
-
-  template <class Optimizer>
-  Vector<S> step_sizes(const Optimizer& optimizer, std::int64_t t) {
-    Vector<S> sizes = Vector<S>::Constant(theta.size(), std::numeric_limits<S>::quiet_NaN());
-    optimizer.step_sizes(slice(0, theta.size()), {.rate = optimizer.rate, .step = t}, sizes);
-    return sizes;
-  }
-};
-
-/// A product that no compiler can make part of a fused multiply-add.
-template <class S>
-S product(S a, S b) {
-  const volatile S rounded = a * b;
-  return rounded;
-}
 
 template <class S>
 void check_sgd_bits(const Sgd& sgd) {
@@ -96,24 +58,6 @@ void check_adam_bits(const Adam& adam) {
     CHECK(same_bits(run.states.col(1).head(67), v));
     CHECK(same_bits(run.step_sizes(adam, t), sizes));
     CHECK(run.states.bottomRows(3) == Matrix<S>::Zero(3, 2));
-  }
-}
-
-template <class S, class Optimizer>
-void check_slices(const Optimizer& optimizer, Index size) {
-  const Vector<S> start = random_vector<S>(size, 2);
-  Run<S> whole(optimizer, start);
-  std::vector<Run<S>> cuts(static_cast<std::size_t>(size + 1), whole);
-  for (std::int64_t t = 1; t <= 3; ++t) {
-    const Vector<S> grad = random_vector<S>(size, 20 + static_cast<std::uint64_t>(t));
-    whole.step(optimizer, grad, t);
-    bool same = true;
-    for (std::size_t cut = 0; cut < cuts.size(); ++cut) {
-      cuts[cut].step(optimizer, grad, t, static_cast<Index>(cut));
-      same = same && same_bits(cuts[cut].theta, whole.theta) && same_bits(cuts[cut].states, whole.states);
-    }
-    INFO("size " << size << ", step " << t);
-    CHECK(same);
   }
 }
 

@@ -1,20 +1,35 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Compiles every C++ snippet of a Markdown file: check_snippets.py README.md COMPILER [FLAGS...]"""
+"""Compiles every C++ snippet of Markdown files: check_snippets.py FILE... -- COMPILER [FLAGS...]
+
+A snippet that includes nothing gets <cmath> and parade.hpp, which are compiled once.
+"""
+import os
 import re
 import subprocess
 import sys
+import tempfile
 
-markdown, *compile_command = sys.argv[1:]
-text = open(markdown, encoding="utf-8").read()
-snippets = re.findall(r"^```cpp\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-if not snippets:
-    sys.exit(f"{markdown} holds no C++ snippet: nothing was checked")
-if blank := re.search(r"@[A-Z_]+@", text):
-    sys.exit(f"{markdown} still holds {blank[0]}")
-for snippet in snippets:
-    source = snippet if "#include" in snippet else "#include <cmath>\n#include <parade/parade.hpp>\n" + snippet
-    result = subprocess.run([*compile_command, "-fsyntax-only", "-x", "c++", "-"], input=source, text=True)
-    if result.returncode != 0:
-        sys.exit(f"this snippet of {markdown} does not compile:\n{snippet}")
-print(f"{len(snippets)} snippets of {markdown} compile")
+at = sys.argv.index("--")
+pages, compile_command = sys.argv[1:at], sys.argv[at + 1:]
+with tempfile.TemporaryDirectory() as folder:
+    common = os.path.join(folder, "common.hpp")
+    with open(common, "w", encoding="utf-8") as header:
+        header.write("#include <cmath>\n#include <parade/parade.hpp>\n")
+    clang = "clang" in subprocess.run([compile_command[0], "--version"], capture_output=True, text=True).stdout
+    compiled = common + (".pch" if clang else ".gch")
+    if subprocess.run([*compile_command, "-x", "c++-header", common, "-o", compiled]).returncode != 0:
+        sys.exit("parade.hpp does not compile")
+    for page in pages:
+        text = open(page, encoding="utf-8").read()
+        snippets = re.findall(r"^```cpp\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+        if not snippets and page == pages[0]:
+            sys.exit(f"{page} holds no C++ snippet: nothing was checked")
+        if blank := re.search(r"@[A-Z_]+@", text):
+            sys.exit(f"{page} still holds {blank[0]}")
+        for snippet in snippets:
+            include = [] if "#include" in snippet else ["-include", common]
+            result = subprocess.run([*compile_command, *include, "-fsyntax-only", "-x", "c++", "-"], input=snippet, text=True)
+            if result.returncode != 0:
+                sys.exit(f"this snippet of {page} does not compile:\n{snippet}")
+        print(f"{len(snippets)} snippets of {page} compile")

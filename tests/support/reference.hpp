@@ -4,31 +4,53 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <stdexcept>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include <parade/core/types.hpp>
 
-#include "support/catch.hpp"
-
-// Figures that PyTorch computed in double precision; "source" in each file names the version. They lie in tests/reference; a folder of
-// fresh ones of the same form can be put in their place by the environment variable PARADE_REFERENCE.
+// Figures that other systems computed in double precision; "source" in each file names system and version. They lie in tests/reference. The
+// environment variable PARADE_REFERENCE names another folder with files of the same form, say of fresh cases: it is read when a test runs.
 namespace reference {
 
 /// How far a result in double may be from its figure, relative: the largest difference that another order of operations explains.
 constexpr double tolerance = 1e-12;
 
-/// "losses.json", parsed. The test fails if there is no such file.
-inline nlohmann::json read(const std::string& name) {
-  const char* folder = std::getenv("PARADE_REFERENCE");
-  const std::string path = std::string(folder ? folder : PARADE_TESTS_DIR "/reference") + "/" + name;
-  INFO("reference figures: " << path);
+/// The folder that PARADE_REFERENCE names, else tests/reference.
+inline std::filesystem::path folder() {
+  const char* other = std::getenv("PARADE_REFERENCE");
+  if (other == nullptr) return PARADE_TESTS_DIR "/reference";
+  std::error_code error;
+  if (!std::filesystem::is_directory(other, error))
+    throw std::runtime_error("PARADE_REFERENCE must name a folder with reference figures; got \"" + std::string(other) + "\"");
+  return other;
+}
+
+/// A file, parsed. Throws, so that the test fails, where it cannot be read.
+inline nlohmann::json read_file(const std::filesystem::path& path) {
   std::ifstream file(path);
-  REQUIRE(file.good());
-  return nlohmann::json::parse(file);
+  if (!file || file.peek() == std::ifstream::traits_type::eof())
+    throw std::runtime_error("the reference figures " + path.string() + " cannot be read");
+  try {
+    return nlohmann::json::parse(file);
+  } catch (const nlohmann::json::exception& error) {
+    throw std::runtime_error("the reference figures " + path.string() + " are no JSON: " + error.what());
+  }
+}
+
+/// "losses.json", parsed.
+inline nlohmann::json read(const std::string& name) { return read_file(folder() / name); }
+
+/// The same for a file that only parade's own script makes (make_metrics.py): from tests/reference, unless the folder brings one.
+inline nlohmann::json read_own(const std::string& name) {
+  const auto path = folder() / name;
+  return read_file(std::filesystem::exists(path) ? path : std::filesystem::path(PARADE_TESTS_DIR "/reference") / name);
 }
 
 inline parade::Vector<double> vector(const nlohmann::json& list) {

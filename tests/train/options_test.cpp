@@ -8,6 +8,7 @@
 #include <parade/data/subset.hpp>
 #include <parade/losses/hinge.hpp>
 #include <parade/losses/logistic.hpp>
+#include <parade/losses/poisson.hpp>
 #include <parade/losses/softmax_cross_entropy.hpp>
 #include <parade/losses/squared_error.hpp>
 #include <parade/models/linear.hpp>
@@ -284,4 +285,11 @@ TEST_CASE("a theta of another size, and a name that no parameter has, are errors
   check_error<std::out_of_range>({"weigth", "weight, bias"}, [&] { trainer.parameter("weigth"); });
   check_error<DataError>({"4 features", "has 3"}, [&] { trainer.scores(training::labelled_data<double>(3, 30, 3)); });
   check_error<DataError>({"4 features", "has 3"}, [&] { trainer.evaluate(training::labelled_data<double>(3, 30, 3)); });
+}
+
+TEST_CASE("a real target that the loss cannot take is refused, with its sample") {
+  const auto data = parade::DenseData<double>(Matrix<double>::Ones(2, 3)).with_targets((Matrix<double>(1, 3) << 1, 2, -1).finished());
+  Trainer trainer{Linear<double>(2), parade::Poisson{}, L2{}, Sgd{}};
+  check_error<DataError>({"target 0", "sample 2", "-1", "Poisson", "at least 0"},
+                         [&] { trainer.fit(data, {.epochs = 1, .batch_size = 3}); });
 }

@@ -6,6 +6,7 @@
 
 #include <parade/parade.hpp>
 
+#include "lenet.hpp"
 #include "peer.hpp"
 
 namespace {
@@ -27,6 +28,7 @@ class ParadePeer {
   }
 
   Result train(const Run& run) {
+    if (run.sizes.empty()) return train(lenet_, run, [] { return bench::lenet(); });
     return run.sizes.size() == 2 ? train(linear_, run,
                                          [&] {
                                            return parade::Linear<float>{run.sizes[0], run.sizes[1]};
@@ -69,6 +71,7 @@ class ParadePeer {
   std::vector<Index> sizes_;
   std::unique_ptr<TrainerOf<parade::Linear<float>>> linear_;
   std::unique_ptr<TrainerOf<parade::Mlp<float>>> mlp_;
+  std::unique_ptr<TrainerOf<decltype(bench::lenet())>> lenet_;
 };
 
 }  // namespace

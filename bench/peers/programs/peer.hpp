@@ -52,7 +52,7 @@ struct Data {
 
 /// One training, from the starting weights on.
 struct Run {
-  std::vector<Index> sizes;  // of the layers, from inputs to outputs
+  std::vector<Index> sizes;  // of the layers, from inputs to outputs; empty: LeNet-5 (see lenet.hpp)
   std::string theta;         // file: for each layer the weight (k,d), column by column, and the bias (k), as float
   Index samples, batch_size, epochs;
   int threads;

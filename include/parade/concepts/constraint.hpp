@@ -52,6 +52,19 @@ concept HasParameterProject = requires(const C constraint, detail::Argument<Matr
 template <class C, class Scalar>
 concept ParameterConstraint = HasParameterViolation<C, Scalar> && HasParameterProject<C, Scalar>;
 
+/// WholeConstraint: a term of the gradient that reads all of θ at once, with a state of its own: an augmented Lagrangian.
+///   1. `static constexpr bool of_whole_theta = true`.
+///   2. `add_gradient(theta, grad)` adds its gradient at θ (P) to grad (P); `value(theta)` and `violation(theta)`, each convertible to double, are what
+///      it adds to the objective, and how far θ is from feasible.
+/// It is called on one thread, before the step, and need not be const. Not required: `update(theta)`, called after every epoch, for multipliers;
+/// `reset()`, called where a fit starts anew. Statistics get nothing of the gradient.
+template <class C, class Scalar>
+concept WholeConstraint = C::of_whole_theta && requires(C constraint, const ConstVectorRef<Scalar>& theta, VectorRef<Scalar> grad) {
+  constraint.add_gradient(theta, grad);
+  { constraint.value(theta) } -> std::convertible_to<double>;
+  { constraint.violation(theta) } -> std::convertible_to<double>;
+};
+
 namespace detail {
 
 /// A function of one of these names means to be that kind: a slip in one is not passed over because another is right.
@@ -60,15 +73,27 @@ concept SoundKinds = (!requires { &C::add_gradient; } || HasSmoothTerm<C, Scalar
   &C::project;
 } || HasProject<C, Scalar>)&&(!requires { &C::parameter_project; } || HasParameterProject<C, Scalar>);
 
+template <class C, class Scalar>
+concept OneConstraint = WholeConstraint<C, Scalar> ||
+    ((PenaltyConstraint<C, Scalar> || ProjectionConstraint<C, Scalar> || ParameterConstraint<C, Scalar>)&&SoundKinds<C, Scalar>);
+
+template <class C, class Scalar>
+inline constexpr bool are_constraints = false;
+template <class... Cs, class Scalar>
+inline constexpr bool are_constraints<std::tuple<Cs...>, Scalar> = ((OneConstraint<Cs, Scalar> && !WholeConstraint<Cs, Scalar>)&&...);
+
+template <class C, class Scalar>
+concept SeveralConstraints = HasParts<C> && are_constraints<PartsOf<C>, Scalar>;
+
 }  // namespace detail
 
 /// Constraint: a penalty, a projection, or a projection of whole parameters. It enters once a step, never once a shard.
 ///
 /// Not required: `applies_to(const ParameterBlock&)`; without it, all blocks but the biases. (Statistics are never constrained.)
 /// `begin_step(const StepInfo&)`, not const, is called once before every step: a β that grows, say.
-/// See also: parade::NoConstraint, parade::Box, Regularizer.
+/// `check()` and `check(const ParameterList&)` as for a Regularizer. Or several of them, as PerParameter; or one for all of θ: WholeConstraint.
+/// See also: parade::NoConstraint, parade::Box, parade::Simplex, parade::AugmentedLagrangian, Regularizer.
 template <class C, class Scalar>
-concept Constraint = (PenaltyConstraint<C, Scalar> || ProjectionConstraint<C, Scalar> ||
-                      ParameterConstraint<C, Scalar>)&&detail::SoundKinds<C, Scalar>;
+concept Constraint = detail::OneConstraint<C, Scalar> || detail::SeveralConstraints<C, Scalar>;
 
 }  // namespace parade

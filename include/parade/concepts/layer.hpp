@@ -157,7 +157,9 @@ concept LearnsIfItHasParameters = !HasLayerParameters<L> || InitializesAndAddsGr
 ///  10. `static constexpr const char* name` for messages; `input_shape()` returns a Shape where the layer alone knows what it takes, and can then be the first
 ///      without a Shape before it; `without_input_gradient()` is called where requirement 3 will never be used.
 ///  11. `static constexpr bool in_place = true`: Z may lie where X lay, and ∂J/∂X where ∂J/∂Z lay; the gradient then reads Z and not X.
-///      `static constexpr bool needs_output = false`: the gradient does not read Z, which the next layer may overwrite.
+///      `static constexpr bool needs_output = false`: the gradient does not read Z, which the next layer may overwrite; `needs_input = false`: it does
+///      not read X. What nobody reads is not kept.
+/// In front of the first Flatten, layers are given some samples of a shard at a time, each time with another workspace, which is the same for the gradient.
 ///
 /// See also: Model, parade::Sequential, include/parade/layers/README.md.
 template <class L, class S = float>
@@ -177,6 +179,16 @@ concept LayerOverwritesGradient = requires(const L layer, const LayerPrepared<L,
   layer.gradient(theta, x, z, dz, workspace, grad);
 };
 
+template <class L, class S>
+concept LayerReservesWorkspace = requires(const L layer, detail::LayerWorkspace<L, S>& workspace, Index samples) {
+  layer.reserve(workspace, samples);
+};
+
+template <class L>
+concept CanDoWithoutInputGradient = requires(L layer) {
+  layer.without_input_gradient();
+};
+
 namespace detail {
 
 template <class L>
@@ -186,6 +198,19 @@ inline constexpr bool is_in_place = requires {
 template <class L>
 inline constexpr bool needs_output = !requires {
   requires !L::needs_output;
+};
+template <class L>
+inline constexpr bool needs_input = !requires {
+  requires !L::needs_input;
+};
+/// For Relu and MaxPool2d, which may change places.
+template <class L>
+inline constexpr bool commutes_with_maximum = requires {
+  requires L::commutes_with_maximum;
+};
+template <class L>
+inline constexpr bool takes_maximum = requires {
+  requires L::takes_maximum;
 };
 /// Z is X, element for element: nothing is computed (Flatten).
 template <class L>

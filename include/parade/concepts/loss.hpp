@@ -32,7 +32,7 @@ concept HasValueAndGradient = requires(const L loss, const detail::Argument<Cons
 ///        dscores  MatrixRef<S>                  (k,m)  overwritten with ∂J/∂Z; no weights, no division by m or b
 ///      Column j of the results depends on column j of the arguments alone.
 ///
-/// Not required: a check of targets. A loss that has `check_outputs(Index k)` or, for labels, `check_target(Label y, Index k)`, each returning
+/// Not required: a check of targets. A loss that has `check_outputs(Index k)`, `check_target(Label y, Index k)` or for real targets `check_target(double y, Index k)`, each returning
 /// an empty std::string or the rule that was broken, has them called before training starts. `static constexpr bool two_classes = true` says
 /// that its labels are 0 and 1 or else −1 and +1: data that has both 0 and −1 is then refused. A promise: SampleBySample.
 /// See also: parade::SquaredError, parade::Logistic, parade::SoftmaxCrossEntropy, parade::Hinge, parade::testing::check_loss.
@@ -47,6 +47,11 @@ concept ChecksOutputs = requires(const L loss, Index outputs) {
 template <class L>
 concept ChecksTarget = requires(const L loss, Label label, Index outputs) {
   { loss.check_target(label, outputs) } -> std::convertible_to<std::string>;
+};
+
+template <class L>
+concept ChecksRealTarget = requires(const L loss, double target, Index outputs) {
+  { loss.check_target(target, outputs) } -> std::convertible_to<std::string>;
 };
 
 template <class L>

@@ -93,6 +93,12 @@ concept HasScaledStep = requires(const O optimizer, detail::Argument<VectorRef<S
 template <class O, class Scalar>
 concept MeasuredOptimizer = HasMeasure<O, Scalar> && HasFactor<O> && HasScaledStep<O, Scalar>;
 
+/// An optimizer that keeps an average of θ: the number of that state vector.
+template <class O>
+concept HasAverage = requires(const O optimizer) {
+  { optimizer.average_state() } -> std::convertible_to<Index>;
+};
+
 template <class O>
 concept HasForParameter = requires(const O optimizer, const ParameterBlock& block) {
   { optimizer.for_parameter(block) } -> std::same_as<O>;
@@ -116,7 +122,7 @@ concept SoundOptimizer = SoundStepSizes<O, Scalar> &&
 ///      element of θ, g and the state alone: the update runs over fixed blocks of θ in parallel. Or else the functions of a MeasuredOptimizer.
 ///
 /// Not required: `step_sizes(state, at, sizes)`, which writes the step size that each element took in this step: α/D_ii for a method with
-/// a diagonal metric D. Without it the step size is α, times the factor of a MeasuredOptimizer. It is what a proximal regularizer and a projection
+/// a diagonal metric D. Without it the step size is α. Either is taken times the factor of a MeasuredOptimizer. It is what a proximal regularizer and a projection
 /// of whole parameters are given. `for_parameter(const ParameterBlock&)`, returning an O with as many states: what that parameter is
 /// stepped with, where settings are not the same for all. `check()` may throw OptionError for a setting that breaks a rule; it is called
 /// before training starts.

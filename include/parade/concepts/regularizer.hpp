@@ -2,6 +2,10 @@
 #pragma once
 
 #include <concepts>
+#include <cstdint>
+#include <tuple>
+#include <type_traits>
+#include <utility>
 
 #include <parade/concepts/argument.hpp>
 #include <parade/core/parameters.hpp>
@@ -71,15 +75,63 @@ concept SoundTerms = (!requires { &R::add_gradient; } || HasSmoothTerm<R, Scalar
 
 }  // namespace detail
 
+namespace detail {
+
+template <class R, class Scalar>
+concept OneRegularizer = (SmoothRegularizer<R, Scalar> || ProximalRegularizer<R, Scalar> ||
+                          ParameterRegularizer<R, Scalar>)&&SoundTerms<R, Scalar>;
+
+/// Several regularizers or constraints, each for parameters of its own: `parts()` is a std::tuple of them.
+template <class P>
+concept HasParts = requires(const P several) {
+  std::tuple_size<std::remove_cvref_t<decltype(several.parts())>>::value;
+};
+template <class P>
+using PartsOf = std::remove_cvref_t<decltype(std::declval<const P&>().parts())>;
+
+template <class Tuple>
+struct EachOf;
+template <class... Ps>
+struct EachOf<std::tuple<Ps...>> {
+  template <class Test>
+  static constexpr bool any(const Test& test) {
+    return (test(std::type_identity<Ps>{}) || ...);
+  }
+  template <class Test>
+  static constexpr bool all(const Test& test) {
+    return (test(std::type_identity<Ps>{}) && ...);
+  }
+};
+
+/// Whether a part, or the one that has none, is of a kind: test(std::type_identity<Part>{}).
+template <class P, class Test>
+constexpr bool any_part(const Test& test) {
+  if constexpr (HasParts<P>)
+    return EachOf<PartsOf<P>>::any(test);
+  else
+    return test(std::type_identity<P>{});
+}
+
+template <class R, class Scalar>
+inline constexpr bool are_regularizers = false;
+template <class... Rs, class Scalar>
+inline constexpr bool are_regularizers<std::tuple<Rs...>, Scalar> = (OneRegularizer<Rs, Scalar> && ...);
+
+template <class R, class Scalar>
+concept SeveralRegularizers = HasParts<R> && are_regularizers<PartsOf<R>, Scalar>;
+
+}  // namespace detail
+
 /// Regularizer: smooth, proximal, or both (each part then enters in its own way), or one of whole parameters. It enters once a step, never once
 /// a shard, and λ is part of it.
 ///
 /// Not required: `applies_to(const ParameterBlock&)`, which says which blocks of θ it is for; without it, all but the biases. (Statistics are
 /// never regularized.) `begin_step(const StepInfo&)`, not const, is called once before every step: for what changes with time.
-/// See also: parade::NoRegularizer, parade::L2, parade::L1, Constraint.
+/// `check()` and `check(const ParameterList&)`, const, may throw OptionError for a setting that breaks a rule, or that does not fit the model; they are
+/// called before training starts. Or several of them, as PerParameter.
+/// See also: parade::NoRegularizer, parade::L2, parade::L1, parade::GroupLasso, parade::Only, parade::PerParameter, Constraint.
 template <class R, class Scalar>
-concept Regularizer = (SmoothRegularizer<R, Scalar> || ProximalRegularizer<R, Scalar> ||
-                       ParameterRegularizer<R, Scalar>)&&detail::SoundTerms<R, Scalar>;
+concept Regularizer = detail::OneRegularizer<R, Scalar> || detail::SeveralRegularizers<R, Scalar>;
 
 namespace detail {
 
@@ -93,6 +145,29 @@ bool applies_to(const Term& term, const ParameterBlock& block) {
     return term.applies_to(block);
   else
     return block.role != Role::bias;
+}
+
+/// Which parts are for this block, as bits: bit i for part i, bit 0 for the one that has no parts.
+template <class P>
+std::uint64_t parts_for(const P& several, const ParameterBlock& block) {
+  if constexpr (HasParts<P>) {
+    static_assert(std::tuple_size_v<PartsOf<P>> <= 64, "at most 64 parts");
+    std::uint64_t bits = 0, bit = 1;
+    std::apply([&](const auto&... part) { ((bits |= applies_to(part, block) ? bit : 0, bit <<= 1), ...); }, several.parts());
+    return bits;
+  } else {
+    return applies_to(several, block) ? 1 : 0;
+  }
+}
+
+/// call(part) for the parts of these bits, in order.
+template <class P, class Call>
+void for_parts(const P& several, std::uint64_t bits, const Call& call) {
+  if constexpr (HasParts<P>) {
+    std::apply([&](const auto&... part) { ((bits & 1 ? call(part) : void(), bits >>= 1), ...); }, several.parts());
+  } else {
+    if (bits & 1) call(several);
+  }
 }
 
 }  // namespace detail

@@ -5,8 +5,10 @@
 #include <array>
 #include <cmath>
 #include <concepts>
+#include <cstdint>
 #include <limits>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -79,8 +81,7 @@ class ParallelUpdate {
         workers_(static_cast<std::size_t>(team.max_workers())) {
     for (const auto& block : parameters) {
       const bool statistic = block.role == Role::statistic;
-      parameters_.push_back(
-          {block, detail::applies_to(regularizer_, block), detail::applies_to(constraint_, block), statistic, 0, 0, {}, 1});
+      parameters_.push_back({block, detail::parts_for(regularizer_, block), detail::parts_for(constraint_, block), statistic, 0, 0, {}, 1});
       if constexpr (HasForParameter<O>) {
         optimizers_.push_back(optimizer_.for_parameter(block));
         if (optimizers_.back().num_states() != optimizer_.num_states())
@@ -124,6 +125,10 @@ class ParallelUpdate {
     if constexpr (requires { regularizer_.begin_step(at); }) regularizer_.begin_step(at);
     if constexpr (requires { constraint_.begin_step(at); }) constraint_.begin_step(at);
     if (!is_reserved_) reserve();
+    if constexpr (WholeConstraint<C, Scalar>) {
+      whole_.setZero();
+      constraint_.add_gradient(ConstVectorRef<Scalar>(state.theta), VectorRef<Scalar>(whole_));
+    }
     source.begin_update();
     for_each_block([&](const Block& block, std::size_t i, Worker& worker) {
       detail::StopWatch watch;
@@ -168,37 +173,61 @@ class ParallelUpdate {
 
   /// λR(θ) + βC(θ), in double, over the canonical tree on the blocks, and then on the parameters for what is of whole parameters.
   double penalty(const Vector<Scalar>& theta) {
-    return sum_of_terms(
+    double total = sum_of_terms(
         theta,
         [this](const ConstVectorRef<Scalar>& slice, const Parameter& of) {
           double sum = 0;
-          if constexpr (HasPenaltyValue<R, Scalar>)
-            if (of.regularized) sum += static_cast<double>(regularizer_.value(slice));
-          if constexpr (PenaltyConstraint<C, Scalar>)
-            if (of.constrained) sum += beta() * static_cast<double>(constraint_.violation(slice));
+          detail::for_parts(regularizer_, of.regularized, [&]<class P>(const P& part) {
+            if constexpr (HasPenaltyValue<P, Scalar>) sum += static_cast<double>(part.value(slice));
+          });
+          detail::for_parts(constraint_, of.constrained, [&]<class P>(const P& part) {
+            if constexpr (PenaltyConstraint<P, Scalar>) sum += beta(part) * static_cast<double>(part.violation(slice));
+          });
           return sum;
         },
         [this](const ConstMatrixRef<Scalar>& parameter, const Parameter& of) {
-          if constexpr (ParameterRegularizer<R, Scalar>)
-            if (of.regularized) return static_cast<double>(regularizer_.parameter_value(parameter));
-          return 0.0;
+          double sum = 0;
+          detail::for_parts(regularizer_, of.regularized, [&]<class P>(const P& part) {
+            if constexpr (ParameterRegularizer<P, Scalar>) sum += static_cast<double>(part.parameter_value(parameter));
+          });
+          return sum;
         });
+    if constexpr (WholeConstraint<C, Scalar>) total += static_cast<double>(constraint_.value(ConstVectorRef<Scalar>(theta)));
+    return total;
   }
 
   /// C(θ), without β, in double, in the same order: how far θ is from feasible.
   double violation(const Vector<Scalar>& theta) {
-    return sum_of_terms(
-        theta,
-        [this](const ConstVectorRef<Scalar>& slice, const Parameter& of) {
-          if constexpr (HasViolation<C, Scalar>)
-            if (of.constrained) return static_cast<double>(constraint_.violation(slice));
-          return 0.0;
-        },
-        [this](const ConstMatrixRef<Scalar>& parameter, const Parameter& of) {
-          if constexpr (ParameterConstraint<C, Scalar>)
-            if (of.constrained) return static_cast<double>(constraint_.parameter_violation(parameter));
-          return 0.0;
-        });
+    if constexpr (WholeConstraint<C, Scalar>) {
+      return static_cast<double>(constraint_.violation(ConstVectorRef<Scalar>(theta)));
+    } else {
+      return sum_of_terms(
+          theta,
+          [this](const ConstVectorRef<Scalar>& slice, const Parameter& of) {
+            double sum = 0;
+            detail::for_parts(constraint_, of.constrained, [&]<class P>(const P& part) {
+              if constexpr (HasViolation<P, Scalar>) sum += static_cast<double>(part.violation(slice));
+            });
+            return sum;
+          },
+          [this](const ConstMatrixRef<Scalar>& parameter, const Parameter& of) {
+            double sum = 0;
+            detail::for_parts(constraint_, of.constrained, [&]<class P>(const P& part) {
+              if constexpr (ParameterConstraint<P, Scalar>) sum += static_cast<double>(part.parameter_violation(parameter));
+            });
+            return sum;
+          });
+    }
+  }
+
+  /// An epoch has ended at this θ; a fit starts anew: for a constraint with multipliers.
+  void end_epoch([[maybe_unused]] const Vector<Scalar>& theta) {
+    if constexpr (WholeConstraint<C, Scalar>)
+      if constexpr (requires { constraint_.update(ConstVectorRef<Scalar>(theta)); }) constraint_.update(ConstVectorRef<Scalar>(theta));
+  }
+  void start_anew() {
+    if constexpr (WholeConstraint<C, Scalar>)
+      if constexpr (requires { constraint_.reset(); }) constraint_.reset();
   }
 
   /// Makes room for every worker, so that no step allocates.
@@ -207,6 +236,7 @@ class ParallelUpdate {
     const Index parameters = parameters_.empty() ? 0 : parameters_.back().end();
     if constexpr (is_measured) grad_.resize(parameters);
     if constexpr (has_parameter_pass) steps_.resize(parameters);
+    if constexpr (WholeConstraint<C, Scalar>) whole_.resize(parameters);
     is_reserved_ = true;
   }
 
@@ -222,9 +252,25 @@ class ParallelUpdate {
   }
 
  private:
+  static constexpr bool is_measured = MeasuredOptimizer<O, Scalar>;
+  static constexpr bool has_smooth = detail::any_part<R>([]<class P>(std::type_identity<P>) { return SmoothRegularizer<P, Scalar>; });
+  static constexpr bool has_prox = detail::any_part<R>([]<class P>(std::type_identity<P>) { return ProximalRegularizer<P, Scalar>; });
+  static constexpr bool has_penalty = detail::any_part<C>([]<class P>(std::type_identity<P>) { return PenaltyConstraint<P, Scalar>; });
+  static constexpr bool has_projection =
+      detail::any_part<C>([]<class P>(std::type_identity<P>) { return ProjectionConstraint<P, Scalar>; });
+  static constexpr bool has_parameter_prox =
+      detail::any_part<R>([]<class P>(std::type_identity<P>) { return ParameterRegularizer<P, Scalar>; });
+  static constexpr bool has_parameter_pass =
+      has_parameter_prox || detail::any_part<C>([]<class P>(std::type_identity<P>) { return ParameterConstraint<P, Scalar>; });
+  /// What can be done to an element while it is in a register, and what moves θ once more after that.
+  static constexpr bool is_one_pass = !is_measured && detail::HasRule<O, Scalar> && !has_penalty && !WholeConstraint<C, Scalar> &&
+                                      (detail::HasTerm<R, Scalar> || !has_smooth);
+  static constexpr bool moves_after = has_prox || has_projection;
+
   struct Parameter {
     ParameterBlock block;
-    bool regularized, constrained, statistic;
+    std::uint64_t regularized, constrained;  // by which parts of the regularizer and of the constraint, as bits
+    bool statistic;
     std::size_t first_block, last_block;  // its blocks, the last one not among them
     Norms norms;                          // for a MeasuredOptimizer, of this step
     double factor;
@@ -252,16 +298,9 @@ class ParallelUpdate {
 
     void reserve(Index size) {
       grad.resize(size);
-      if constexpr (ProximalRegularizer<R, Scalar>) steps.resize(size);
+      if constexpr (has_prox) steps.resize(size);
     }
   };
-
-  static constexpr bool is_measured = MeasuredOptimizer<O, Scalar>;
-  static constexpr bool has_parameter_pass = ParameterRegularizer<R, Scalar> || ParameterConstraint<C, Scalar>;
-  /// What can be done to an element while it is in a register, and what moves θ once more after that.
-  static constexpr bool is_one_pass = !is_measured && detail::HasRule<O, Scalar> && !PenaltyConstraint<C, Scalar> &&
-                                      (detail::HasTerm<R, Scalar> || !SmoothRegularizer<R, Scalar>);
-  static constexpr bool moves_after = ProximalRegularizer<R, Scalar> || ProjectionConstraint<C, Scalar>;
 
   const Parameter& parameter_of(const Block& block) const { return parameters_[block.parameter]; }
   const O& optimizer_of(const Block& block) const {
@@ -304,11 +343,12 @@ class ParallelUpdate {
     return detail::tree_sum(slices);
   }
 
-  double beta() const {
+  template <class P>
+  static double beta(const P& part) {
     if constexpr (requires {
-                    { constraint_.beta } -> std::convertible_to<double>;
+                    { part.beta } -> std::convertible_to<double>;
                   })
-      return constraint_.beta;
+      return part.beta;
     else
       return 1;
   }
@@ -356,10 +396,14 @@ class ParallelUpdate {
     theta = state.theta.segment(begin, size);
     for (Index i = 0; i < state.states().cols(); ++i)
       next.states().col(i).segment(begin, size) = state.states().col(i).segment(begin, size);
-    if constexpr (SmoothRegularizer<R, Scalar>)
-      if (of.regularized) regularizer_.add_gradient(ConstVectorRef<Scalar>(theta), grad);
-    if constexpr (PenaltyConstraint<C, Scalar>)
-      if (of.constrained) constraint_.add_gradient(ConstVectorRef<Scalar>(theta), grad);
+    detail::for_parts(regularizer_, of.regularized, [&]<class P>(const P& part) {
+      if constexpr (SmoothRegularizer<P, Scalar>) part.add_gradient(ConstVectorRef<Scalar>(theta), grad);
+    });
+    detail::for_parts(constraint_, of.constrained, [&]<class P>(const P& part) {
+      if constexpr (PenaltyConstraint<P, Scalar>) part.add_gradient(ConstVectorRef<Scalar>(theta), grad);
+    });
+    if constexpr (WholeConstraint<C, Scalar>)
+      for (Index i = 0; i < size && !of.statistic; ++i) grad[i] += whole_[begin + i];
   }
 
   void step(const Block& block, Scalar weight, const TrainingState<Scalar>& state, TrainingState<Scalar>& next, const StepInfo& at,
@@ -441,24 +485,32 @@ class ParallelUpdate {
     [[maybe_unused]] const Parameter& of = parameter_of(block);
     [[maybe_unused]] VectorRef<Scalar> theta = next.theta.segment(begin, size);
     [[maybe_unused]] const auto write_steps = [&](VectorRef<Scalar> steps) {
-      if constexpr (HasStepSizes<O, Scalar>)
+      if constexpr (HasStepSizes<O, Scalar>) {
         optimizer_of(block).step_sizes(next.slice(block.range), at, steps);
-      else
+        if constexpr (is_measured)
+          for (Index i = 0; i < size; ++i) steps[i] *= static_cast<Scalar>(factor);
+      } else {
         steps.setConstant(static_cast<Scalar>(at.rate * factor));
+      }
     };
-    if constexpr (ProximalRegularizer<R, Scalar>) {
-      if (of.regularized) {
+    detail::for_parts(regularizer_, of.regularized, [&]<class P>(const P& part) {
+      if constexpr (ProximalRegularizer<P, Scalar>) {
         VectorRef<Scalar> steps = worker.steps.head(size);
         write_steps(steps);
-        regularizer_.prox(theta, ConstVectorRef<Scalar>(steps));
+        part.prox(theta, ConstVectorRef<Scalar>(steps));
       }
-    }
+    });
     if constexpr (has_parameter_pass) {
       if (of.regularized || of.constrained) write_steps(const_cast<Vector<Scalar>&>(steps_).segment(begin, size));
     }
     // A projection comes last: where the regularizer has yet to move whole parameters, after that.
-    if constexpr (ProjectionConstraint<C, Scalar> && !ParameterRegularizer<R, Scalar>)
-      if (of.constrained) constraint_.project(theta);
+    if constexpr (!has_parameter_prox) project(of, theta);
+  }
+
+  void project(const Parameter& of, VectorRef<Scalar> theta) const {
+    detail::for_parts(constraint_, of.constrained, [&]<class P>(const P& part) {
+      if constexpr (ProjectionConstraint<P, Scalar>) part.project(theta);
+    });
   }
 
   /// What is done to a whole parameter of θ', and the check.
@@ -466,13 +518,13 @@ class ParallelUpdate {
     const Eigen::Map<Matrix<Scalar>> theta = matrix(next.theta, of);
     [[maybe_unused]] const Eigen::Map<const Matrix<Scalar>> steps = matrix(steps_, of);
     if (!of.regularized && !of.constrained) return;
-    if constexpr (ParameterRegularizer<R, Scalar>) {
-      if (of.regularized) regularizer_.parameter_prox(theta, steps);
-      if constexpr (ProjectionConstraint<C, Scalar>)
-        if (of.constrained) constraint_.project(next.theta.segment(of.block.offset, of.block.size()));
-    }
-    if constexpr (ParameterConstraint<C, Scalar>)
-      if (of.constrained) constraint_.parameter_project(theta, steps);
+    detail::for_parts(regularizer_, of.regularized, [&]<class P>(const P& part) {
+      if constexpr (ParameterRegularizer<P, Scalar>) part.parameter_prox(theta, steps);
+    });
+    if constexpr (has_parameter_prox) project(of, next.theta.segment(of.block.offset, of.block.size()));
+    detail::for_parts(constraint_, of.constrained, [&]<class P>(const P& part) {
+      if constexpr (ParameterConstraint<P, Scalar>) part.parameter_project(theta, steps);
+    });
     worker.finite = worker.finite && kernels::all_finite(theta.data(), theta.size());
   }
 
@@ -497,6 +549,7 @@ class ParallelUpdate {
   Vector<Scalar> grad_;         // (P), for a MeasuredOptimizer
   std::vector<Squares> norms_;  // of every block, for a MeasuredOptimizer
   Vector<Scalar> steps_;        // (P), for what is done to whole parameters
+  Vector<Scalar> whole_;        // (P), the gradient of a WholeConstraint
 };
 
 }  // namespace parade

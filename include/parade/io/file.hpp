@@ -122,6 +122,7 @@ class ByteReader {
   /// The number of bytes, where the file is not packed.
   std::optional<std::uint64_t> size() const { return gunzip_ ? std::nullopt : std::optional{size_}; }
   std::uint64_t offset() const { return offset_; }  // bytes read so far, after unpacking
+  const std::filesystem::path& file() const { return file_; }
 
   /// The next bytes, fewer than asked for only at the end of the file.
   std::size_t read(std::span<std::uint8_t> to) {

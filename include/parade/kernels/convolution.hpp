@@ -175,16 +175,19 @@ class Convolution {
   void along_columns(const S* image, const S* packed, const S* start, S* z) const {
     constexpr Index width = Simd<S>::width;
     const detail::EvenSplit groups(outputs_, group_size<S>()), across((out_width_ + width - 1) / width, 2);
+    // Masked stores are slow on some processors. So the last columns are computed again together with some before them; or, where a result is narrower
+    // than the vectors, these reach into the next row, which comes later.
     for (Index y = 0; y < out_height_; ++y) {
       const Range rows = kernel_rows(y);
       for (Index a = 0; a < across.parts; ++a) {
-        const Index x = across.begin(a) * width, last = std::min(width, out_width_ - x - (across.count(a) - 1) * width);
+        const Index size = across.count(a) * width, x = std::max<Index>(0, std::min(across.begin(a) * width, out_width_ - size));
+        const Index place = y * out_width_ + x, last = std::min(width, out_size() - place - (size - width));
         for (Index g = 0; g < groups.parts; ++g) {
           const Index o = groups.begin(g);
           detail::with_constant<2>(across.count(a), [&](auto v) {
             detail::with_constant<detail::most_tile_columns<S, 2>>(groups.count(g), [&](auto n) {
               column_tile<v, n>(image + y * stride_ * row_ + x, rows, packed + o * inner(), start == nullptr ? nullptr : start + o,
-                                z + o * out_size() + y * out_width_ + x, last);
+                                z + o * out_size() + place, last);
             });
           });
         }
@@ -306,6 +309,7 @@ class Convolution {
     }
   }
 
+  /// A column may reach into the next ones of the tile, which are stored later: masked stores are slow on some processors.
   template <int V, int N, class S>
   [[gnu::always_inline]] inline void gradient_tile(const S* image, const Index* offsets, const S* panels, S* grad, Index last) const {
     using K = Simd<S>;
@@ -337,7 +341,8 @@ class Convolution {
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v) {
         S* to = grad + n * outputs_ + v * K::width;
-        v == V - 1 && last < K::width ? K::store_first(to, sum[n][v], last) : K::store(to, sum[n][v]);
+        const bool fits = last == K::width || (outputs_ <= V * K::width && n * outputs_ + V * K::width <= N * outputs_);
+        v == V - 1 && !fits ? K::store_first(to, sum[n][v], last) : K::store(to, sum[n][v]);
       }
     }
   }

@@ -39,6 +39,35 @@ constexpr S from_ordered(Choice<S> number) {
   return std::bit_cast<S>(number < 0 ? -number | std::numeric_limits<C>::min() : number);
 }
 
+/// N windows of 2 × 2 beside each other.
+template <int N, class S>
+void max_of_pairs(const S* upper, const S* lower, S* z, Choice<S>* choice) {
+  using C = Choice<S>;
+  for (int i = 0; i < N; ++i) {
+    const C a = ordered(upper[2 * i]), b = ordered(upper[2 * i + 1]), c = ordered(lower[2 * i]), d = ordered(lower[2 * i + 1]);
+    const C of_upper = b > a ? b : a, of_lower = d > c ? d : c, in_upper = b > a ? 1 : 0, in_lower = d > c ? 3 : 2;
+    z[i] = from_ordered<S>(of_lower > of_upper ? of_lower : of_upper);
+    choice[i] = of_lower > of_upper ? in_lower : in_upper;
+  }
+}
+
+/// A row of them. The last ones are taken together with some before them, so that compilers see nothing but whole vectors.
+template <class S>
+void max_of_pairs(Index count, const S* upper, const S* lower, S* z, Choice<S>* choice) {
+  const auto in_steps_of = [&](auto n) {
+    for (Index i = 0; i < count; i += n) {
+      const Index at = std::min<Index>(i, count - n);
+      max_of_pairs<n>(upper + 2 * at, lower + 2 * at, z + at, choice + at);
+    }
+  };
+  if (count >= 8)
+    in_steps_of(std::integral_constant<int, 8>{});
+  else if (count >= 4)
+    in_steps_of(std::integral_constant<int, 4>{});
+  else
+    in_steps_of(std::integral_constant<int, 1>{});
+}
+
 /// z: the largest element of each window, NaN if there is one. `choice`: the first that is as large, from 0, row by row.
 template <class S>
 void max_pool(const Windows& windows, const S* x, S* z, Choice<S>* choice) {
@@ -47,13 +76,7 @@ void max_pool(const Windows& windows, const S* x, S* z, Choice<S>* choice) {
   for (Index row = 0; row < out_height; ++row, z += out_width, choice += out_width) {
     const S* from = x + row * windows.stride * width;
     if (windows.are_pairs()) {
-      const S *upper = from, *lower = from + width;
-      for (Index i = 0; i < out_width; ++i) {
-        const C a = ordered(upper[2 * i]), b = ordered(upper[2 * i + 1]), c = ordered(lower[2 * i]), d = ordered(lower[2 * i + 1]);
-        const C of_upper = b > a ? b : a, of_lower = d > c ? d : c, in_upper = b > a ? 1 : 0, in_lower = d > c ? 3 : 2;
-        z[i] = from_ordered<S>(of_lower > of_upper ? of_lower : of_upper);
-        choice[i] = of_lower > of_upper ? in_lower : in_upper;
-      }
+      max_of_pairs(out_width, from, from + width, z, choice);
       continue;
     }
     for (Index i = 0; i < out_width; ++i) {

@@ -23,6 +23,7 @@ class Dropout {
  public:
   static constexpr const char* name = "Dropout";
   static constexpr bool in_place = true;
+  static constexpr bool needs_input = false;
   static constexpr bool needs_output = false;
 
   explicit Dropout(double p = 0.5) : p_(p) {

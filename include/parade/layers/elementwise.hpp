@@ -57,6 +57,7 @@ struct Elementwise {
 /// (Nair, Hinton: "Rectified linear units improve restricted Boltzmann machines", ICML 2010.)
 struct Relu : detail::Elementwise<Relu> {
   static constexpr const char* name = "Relu";
+  static constexpr bool commutes_with_maximum = true;
   static constexpr bool in_place = true;
 
   template <class S, class V>

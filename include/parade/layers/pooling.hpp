@@ -57,6 +57,7 @@ class Pooling {
 class MaxPool2d : public detail::Pooling {
  public:
   static constexpr const char* name = "MaxPool2d";
+  static constexpr bool takes_maximum = true;
 
   static constexpr bool needs_input = false;
   static constexpr bool needs_output = false;
@@ -80,8 +81,8 @@ class MaxPool2d : public detail::Pooling {
     });
   }
   template <class S>
-  void input_gradient(const ConstVectorRef<S>&, const ConstMatrixRef<S>&, const ConstMatrixRef<S>&, const ConstMatrixRef<S>& dz, MatrixRef<S> dx,
-                      Workspace<S>& own) const {
+  void input_gradient(const ConstVectorRef<S>&, const ConstMatrixRef<S>&, const ConstMatrixRef<S>&, const ConstMatrixRef<S>& dz,
+                      MatrixRef<S> dx, Workspace<S>& own) const {
     for_each_plane(dz.cols(), [&](Index from, Index to, Index j) {
       kernels::max_pool_gradient(windows_, own.choices.data() + j * own.choices.rows() + to, dz.data() + j * dz.outerStride() + to,
                                  dx.data() + j * dx.outerStride() + from);

@@ -7,6 +7,7 @@
 #include <parade/concepts/loss.hpp>
 #include <parade/core/types.hpp>
 #include <parade/kernels/math.hpp>
+#include <parade/losses/two_classes.hpp>
 
 namespace parade {
 
@@ -21,10 +22,8 @@ struct Logistic {
   using Target = Label;
   static constexpr bool two_classes = true;
 
-  std::string check_outputs(Index k) const { return k == 1 ? "" : "Logistic needs a model with 1 output (SoftmaxCrossEntropy takes k)"; }
-  std::string check_target(Label y, Index) const {
-    return y >= -1 && y <= 1 ? "" : "the labels of Logistic must be 0 and 1, or else -1 and +1";
-  }
+  std::string check_outputs(Index k) const { return detail::check_one_output("Logistic", k, "SoftmaxCrossEntropy"); }
+  std::string check_target(Label y, Index) const { return detail::check_two_classes("Logistic", y); }
 
   /// Z (1,m), y (m) → J (m), ∂J/∂Z (1,m). `scores` may be any Eigen expression. z = NaN gives J = NaN.
   template <class Z>

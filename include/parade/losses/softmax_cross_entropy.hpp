@@ -2,13 +2,14 @@
 #pragma once
 
 #include <algorithm>
-#include <limits>
+#include <cmath>
 #include <string>
 
 #include <parade/concepts/loss.hpp>
 #include <parade/core/error.hpp>
 #include <parade/core/types.hpp>
 #include <parade/kernels/math.hpp>
+#include <parade/losses/softmax.hpp>
 
 namespace parade {
 
@@ -16,22 +17,32 @@ namespace parade {
 ///
 ///   J(z, y) = −log p_y = log Σ_i exp(z_i) − z_y,   p_i = exp(z_i) / Σ_l exp(z_l)          ∂J/∂z_i = p_i − [i = y]
 ///
-/// The labels are 0 … k−1.
+/// The labels are 0 … k−1. With label smoothing ε (Szegedy et al. 2016: "Rethinking the Inception architecture") the class counts for
+/// 1 − ε, and all k classes share ε:
+///
+///   J(z, y) = −Σ_i q_i log p_i,   q_i = (1 − ε) [i = y] + ε/k          ∂J/∂z_i = p_i − q_i
+///
 /// Domain: z ∈ ℝᵏ, k ≥ 2; J > 0. The largest score is subtracted first, so that exp never overflows and J is finite wherever the difference
-/// of two scores is. J = log k and ∂J/∂z = 1/k − [i = y] where all scores are equal.
+/// of two scores is. J = log k where all scores are equal, and there ∂J/∂z = 1/k − q.
 struct SoftmaxCrossEntropy {
   using SampleBySampleOf = SoftmaxCrossEntropy;
   using Target = Label;
 
+  double label_smoothing = 0;  // ε in [0, 1)
+
+  /// Throws OptionError for a setting out of its range.
+  void check() const {
+    if (!(label_smoothing >= 0 && label_smoothing < 1))
+      throw OptionError(detail::text("SoftmaxCrossEntropy.label_smoothing must be in [0, 1); got ", label_smoothing));
+  }
   std::string check_outputs(Index k) const {
     return k >= 2 ? "" : "SoftmaxCrossEntropy needs a model with at least 2 outputs (Logistic takes 1)";
   }
-  std::string check_target(Label y, Index k) const {
-    return y >= 0 && y < k ? "" : detail::text("the labels of SoftmaxCrossEntropy with ", k, " outputs must be in [0, ", k - 1, "]");
-  }
+  std::string check_target(Label y, Index k) const { return detail::check_class("SoftmaxCrossEntropy", y, k); }
 
   /// Z (k,m), y (m) → J (m), ∂J/∂Z (k,m). `scores` may be any Eigen expression.
-  /// A score of NaN or +∞ gives a J that is not finite. A label out of range touches no memory: it gives J = NaN and ∂J/∂z = NaN.
+  /// A score of NaN or +∞ gives a J that is not finite. A label out of range touches no memory: it gives J = NaN and ∂J/∂z = NaN. A score
+  /// of −∞ is a probability of 0: J = ∞ if it is that of y, or with label smoothing of any class.
   template <class Z>
   void value_and_gradient(const Eigen::MatrixBase<Z>& scores, const TargetsRef<Label, typename Z::Scalar>& labels,
                           VectorRef<typename Z::Scalar> values, MatrixRef<typename Z::Scalar> dscores) const {
@@ -39,32 +50,35 @@ struct SoftmaxCrossEntropy {
     const ConstMatrixRef<S> z{scores};
     PARADE_ASSERT(z.rows() >= 1 && labels.size() == z.cols() && values.size() == z.cols());
     PARADE_ASSERT(dscores.rows() == z.rows() && dscores.cols() == z.cols());
-    const S nan = std::numeric_limits<S>::quiet_NaN();
     constexpr Index chunk = 64;
-    S gaps[chunk];  // max_i z_i − z_y
+    S gaps[chunk];  // Σ_i q_i (top − z_i)
     for (Index first = 0; first < z.cols(); first += chunk) {
       const Index count = std::min(chunk, z.cols() - first);
       for (Index c = 0; c < count; ++c) {
         const Index j = first + c, y = labels[j];
-        const bool known = y >= 0 && y < z.rows();
-        S top = z(0, j);
-        for (Index i = 1; i < z.rows(); ++i) top = std::max(top, z(i, j));
-        gaps[c] = top - (known ? z(y, j) : nan);
-        S* exps = &dscores(0, j);
-        for (Index i = 0; i < z.rows(); ++i) exps[i] = z(i, j) - top;
-        kernels::transform(exps, z.rows(), [](auto x) { return kernels::exp<S>(x); });
-        S others = 0;  // Σ_{i≠y} exp(z_i − top)
-        for (Index i = 0; i < z.rows(); ++i)
-          if (i != y) others += exps[i];
-        const S own = known ? exps[y] : nan, sum = own + others;
-        // Where y has the largest score, own is 1: J = log1p(others) and ∂J/∂z_y = −others / sum keep their digits as p_y goes to 1.
-        values[j] = (own - 1) + others;
-        for (Index i = 0; i < z.rows(); ++i) exps[i] = (i == y ? -others : exps[i]) / sum;
+        S* slopes = &dscores(0, j);
+        const auto part = detail::softmax_parts<S>(z, j, y, slopes);
+        const S sum = part.own + part.others;
+        gaps[c] = part.gap;
+        values[j] = (part.own - 1) + part.others;
+        for (Index i = 0; i < z.rows(); ++i) slopes[i] = (i == y ? -part.others : slopes[i]) / sum;
+        if (label_smoothing != 0) smooth(z, j, y, part.top, gaps[c], slopes);
       }
       S* value = values.data() + first;
       kernels::transform(value, count, [](auto x) { return kernels::log1p<S>(x); });
       for (Index c = 0; c < count; ++c) value[c] += gaps[c];
     }
+  }
+
+ private:
+  /// top − z_y → Σ_i q_i (top − z_i), p_i − [i = y] → p_i − q_i, for column j of Z.
+  template <class S>
+  void smooth(const ConstMatrixRef<S>& z, Index j, Index y, S top, S& gap, S* slopes) const {
+    const S share = static_cast<S>(label_smoothing / static_cast<double>(z.rows()));  // ε/k
+    S all = 0;
+    for (Index i = 0; i < z.rows(); ++i) all = std::fma(share, top - z(i, j), all);
+    gap = std::fma(static_cast<S>(1 - label_smoothing), gap, all);
+    for (Index i = 0; i < z.rows(); ++i) slopes[i] += i == y ? static_cast<S>(label_smoothing) - share : -share;
   }
 };
 

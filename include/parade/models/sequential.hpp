@@ -10,6 +10,7 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <parade/concepts/layer.hpp>
 #include <parade/concepts/model.hpp>
@@ -63,41 +64,83 @@ class Sequential {
   static_assert((Layer<Ls, Scalar_> && ...), "every part of a parade::Sequential must satisfy parade::Layer");
 
   static constexpr std::size_t count = sizeof...(Ls);
+
+  /// The layer that is computed l-th. Relu and MaxPool2d change places: the maximum of what ReLU leaves is ReLU of the maximum, with the same gradient, and
+  /// there is less to do.
+  static constexpr auto order = [] {
+    constexpr bool keeps_order[] = {detail::commutes_with_maximum<Ls>...}, maximum[] = {detail::takes_maximum<Ls>...};
+    std::array<std::size_t, count> result{};
+    for (std::size_t l = 0; l < count; ++l) result[l] = l;
+    for (std::size_t l = 0; l + 1 < count; ++l)
+      if (keeps_order[result[l]] && maximum[l + 1]) std::swap(result[l], result[l + 1]);
+    return result;
+  }();
   template <std::size_t l>
-  using LayerAt = std::tuple_element_t<l, std::tuple<Ls...>>;
+  using LayerAt = std::tuple_element_t<order[l], std::tuple<Ls...>>;
+
+  /// A property of each layer, in the order in which they are computed.
+  static constexpr auto in_order(const bool (&property)[count]) {
+    std::array<bool, count> result{};
+    for (std::size_t l = 0; l < count; ++l) result[l] = property[order[l]];
+    return result;
+  }
+  static constexpr auto in_place = in_order({detail::is_in_place<Ls>...});
+  static constexpr auto identity = in_order({detail::is_identity<Ls>...});
+  static constexpr auto needs_output = in_order({detail::needs_output<Ls>...});
+  static constexpr auto needs_input = in_order({detail::needs_input<Ls>...});
+  static constexpr auto learns = in_order({HasLayerParameters<Ls>...});
 
   /// The first layer with parameters: none before it needs ∂J/∂X; `count` if there is none.
   static constexpr std::size_t first_to_learn = [] {
-    constexpr bool learns[] = {HasLayerParameters<Ls>...};
     std::size_t l = 0;
     while (l < count && !learns[l]) ++l;
     return l;
   }();
 
+  /// The layers before this one work on images, which are large: they are computed for a few samples at a time, so that what they hand on to each other
+  /// stays in the second-level cache. 0 where they must see the whole shard.
+  static constexpr std::size_t front = [] {
+    constexpr auto whole = in_order({detail::layer_depends_on_shard<Ls>...});
+    std::size_t l = 0;
+    while (l < count && !identity[l])
+      if (whole[l++]) return std::size_t{0};
+    return l == count ? 0 : l;
+  }();
+
   /// Where the output of a layer lies: in the buffer of this number, or −1: it is X itself.
   static constexpr auto output_buffers = [] {
-    constexpr bool in_place[] = {detail::is_in_place<Ls>...}, identity[] = {detail::is_identity<Ls>...},
-                   needed[] = {detail::needs_output<Ls>...};
     std::array<int, count> buffer{};
     bool is_needed = true;  // what the buffer holds so far; X belongs to the caller
     int before = -1;
     for (std::size_t l = 0; l < count; ++l) {
       if (!identity[l]) {
         if (!in_place[l] || is_needed) before = static_cast<int>(l);
-        is_needed = needed[l];
+        is_needed = needs_output[l];
       }
       buffer[l] = before;
     }
     return buffer;
   }();
 
-  /// Where ∂J/∂(output of layer l) lies: in the buffer 0 or 1, or −1: it is ∂J/∂Z.
+  /// Whether a buffer holds all samples, not only those that are computed at a time: what the gradient reads, and what leaves the front.
+  static constexpr auto holds_all = [] {
+    std::array<bool, count> result{};
+    for (std::size_t l = 0; l < count; ++l) {
+      if (output_buffers[l] < 0) continue;
+      const bool is_read = needs_output[l] || l + 1 >= front || (l + 1 < count && needs_input[l + 1] && !in_place[l + 1]);
+      if (is_read) result[static_cast<std::size_t>(output_buffers[l])] = true;
+    }
+    return result;
+  }();
+
+  /// Where ∂J/∂(output of layer l) lies: in buffer 0 or 1, of all samples, in 2 or 3, of those that are computed at a time, or −1: it is ∂J/∂Z.
   static constexpr auto delta_buffers = [] {
-    constexpr bool in_place[] = {detail::is_in_place<Ls>...}, identity[] = {detail::is_identity<Ls>...};
     std::array<int, count> buffer{};
     buffer[count - 1] = -1;
-    for (std::size_t l = count; l-- > 1;)
-      buffer[l - 1] = identity[l] || (in_place[l] && buffer[l] >= 0) ? buffer[l] : buffer[l] == 0 ? 1 : 0;
+    for (std::size_t l = count; l-- > 1;) {
+      const int here = buffer[l], first = l < front ? 2 : 0;
+      buffer[l - 1] = identity[l] || (in_place[l] && here >= 0) ? here : here == first ? first + 1 : first;
+    }
     return buffer;
   }();
 
@@ -106,8 +149,9 @@ class Sequential {
 
   struct Workspace {
     std::array<Matrix<Scalar>, count> outputs;  // (size,m) of a layer, where the layer has a buffer of its own
-    std::array<Matrix<Scalar>, 2> deltas;       // ∂J/∂(output), by turns
-    std::tuple<detail::LayerWorkspace<Ls, Scalar>...> layers;
+    std::array<Matrix<Scalar>, 4> deltas;       // ∂J/∂(output), by turns
+    std::vector<std::tuple<detail::LayerWorkspace<Ls, Scalar>...>>
+        layers;          // of the front for each block of samples; of the others the first
     Index reserved = 0;  // m
   };
   struct Prepared {
@@ -137,16 +181,16 @@ class Sequential {
     std::uint64_t stream = 0;
     detail::each_index<count>([&](auto l) {
       if constexpr (HasLayerParameters<LayerAt<l>>)
-        std::get<l>(layers_).initialize(VectorRef<Scalar>(theta.segment(slices_[l].begin, slices_[l].size())), seed, stream++);
+        layer<l>().initialize(VectorRef<Scalar>(theta.segment(slices_[l].begin, slices_[l].size())), seed, stream++);
     });
   }
 
   void reserve(Prepared& prepared) const {
     detail::each_index<count>([&](auto l) {
       if constexpr (HasLayerParameters<LayerAt<l>>) {
-        auto& own = std::get<l>(prepared.layers);
+        auto& own = std::get<order[l]>(prepared.layers);
         if constexpr (prepares<l>)
-          std::get<l>(layers_).reserve(own);
+          layer<l>().reserve(own);
         else
           own.resize(slices_[l].size());
       }
@@ -164,9 +208,9 @@ class Sequential {
         if (piece >= 0 && piece < pieces) {
           const ConstVectorRef<Scalar> own = theta.segment(slices_[l].begin, slices_[l].size());
           if constexpr (prepares<l>)
-            std::get<l>(layers_).prepare(own, piece, std::get<l>(prepared.layers));
+            layer<l>().prepare(own, piece, std::get<order[l]>(prepared.layers));
           else
-            std::get<l>(prepared.layers) = own;
+            std::get<order[l]>(prepared.layers) = own;
         }
       }
       piece -= pieces;
@@ -179,41 +223,53 @@ class Sequential {
         if (range.begin < slice.begin || range.begin >= slice.end) return;
         const Range own{range.begin - slice.begin, range.end - slice.begin};
         if constexpr (prepares<l>)
-          std::get<l>(layers_).prepare(theta, own, std::get<l>(prepared.layers));
+          layer<l>().prepare(theta, own, std::get<order[l]>(prepared.layers));
         else
-          std::copy_n(theta, own.size(), std::get<l>(prepared.layers).data() + own.begin);
+          std::copy_n(theta, own.size(), std::get<order[l]>(prepared.layers).data() + own.begin);
       }
     });
   }
 
   void reserve(Workspace& workspace, Index samples) const {
+    const Index at_a_time = std::min(samples, block_), blocks = front == 0 ? 1 : std::max<Index>(1, (samples + block_ - 1) / block_);
+    workspace.layers.resize(static_cast<std::size_t>(blocks));
     detail::each_index<count>([&](auto l) {
-      if (output_buffers[l] == static_cast<int>(std::size_t{l})) workspace.outputs[l].resize(sizes_[l], samples);
-      if constexpr (requires { std::get<l>(layers_).reserve(std::get<l>(workspace.layers), samples); })
-        std::get<l>(layers_).reserve(std::get<l>(workspace.layers), samples);
+      if (output_buffers[l] == static_cast<int>(std::size_t{l})) workspace.outputs[l].resize(sizes_[l], holds_all[l] ? samples : at_a_time);
+      for (auto& layers : workspace.layers) {
+        auto& own = std::get<order[l]>(layers);
+        if constexpr (LayerReservesWorkspace<LayerAt<l>, Scalar>) layer<l>().reserve(own, l < front ? at_a_time : samples);
+        if (l >= front) break;
+      }
       if (std::size_t{l} >= first_to_learn && delta_buffers[l] >= 0) {
         auto& delta = workspace.deltas[static_cast<std::size_t>(delta_buffers[l])];
-        if (delta.size() < sizes_[l] * samples) delta.resize(sizes_[l], samples);
+        const Index columns = delta_buffers[l] < 2 ? samples : at_a_time;
+        if (delta.size() < sizes_[l] * columns) delta.resize(sizes_[l], columns);
       }
     });
     workspace.reserved = samples;
   }
 
   ConstMatrixRef<Scalar> forward(const Prepared& theta, const ConstMatrixRef<Scalar>& x, Workspace& workspace) const {
-    return pass(theta, x, workspace, [&](auto l, const auto& own_theta, const ConstMatrixRef<Scalar>& input, MatrixRef<Scalar> output) {
-      std::get<l>(layers_).forward(own_theta, input, output, std::get<l>(workspace.layers));
-    });
+    return pass(theta, x, workspace,
+                [&](auto l, const auto& own_theta, const ConstMatrixRef<Scalar>& input, MatrixRef<Scalar> output, auto& own, Range) {
+                  layer<l>().forward(own_theta, input, output, own);
+                });
   }
 
   ConstMatrixRef<Scalar> forward_training(const Prepared& theta, const ConstMatrixRef<Scalar>& x, Workspace& workspace,
                                           const TrainingContext& at) const requires(LayerTrainsDifferently<Ls, Scalar> || ...) {
-    return pass(theta, x, workspace, [&](auto l, const auto& own_theta, const ConstMatrixRef<Scalar>& input, MatrixRef<Scalar> output) {
-      if constexpr (LayerTrainsDifferently<LayerAt<l>, Scalar>)
-        std::get<l>(layers_).forward_training(own_theta, input, output, std::get<l>(workspace.layers),
-                                              LayerContext{at, static_cast<std::uint32_t>(std::size_t{l})});
-      else
-        std::get<l>(layers_).forward(own_theta, input, output, std::get<l>(workspace.layers));
-    });
+    return pass(
+        theta, x, workspace,
+        [&](auto l, const auto& own_theta, const ConstMatrixRef<Scalar>& input, MatrixRef<Scalar> output, auto& own, Range columns) {
+          if constexpr (LayerTrainsDifferently<LayerAt<l>, Scalar>) {
+            const auto first = static_cast<std::size_t>(columns.begin), size = static_cast<std::size_t>(columns.size());
+            const TrainingContext of_columns{at.seed, at.step, at.samples.subspan(first, size),
+                                             at.weights.empty() ? at.weights : at.weights.subspan(first, size)};
+            layer<l>().forward_training(own_theta, input, output, own, LayerContext{of_columns, static_cast<std::uint32_t>(order[l])});
+          } else {
+            layer<l>().forward(own_theta, input, output, own);
+          }
+        });
   }
 
   void add_gradient(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
@@ -226,9 +282,6 @@ class Sequential {
   }
 
  private:
-  using View = Eigen::Map<const Matrix<Scalar>>;
-  using MutableView = Eigen::Map<Matrix<Scalar>>;
-
   template <std::size_t l>
   static constexpr bool prepares =
       HasLayerParameters<LayerAt<l>> && !std::is_same_v<LayerPrepared<LayerAt<l>, Scalar>, ConstVectorRef<Scalar>>;
@@ -236,115 +289,150 @@ class Sequential {
   template <std::size_t l>
   Index num_pieces() const {
     if constexpr (prepares<l>)
-      return std::get<l>(layers_).num_preparations();
+      return layer<l>().num_preparations();
     else
       return HasLayerParameters<LayerAt<l>> ? 1 : 0;
   }
 
   /// Tells every layer the shape of its input, and lays out the parameters.
   void connect(Shape shape) {
+    Index largest = shape.size();  // of what the front hands on
     detail::each_index<count>([&](auto l) {
-      auto& layer = std::get<l>(layers_);
+      auto& own = std::get<order[l]>(layers_);
       try {
-        shape = layer.connect(shape);
+        shape = own.connect(shape);
       } catch (const std::invalid_argument& error) {
-        const auto text = detail::text("layer ", std::size_t{l}, " (", detail::layer_name<LayerAt<l>>(), "): ", error.what());
+        const auto text = detail::text("layer ", order[l], " (", detail::layer_name<LayerAt<l>>(), "): ", error.what());
         if (dynamic_cast<const OptionError*>(&error) != nullptr) throw OptionError(text);
         throw std::invalid_argument(text);
       }
       sizes_[l] = shape.size();
       slices_[l].begin = parameters_.size();
       if constexpr (HasLayerParameters<LayerAt<l>>) {
-        for (ParameterBlock block : ParameterList(layer.parameters())) {
-          block.name = detail::text("layer", std::size_t{l}, ".", block.name);
+        for (ParameterBlock block : ParameterList(own.parameters())) {
+          block.name = detail::text("layer", order[l], ".", block.name);
           parameters_.add(std::move(block));
         }
       }
       slices_[l].end = parameters_.size();
-      if constexpr (requires { layer.without_input_gradient(); })
-        if (std::size_t{l} <= first_to_learn) layer.without_input_gradient();
+      if (l < front) largest = std::max(largest, sizes_[l]);
+      if constexpr (CanDoWithoutInputGradient<LayerAt<l>>)
+        if (std::size_t{l} <= first_to_learn) own.without_input_gradient();
     });
+    constexpr Index most = (Index{1} << 17) / static_cast<Index>(sizeof(Scalar));  // a quarter of a small second-level cache
+    block_ = std::max<Index>(1, most / largest);
   }
 
   template <std::size_t l>
   decltype(auto) theta_of(const Prepared& prepared) const {
     if constexpr (prepares<l>)
-      return (std::get<l>(prepared.layers));
+      return (std::get<order[l]>(prepared.layers));
     else if constexpr (HasLayerParameters<LayerAt<l>>)
-      return ConstVectorRef<Scalar>(std::get<l>(prepared.layers));
+      return ConstVectorRef<Scalar>(std::get<order[l]>(prepared.layers));
     else
       return ConstVectorRef<Scalar>(Eigen::Map<const Vector<Scalar>>(nullptr, 0));
   }
 
-  /// What layer l takes: X, or the output of the layer before it.
   template <std::size_t l>
-  ConstMatrixRef<Scalar> input_of(const ConstMatrixRef<Scalar>& x, const Workspace& workspace) const {
-    if constexpr (l == 0)
-      return x;
+  const LayerAt<l>& layer() const {
+    return std::get<order[l]>(layers_);
+  }
+
+  /// Columns of what layer l gives. A buffer that does not hold all samples begins with them.
+  template <std::size_t l>
+  auto output_of(Workspace& workspace, Range columns) const {
+    constexpr auto buffer = static_cast<std::size_t>(output_buffers[l]);
+    Scalar* first = workspace.outputs[buffer].data() + (holds_all[buffer] ? columns.begin * sizes_[l] : 0);
+    return Eigen::Map<Matrix<Scalar>>(first, sizes_[l], columns.size());
+  }
+  /// The same, or X where that lies there.
+  template <std::size_t l>
+  ConstMatrixRef<Scalar> result_of(const ConstMatrixRef<Scalar>& x, Workspace& workspace, Range columns) const {
+    if constexpr (output_buffers[l] < 0)
+      return x.middleCols(columns.begin, columns.size());
     else
-      return output_of<l - 1>(x, workspace);
+      return output_of<l>(workspace, columns);
   }
   template <std::size_t l>
-  ConstMatrixRef<Scalar> output_of(const ConstMatrixRef<Scalar>& x, const Workspace& workspace) const {
-    constexpr int buffer = output_buffers[l];
-    if constexpr (buffer < 0)
-      return x;
+  ConstMatrixRef<Scalar> input_of(const ConstMatrixRef<Scalar>& x, Workspace& workspace, Range columns) const {
+    if constexpr (l == 0)
+      return x.middleCols(columns.begin, columns.size());
     else
-      return View(workspace.outputs[std::size_t{buffer}].data(), sizes_[l], x.cols());
+      return result_of<l - 1>(x, workspace, columns);
+  }
+
+  /// f(columns, workspaces of the layers) for the samples that the front computes at a time.
+  template <class F>
+  void each_block(Index samples, Workspace& workspace, const F& f) const {
+    if constexpr (front > 0)
+      for (Index begin = 0, i = 0; begin < samples; begin += block_, ++i)
+        f(Range{begin, std::min(begin + block_, samples)}, workspace.layers[static_cast<std::size_t>(i)]);
   }
 
   template <class ForwardLayer>
   ConstMatrixRef<Scalar> pass(const Prepared& theta, const ConstMatrixRef<Scalar>& x, Workspace& workspace,
                               const ForwardLayer& forward_layer) const {
-    if (workspace.reserved < x.cols()) reserve(workspace, x.cols());
-    detail::each_index<count>([&](auto l) {
-      if constexpr (!detail::is_identity<LayerAt<l>>) {
-        MutableView output(workspace.outputs[static_cast<std::size_t>(output_buffers[l])].data(), sizes_[l], x.cols());
-        forward_layer(l, theta_of<l>(theta), input_of<l>(x, workspace), MatrixRef<Scalar>(output));
-      }
+    if (workspace.reserved < x.cols() || workspace.layers.empty()) reserve(workspace, x.cols());
+    const auto forward_columns = [&](auto l, Range columns, auto& layers) {
+      if constexpr (!identity[l])
+        forward_layer(l, theta_of<l>(theta), input_of<l>(x, workspace, columns), MatrixRef<Scalar>(output_of<l>(workspace, columns)),
+                      std::get<order[l]>(layers), columns);
+    };
+    each_block(x.cols(), workspace,
+               [&](Range columns, auto& layers) { detail::each_index<front>([&](auto l) { forward_columns(l, columns, layers); }); });
+    detail::each_index<count - front>([&](auto i) {
+      forward_columns(std::integral_constant<std::size_t, front + i>{}, Range{0, x.cols()}, workspace.layers[0]);
     });
-    return output_of<count - 1>(x, workspace);
+    return result_of<count - 1>(x, workspace, {0, x.cols()});
   }
 
   /// From the last layer to the first one with parameters.
   template <bool overwrite>
   void backward(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
                 VectorRef<Scalar> grad) const {
-    const auto delta_of = [&](auto l) -> ConstMatrixRef<Scalar> {
-      constexpr int buffer = delta_buffers[l];
-      if constexpr (buffer < 0)
-        return dscores;
-      else
-        return View(workspace.deltas[std::size_t{buffer}].data(), sizes_[l], x.cols());
+    const auto delta_buffer = [&](auto l, Range columns) {
+      constexpr auto buffer = static_cast<std::size_t>(delta_buffers[l]);
+      Scalar* first = workspace.deltas[buffer].data() + (buffer < 2 ? columns.begin * sizes_[l] : 0);
+      return Eigen::Map<Matrix<Scalar>>(first, sizes_[l], columns.size());
     };
-    detail::each_index<count>([&](auto from_last) {
-      constexpr std::size_t l = count - 1 - from_last;
+    const auto delta_of = [&](auto l, Range columns) -> ConstMatrixRef<Scalar> {
+      if constexpr (delta_buffers[l] < 0)
+        return dscores.middleCols(columns.begin, columns.size());
+      else
+        return delta_buffer(l, columns);
+    };
+    const auto backward_columns = [&](auto l, Range columns, auto& layers) {
       using L = LayerAt<l>;
-      if constexpr (l >= first_to_learn && !detail::is_identity<L>) {
-        const auto& layer = std::get<l>(layers_);
-        auto& own = std::get<l>(workspace.layers);
+      if constexpr (l >= first_to_learn && !identity[l]) {
+        auto& own = std::get<order[l]>(layers);
         decltype(auto) own_theta = theta_of<l>(theta);
-        const ConstMatrixRef<Scalar> input = input_of<l>(x, workspace), output = output_of<l>(x, workspace);
-        const ConstMatrixRef<Scalar> delta = delta_of(std::integral_constant<std::size_t, l>{});
+        const ConstMatrixRef<Scalar> input = input_of<l>(x, workspace, columns), output = output_of<l>(workspace, columns);
+        const ConstMatrixRef<Scalar> delta = delta_of(l, columns);
         if constexpr (HasLayerParameters<L>) {
           VectorRef<Scalar> slice = grad.segment(slices_[l].begin, slices_[l].size());
-          if constexpr (overwrite && LayerOverwritesGradient<L, Scalar>) {
-            layer.gradient(own_theta, input, output, delta, own, slice);
+          if constexpr (overwrite && l >= front && LayerOverwritesGradient<L, Scalar>) {
+            layer<l>().gradient(own_theta, input, output, delta, own, slice);
           } else {
-            if constexpr (overwrite) slice.setZero();
-            layer.add_gradient(own_theta, input, output, delta, own, slice);
+            if (overwrite && columns.begin == 0) slice.setZero();
+            layer<l>().add_gradient(own_theta, input, output, delta, own, slice);
           }
         }
-        if constexpr (l > first_to_learn) {
-          MutableView input_delta(workspace.deltas[static_cast<std::size_t>(delta_buffers[l - 1])].data(), sizes_[l - 1], x.cols());
-          layer.input_gradient(own_theta, input, output, delta, MatrixRef<Scalar>(input_delta), own);
-        }
+        if constexpr (l > first_to_learn)
+          layer<l>().input_gradient(own_theta, input, output, delta,
+                                    MatrixRef<Scalar>(delta_buffer(std::integral_constant<std::size_t, l - 1>{}, columns)), own);
       }
+    };
+    detail::each_index<count - front>([&](auto i) {
+      backward_columns(std::integral_constant<std::size_t, count - 1 - i>{}, Range{0, x.cols()}, workspace.layers[0]);
+    });
+    each_block(x.cols(), workspace, [&](Range columns, auto& layers) {
+      detail::each_index<front>([&](auto i) { backward_columns(std::integral_constant<std::size_t, front - 1 - i>{}, columns, layers); });
     });
   }
 
   std::tuple<Ls...> layers_;
   Index num_inputs_ = 0;
+  Index block_ = 1;                    // samples that the front computes at a time
   std::array<Index, count> sizes_{};   // of the output of a layer
   std::array<Range, count> slices_{};  // of θ
   ParameterList parameters_;

@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cmath>
-#include <cstdint>
 #include <type_traits>
 
 #include <parade/concepts/optimizer.hpp>
-#include <parade/core/error.hpp>
-#include <parade/core/power.hpp>
+#include <parade/core/check_option.hpp>
 #include <parade/core/types.hpp>
-#include <parade/kernels/loops.hpp>
-#include <parade/kernels/simd.hpp>
-#include <parade/kernels/sqrt.hpp>
-#include <parade/kernels/update.hpp>
+#include <parade/optimizers/rules.hpp>
 
 namespace parade {
 
@@ -36,10 +30,10 @@ struct Adam {
 
   /// Throws OptionError for a setting out of its range.
   void check() const {
-    if (!(rate >= 0 && std::isfinite(rate))) throw OptionError(detail::text("Adam.rate must be finite and at least 0; got ", rate));
-    if (!(beta1 >= 0 && beta1 < 1)) throw OptionError(detail::text("Adam.beta1 must be in [0, 1); got ", beta1));
-    if (!(beta2 >= 0 && beta2 < 1)) throw OptionError(detail::text("Adam.beta2 must be in [0, 1); got ", beta2));
-    if (!(epsilon > 0 && std::isfinite(epsilon))) throw OptionError(detail::text("Adam.epsilon must be finite and above 0; got ", epsilon));
+    detail::check_not_negative("Adam.rate", rate);
+    detail::check_below_one("Adam.beta1", beta1);
+    detail::check_below_one("Adam.beta2", beta2);
+    detail::check_positive("Adam.epsilon", epsilon);
   }
 
   /// m and v.
@@ -49,60 +43,35 @@ struct Adam {
   template <class S>
   void step(std::type_identity_t<VectorRef<S>> theta, const std::type_identity_t<ConstVectorRef<S>>& grad, const StateRef<S>& state,
             const StepInfo& at) const {
-    PARADE_ASSERT(grad.size() == theta.size());
-    const Index stride = state[1].data() - state[0].data();
-    with_rule<S>(at, [&](const auto& rule) { kernels::apply<S>(rule, theta.size(), grad.data(), theta.data(), state[0].data(), stride); });
+    detail::step_by_rule<S>(*this, theta, grad, state, at);
   }
 
   /// The step as a rule of kernels/update.hpp: call(rule).
   using RuleOf = Adam;
   template <class S, class Call>
   auto with_rule(const StepInfo& at, Call&& call) const {
-    return call(Rule<S>{broadcast<S>(beta1), broadcast<S>(1 - beta1), broadcast<S>(beta2), broadcast<S>(1 - beta2),
-                        broadcast<S>(-at.rate / one_minus_power(beta1, at.step)), Metric<S>{*this, at}});
+    return call(Rule<S>{detail::Moments<S>{beta1, beta2}, detail::broadcast<S>(-at.rate / detail::one_minus_power(beta1, at.step)),
+                        detail::AdamMetric<S>{beta2, epsilon, at.step}});
   }
 
   /// α/D per element, for the step that was just taken.
   template <class S>
   void step_sizes(const StateRef<S>& state, const StepInfo& at, std::type_identity_t<VectorRef<S>> sizes) const {
-    using V = kernels::Simd<S>;
-    const auto alpha = broadcast<S>(at.rate);
-    const Metric<S> metric{*this, at};
-    const S* v = state[1].data();
-    S* out = sizes.data();
-    kernels::for_each_vector<S>(sizes.size(), [&](Index i, auto load, auto store) { store(out + i, V::div(alpha, metric(load(v + i)))); });
+    const detail::AdamMetric<S> metric{beta2, epsilon, at.step};
+    detail::write_step_sizes<S>(at.rate, sizes, [&, v = state[1].data()](Index i, auto load) { return metric(load(v + i)); });
   }
 
  private:
-  template <class S>
-  static auto broadcast(double x) {
-    return kernels::Simd<S>::broadcast(static_cast<S>(x));
-  }
-
-  /// 1 − βᵗ in double, the same on every machine.
-  static double one_minus_power(double beta, std::int64_t t) { return std::fma(-detail::power(beta, t - 1), beta, 1.0); }
-
-  /// D = √v / √(1 − β₂ᵗ) + ε for a vector of elements of v.
-  template <class S>
-  struct Metric {
-    using V = kernels::Simd<S>;
-    typename V::Vector scale, epsilon;
-
-    Metric(const Adam& adam, const StepInfo& at)
-        : scale(broadcast<S>(1 / std::sqrt(one_minus_power(adam.beta2, at.step)))), epsilon(broadcast<S>(adam.epsilon)) {}
-    auto operator()(typename V::Vector v) const { return V::fma(scale, kernels::sqrt(v), epsilon); }
-  };
-
   template <class S>
   struct Rule {
     using V = kernels::Simd<S>;
     using Lanes = typename V::Vector;
     static constexpr int states = 2;
-    Lanes keep1, fresh1, keep2, fresh2, minus_rate;
-    Metric<S> metric;
+    detail::Moments<S> moments;
+    Lanes minus_rate;
+    detail::AdamMetric<S> metric;
     void operator()(Lanes& theta, Lanes grad, Lanes* state) const {
-      state[0] = V::fma(keep1, state[0], V::mul(fresh1, grad));
-      state[1] = V::fma(keep2, state[1], V::mul(V::mul(fresh2, grad), grad));
+      moments(grad, state[0], state[1]);
       theta = V::fma(minus_rate, V::div(state[0], metric(state[1])), theta);
     }
   };

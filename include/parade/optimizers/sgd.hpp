@@ -2,13 +2,16 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 #include <type_traits>
 
 #include <parade/concepts/optimizer.hpp>
 #include <parade/concepts/sparse.hpp>
+#include <parade/core/check_option.hpp>
 #include <parade/core/error.hpp>
+#include <parade/core/power.hpp>
 #include <parade/core/types.hpp>
-#include <parade/kernels/update.hpp>
+#include <parade/optimizers/rules.hpp>
 
 namespace parade {
 
@@ -20,7 +23,12 @@ namespace parade {
 ///
 /// μ is the momentum and δ the dampening. Without momentum v is g, and no state is kept. PyTorch's definition: α is not inside v, so that
 /// a schedule acts at once, and a steady gradient g moves θ by −α(1 − δ)/(1 − μ) g a step.
-/// The step size for a proximal regularizer is α.
+///
+/// The step size for a proximal regularizer is α times the sum of the weights that v gives to the gradients so far,
+///
+///   w = μᵗ⁻¹ + (1 − δ)(1 − μᵗ⁻¹)/(1 − μ)             α w, or α(1 + μ w) with Nesterov's momentum
+///
+/// so α at first, and α(1 − δ)/(1 − μ) in the long run: with α alone, θ would come to rest where λ is 1/(1 − μ) times too weak.
 struct Sgd {
   double rate = 0.01;     // base rate, ≥ 0; α after the schedule
   double momentum = 0;    // μ in [0, 1)
@@ -29,9 +37,9 @@ struct Sgd {
 
   /// Throws OptionError for a setting out of its range.
   void check() const {
-    if (!(rate >= 0 && std::isfinite(rate))) throw OptionError(detail::text("Sgd.rate must be finite and at least 0; got ", rate));
-    if (!(momentum >= 0 && momentum < 1)) throw OptionError(detail::text("Sgd.momentum must be in [0, 1); got ", momentum));
-    if (!(dampening >= 0 && dampening <= 1)) throw OptionError(detail::text("Sgd.dampening must be in [0, 1]; got ", dampening));
+    detail::check_not_negative("Sgd.rate", rate);
+    detail::check_below_one("Sgd.momentum", momentum);
+    detail::check_share("Sgd.dampening", dampening);
     if (nesterov && !(momentum > 0 && dampening == 0))
       throw OptionError(detail::text("Sgd.nesterov needs momentum above 0 and dampening 0; got ", momentum, " and ", dampening));
   }
@@ -47,25 +55,35 @@ struct Sgd {
   template <class S>
   void step(std::type_identity_t<VectorRef<S>> theta, const std::type_identity_t<ConstVectorRef<S>>& grad, const StateRef<S>& state,
             const StepInfo& at) const {
-    PARADE_ASSERT(grad.size() == theta.size());
-    S* v = num_states() > 0 ? state[0].data() : nullptr;
-    with_rule<S>(at, [&](const auto& rule) { kernels::apply<S>(rule, theta.size(), grad.data(), theta.data(), v, 0); });
+    detail::step_by_rule<S>(*this, theta, grad, state, at);
   }
 
   /// The step as a rule of kernels/update.hpp: call(rule).
   using RuleOf = Sgd;
   template <class S, class Call>
   auto with_rule(const StepInfo& at, Call&& call) const {
-    using V = kernels::Simd<S>;
-    const auto all = [](double x) { return V::broadcast(static_cast<S>(x)); };
-    const auto minus_rate = all(-at.rate), mu = all(momentum);
-    const auto fresh = all(at.step == 1 ? 1 : 1 - dampening);  // v starts at 0, so the first v is g
+    const auto minus_rate = detail::broadcast<S>(-at.rate), mu = detail::broadcast<S>(momentum);
+    const auto fresh = detail::broadcast<S>(at.step == 1 ? 1 : 1 - dampening);  // v starts at 0, so the first v is g
     if (num_states() == 0) return call(Plain<S>{minus_rate});
     if (nesterov) return call(Momentum<S, true>{minus_rate, mu, fresh});
     return call(Momentum<S, false>{minus_rate, mu, fresh});
   }
 
+  /// The same for every element.
+  template <class S>
+  void step_sizes(const StateRef<S>&, const StepInfo& at, std::type_identity_t<VectorRef<S>> sizes) const {
+    sizes.setConstant(static_cast<S>(at.rate * steps_of_gradient(at.step)));
+  }
+
  private:
+  /// By how many of its steps a gradient that never changes moves θ in step t.
+  double steps_of_gradient(std::int64_t t) const {
+    if (num_states() == 0) return 1;
+    const double weight =
+        t == 1 ? 1 : std::fma(1 - dampening, detail::one_minus_power(momentum, t - 1) / (1 - momentum), detail::power(momentum, t - 1));
+    return nesterov ? std::fma(momentum, weight, 1.0) : weight;
+  }
+
   template <class S>
   struct Plain {
     using V = kernels::Simd<S>;
@@ -88,5 +106,6 @@ struct Sgd {
 };
 
 static_assert(Optimizer<Sgd, float> && Optimizer<Sgd, double>);
+static_assert(HasStepSizes<Sgd, float> && HasStepSizes<Sgd, double>);
 
 }  // namespace parade

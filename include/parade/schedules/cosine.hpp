@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 
 #include <parade/concepts/schedule.hpp>
-#include <parade/core/cos_pi.hpp>
-#include <parade/core/error.hpp>
+#include <parade/core/check_option.hpp>
+#include <parade/schedules/clock.hpp>
 
 namespace parade {
 
@@ -22,21 +21,14 @@ struct Cosine {
 
   /// Throws OptionError for a setting out of its range, and for steps = 0 in a run whose length is not known (partial_fit).
   void check(const TrainingTime& start) const {
-    if (steps < 0) throw OptionError(detail::text("Cosine.steps must be at least 0; got ", steps));
-    if (steps == 0 && start.steps_per_epoch == 0)
-      throw OptionError("Cosine.steps must be set where the length of the run is not known, as in partial_fit; got 0");
-    if (!(final_rate >= 0 && std::isfinite(final_rate)))
-      throw OptionError(detail::text("Cosine.final_rate must be finite and at least 0; got ", final_rate));
+    detail::check_length("Cosine", steps, start);
+    detail::check_not_negative("Cosine.final_rate", final_rate);
   }
 
   double rate(double base, const TrainingTime& at) const {
-    if (at.step >= length(at)) return final_rate;
-    const double share = static_cast<double>(at.step) / static_cast<double>(length(at));
-    return std::fma(base - final_rate, (1 + detail::cos_pi(share)) / 2, final_rate);
+    const std::int64_t end = detail::length(steps, at);
+    return at.step >= end ? final_rate : detail::anneal(base, final_rate, detail::share(at.step, end));
   }
-
- private:
-  std::int64_t length(const TrainingTime& at) const { return steps > 0 ? steps : at.total_steps; }
 };
 
 static_assert(Schedule<Cosine>);

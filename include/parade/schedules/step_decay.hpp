@@ -4,8 +4,8 @@
 #include <cstdint>
 
 #include <parade/concepts/schedule.hpp>
+#include <parade/core/check_option.hpp>
 #include <parade/core/config.hpp>
-#include <parade/core/error.hpp>
 #include <parade/core/power.hpp>
 
 namespace parade {
@@ -21,8 +21,8 @@ struct StepDecay {
 
   /// Throws OptionError for a setting out of its range.
   void check(const TrainingTime&) const {
-    if (steps < 1) throw OptionError(detail::text("StepDecay.steps must be at least 1; got ", steps));
-    if (!(factor > 0 && factor <= 1)) throw OptionError(detail::text("StepDecay.factor must be in (0, 1]; got ", factor));
+    detail::check_option(steps >= 1, "StepDecay.steps", "at least 1", steps);
+    detail::check_option(factor > 0 && factor <= 1, "StepDecay.factor", "in (0, 1]", factor);
   }
 
   double rate(double base, const TrainingTime& at) const {

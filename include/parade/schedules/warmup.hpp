@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
 
 #include <parade/concepts/schedule.hpp>
-#include <parade/core/error.hpp>
+#include <parade/core/check_option.hpp>
+#include <parade/schedules/clock.hpp>
 #include <parade/schedules/constant.hpp>
 
 namespace parade {
@@ -30,24 +30,14 @@ struct Warmup {
 
   /// Throws OptionError for a setting out of its range, here or in `next`.
   void check(const TrainingTime& start) const {
-    if (steps < 0) throw OptionError(detail::text("Warmup.steps must be at least 0; got ", steps));
-    if (!(start_factor >= 0 && start_factor <= 1))
-      throw OptionError(detail::text("Warmup.start_factor must be in [0, 1]; got ", start_factor));
-    if constexpr (requires { next.check(start); }) next.check(after(start));
+    detail::check_option(steps >= 0, "Warmup.steps", "at least 0", steps);
+    detail::check_share("Warmup.start_factor", start_factor);
+    detail::check_schedule(next, detail::after(steps, start));
   }
 
   double rate(double base, const TrainingTime& at) const {
-    if (at.step >= steps) return next.rate(base, after(at));
-    const double share = static_cast<double>(at.step) / static_cast<double>(steps);
-    return base * std::fma(1 - start_factor, share, start_factor);
-  }
-
- private:
-  /// Time as `next` sees it. A known length stays known: at least 1.
-  TrainingTime after(TrainingTime at) const {
-    at.step = std::max<std::int64_t>(at.step - steps, 0);
-    if (at.total_steps > 0) at.total_steps = std::max<std::int64_t>(at.total_steps - steps, 1);
-    return at;
+    if (at.step >= steps) return next.rate(base, detail::after(steps, at));
+    return base * std::fma(1 - start_factor, detail::share(at.step, steps), start_factor);
   }
 };
 

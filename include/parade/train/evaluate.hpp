@@ -18,17 +18,15 @@
 #include <parade/engine/reduce.hpp>
 #include <parade/engine/shard_worker.hpp>
 #include <parade/engine/team.hpp>
+#include <parade/metrics/samples.hpp>
 
 namespace parade {
 
 /// The class that scores stand for: argmax_j z_j, the first of equals; for one output 1 where z > 0, else 0.
 template <class Derived>
 Label predicted_label(const Eigen::MatrixBase<Derived>& scores) {
-  if (scores.size() == 1) return scores(0) > 0 ? 1 : 0;
-  Index best = 0;
-  for (Index j = 1; j < scores.size(); ++j)
-    if (scores(j) > scores(best)) best = j;
-  return static_cast<Label>(best);
+  using S = typename Derived::Scalar;
+  return static_cast<Label>(detail::predicted_class<S>(ConstMatrixRef<S>(scores), 0));
 }
 
 namespace detail {
@@ -80,7 +78,15 @@ void check_batch(const M& model, const L& loss, const Batch& batch, std::span<co
       if (const std::string rule = loss.check_target(batch.labels[j], model.num_outputs()); !rule.empty())
         throw DataError(text("the label of sample ", sample, " is ", batch.labels[j], "; ", rule));
   }
-  if constexpr (std::is_same_v<typename L::Target, Real>) check_finite("target", batch.template target<Real>(), samples);
+  if constexpr (std::is_same_v<typename L::Target, Real>) {
+    const auto targets = batch.template target<Real>();  // (k,m)
+    check_finite("target", targets, samples);
+    if constexpr (ChecksRealTarget<L>)
+      for (Index j = 0; j < targets.cols(); ++j)
+        for (Index i = 0; i < targets.rows(); ++i)
+          if (const std::string rule = loss.check_target(static_cast<double>(targets(i, j)), model.num_outputs()); !rule.empty())
+            throw DataError(text("target ", i, " of sample ", samples[static_cast<std::size_t>(j)], " is ", targets(i, j), "; ", rule));
+  }
 }
 
 /// One pass over the data, in parallel: throws DataError for the first sample with a value that check_batch refuses, for labels of a loss on two classes that

@@ -17,7 +17,7 @@ enum class OnDivergence {
 };
 
 /// How `Trainer::fit` runs. All fields are checked before anything starts. Of these, the bits of θ depend on epochs, batch_size, seed,
-/// shard_size, shuffle, warm_start and on_divergence; never on threads.
+/// shard_size, shuffle, warm_start, on_divergence and svrg; never on threads.
 struct FitOptions {
   Index epochs = 10;       // passes over the data, in [0, 2³² − 1]
   Index batch_size = 128;  // samples a step over all workers, in [1, n]; the last batch of an epoch may be smaller
@@ -28,6 +28,11 @@ struct FitOptions {
   bool warm_start = false;  // go on from the θ, optimizer vectors and step count that the trainer holds
   bool check_data = true;   // one pass over the data before the start: finite features and targets, labels in range
   OnDivergence on_divergence = OnDivergence::stop;
+  /// Variance-reduced gradients, for convex problems that are to be solved to many digits (SVRG; Johnson, Zhang, NIPS 2013; with a proximal step Xiao, Zhang
+  /// 2014): every `svrg` epochs the gradient G over all data at the θ̃ of that moment is computed, and each step takes
+  ///   g ← g_B(θ) − g_B(θ̃) + G          for its batch B
+  /// whose mean is that of g_B(θ), and which goes to 0 with the gradient at the optimum, so that a constant rate converges. A step costs two gradients. 0: plain.
+  Index svrg = 0;
 
   /// Throws OptionError naming the field, the value and the rule. n: samples in the data.
   void check(Index n) const {
@@ -37,6 +42,7 @@ struct FitOptions {
       throw OptionError(detail::text("batch_size must be in [1, n]; got ", batch_size, " (n = ", n, ")"));
     Team::check(threads);
     if (shard_size < 0) throw OptionError(detail::text("shard_size must be at least 1, or 0 for the default; got ", shard_size));
+    if (svrg < 0) throw OptionError(detail::text("svrg must be at least 1, epochs between two gradients over all data, or 0; got ", svrg));
   }
 };
 

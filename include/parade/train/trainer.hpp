@@ -195,7 +195,7 @@ class Trainer {
   ///
   /// which is 0 at a stationary point and nowhere else, whatever the step size α > 0, and ‖∇F‖₂ where there is neither a proximal term nor a projection
   /// (Beck: "First-order methods in optimization", 2017, chapter 10). For a convex problem it certifies the optimum. The optimizer is not asked. Takes
-  /// memory for up to 32 gradients. Throws as `evaluate`, and OptionError unless α is finite and above 0.
+  /// memory for up to 32 gradients. Of a model that trains differently (dropout, batch normalization) it is that of training. Throws as `evaluate`, and OptionError unless α is finite and above 0.
   template <Dataset<Batch> D>
   double residual(const D& data, double step = 1) {
     if (!(step > 0 && std::isfinite(step)))
@@ -253,13 +253,17 @@ class Trainer {
   Matrix<Scalar> parameter(std::string_view name) const { return slice<Scalar>(ConstVectorRef<Scalar>(theta()), parameters_[name]); }
   const ParameterList& parameters() const { return parameters_; }
 
-  /// The average of θ that an averaging optimizer (Ema, PolyakAverage, …) keeps. Throws as `theta`.
-  Vector<Scalar> averaged_theta() const requires requires(const O optimizer) {
-    { optimizer.average_state() } -> std::convertible_to<Index>;
-  }
-  {
-    const Vector<Scalar>& current = theta();
-    return states_[current_].states().col(Index{optimizer_.average_state()}).head(current.size());
+  /// The average of θ that an averaging optimizer (Ema, PolyakAverage, …) keeps; statistics are those of θ, and before the first
+  /// step all is. To be used: `set_theta(averaged_theta())`. Throws as `theta`.
+  template <class Optimizer = O>
+    requires HasAverage<Optimizer> Vector<Scalar> averaged_theta()
+  const {
+    Vector<Scalar> average = theta();
+    if (steps_ == 0) return average;
+    const auto column = states_[current_].states().col(Index{optimizer_.average_state()});
+    for (const auto& block : parameters_)
+      if (block.role != Role::statistic) average.segment(block.offset, block.size()) = column.segment(block.offset, block.size());
+    return average;
   }
 
   std::int64_t steps() const { return steps_; }
@@ -270,6 +274,31 @@ class Trainer {
   using Sparse = typename detail::SparseTrainingOf<M, L, R, O>::type;
   using Engine = ParallelGradient<M, L, Batch>;
   using Update = ParallelUpdate<Scalar, R, C, O>;
+
+  /// For FitOptions::svrg.
+  struct Anchor {
+    Vector<Scalar> theta;     // θ̃
+    Vector<Scalar> mean;      // G: (1/W) Σ w_i ∇J_i(θ̃) over all data
+    Vector<Scalar> of_batch;  // Σ w_i ∇J_i(θ̃) over the batch
+  };
+
+  /// The sum of a batch's gradients, for ParallelUpdate: the engine's, or with an anchor that of the variance-reduced ones.
+  struct Gradient {
+    Engine& engine;
+    const Anchor* anchor;
+    Scalar weight;
+
+    void sum_range(Range range, Scalar* out) const {
+      engine.sum_range(range, out);
+      if (anchor == nullptr) return;
+      for (Index i = 0; i < range.size(); ++i)
+        out[i] = std::fma(weight, anchor->mean[range.begin + i], out[i] - anchor->of_batch[range.begin + i]);
+    }
+    bool sum_range_computes() const { return engine.sum_range_computes(); }
+    void begin_update() { engine.begin_update(); }
+    void updated(Range range, const Scalar* theta) { engine.updated(range, theta); }
+    void end_update(bool stands) { engine.end_update(stands); }
+  };
 
   /// What one call of `fit` carries along.
   struct Run {
@@ -290,6 +319,9 @@ class Trainer {
     const Index n = data.size();
     if (n == 0) throw DataError("the data must have at least 1 sample; got 0");
     options.check(n);
+    if constexpr (SparseData<D>)
+      if (options.svrg != 0)
+        throw OptionError(detail::text("svrg must be 0 for sparse data, whose steps never touch all of θ; got ", options.svrg));
     const std::int64_t steps_per_epoch = (n + options.batch_size - 1) / options.batch_size;
     const std::int64_t start = options.warm_start ? steps_ : 0;
     // A run that a callback ends may have been given more epochs than steps can be counted.
@@ -409,8 +441,9 @@ class Trainer {
   void check_parts(const D& data, const TrainingTime& start, bool trains = true) const {
     if (!(optimizer_.rate >= 0) || !std::isfinite(static_cast<double>(optimizer_.rate)))
       throw OptionError(detail::text("the optimizer's rate must be finite and at least 0; got ", optimizer_.rate));
-    const auto check = [](const auto& part) {
+    const auto check = [this](const auto& part) {
       if constexpr (requires { part.check(); }) part.check();
+      if constexpr (requires { part.check(parameters_); }) part.check(parameters_);
     };
     check(loss_);
     check(regularizer_);
@@ -508,17 +541,36 @@ class Trainer {
 
   /// The step from the gradients that the engine holds; false, and nothing is changed, if a number is not finite.
   template <class D>
-  bool update(const D& data, const BatchSum& sum, double rate) {
+  bool update(const D& data, const BatchSum& sum, double rate, bool use_anchor = false) {
     if (sum.weight == 0) return true;  // a batch of weight 0 is no batch
     if (!std::isfinite(sum.loss)) return false;
     if constexpr (SparseData<D>) {
       if (!sparse_->update(data, sum.weight, {rate, steps_ + 1})) return false;
     } else {
-      if (!(*update_)(*engine_, sum.weight, state(), states_[1 - current_], {rate, steps_ + 1})) return false;
+      Gradient gradient{*engine_, use_anchor ? &anchor_ : nullptr, static_cast<Scalar>(sum.weight)};
+      if (!(*update_)(gradient, sum.weight, state(), states_[1 - current_], {rate, steps_ + 1})) return false;
       current_ = 1 - current_;
     }
     ++steps_;
     return true;
+  }
+
+  /// θ̃ becomes θ, and G the gradient over all data there: of the batches in the data's order, added one after the other.
+  template <class D>
+  void set_anchor(Run& run, const D& data) {
+    const auto b = static_cast<std::size_t>(run.options.batch_size);
+    anchor_.theta = state().theta;
+    anchor_.of_batch.resize(parameters_.size());
+    anchor_.mean.setZero(parameters_.size());
+    double weight = 0;
+    const std::span<const Index> samples = run.order->in_order();
+    for (std::size_t first = 0; first < samples.size(); first += b) {
+      const auto batch = samples.subspan(first, std::min(b, samples.size() - first));
+      weight += engine_->accumulate(anchor_.theta, data, batch, {run.options.seed, steps_}).weight;
+      engine_->reduce(anchor_.of_batch);
+      for (Index i = 0; i < anchor_.mean.size(); ++i) anchor_.mean[i] += anchor_.of_batch[i];
+    }
+    for (Index i = 0; i < anchor_.mean.size(); ++i) anchor_.mean[i] /= static_cast<Scalar>(weight);
   }
 
   template <class D, class... Callbacks>
@@ -527,6 +579,9 @@ class Trainer {
     const FitOptions& options = run.options;
     const auto b = static_cast<std::size_t>(options.batch_size);
     if (!run.order) run.order.emplace(data.size(), options.seed);
+    const bool use_anchor = options.svrg > 0;
+    if constexpr (!SparseData<D>)
+      if (use_anchor && (epoch - 1) % options.svrg == 0) set_anchor(run, data);
     const std::span<const Index> samples = options.shuffle ? run.order->shuffle(epochs_) : run.order->in_order();
 
     const Settled settled(SparseData<D> ? sparse_.get() : nullptr);
@@ -535,12 +590,18 @@ class Trainer {
     double callback_seconds = 0, alpha = 0;
     for (std::size_t first = 0; first < samples.size() && !run.stopped; first += b) {
       const auto batch = samples.subspan(first, std::min(b, samples.size() - first));
+      if constexpr (!SparseData<D>) {
+        if (use_anchor) {
+          engine_->accumulate(anchor_.theta, data, batch, {options.seed, steps_});
+          engine_->reduce(anchor_.of_batch);
+        }
+      }
       const BatchSum sum = accumulate(data, batch, options.seed, true,
                                       samples.subspan(first + batch.size()).first(std::min(b, samples.size() - first - batch.size())));
       run.time.step = steps_;
       alpha = run.rate_factor * rate(run.time);
       ((alpha *= rate_factor(callbacks)), ...);
-      if (!update(data, sum, alpha)) {
+      if (!update(data, sum, alpha, use_anchor)) {
         engine_->end_step();
         diverged(run, epoch, data);
         finished = !run.stopped && first + batch.size() == samples.size();
@@ -574,6 +635,7 @@ class Trainer {
     const auto called = Clock::now();
     (add_validation(report, callbacks), ...);
     run.summary.history.push_back(report);
+    update_->end_epoch(state().theta);
     (ask_epoch(run, epoch, callbacks, report), ...);
     run.summary.seconds.wall += report.seconds;
     run.summary.seconds.callbacks += callback_seconds + seconds_since(called);
@@ -694,6 +756,7 @@ class Trainer {
     TrainingState<Scalar> fresh(parameters_.size(), optimizer_.num_states());
     fresh.theta = std::move(theta);
     states_ = {fresh, fresh};
+    if (update_) update_->start_anew();
     current_ = 0;
     steps_ = 0;
     epochs_ = 0;
@@ -708,6 +771,7 @@ class Trainer {
   ParameterList parameters_;
 
   std::array<TrainingState<Scalar>, 2> states_;  // a step reads one and writes the other
+  Anchor anchor_;
   std::size_t current_ = 0;
   std::int64_t steps_ = 0;
   Index epochs_ = 0;  // finished since the start: each has an order of its own, also after a warm start

@@ -1,0 +1,637 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <filesystem>
+#include <limits>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <parade/core/error.hpp>
+#include <parade/core/threads.hpp>
+#include <parade/core/types.hpp>
+#include <parade/io/file.hpp>
+#include <parade/io/number.hpp>
+#include <parade/io/text.hpp>
+
+namespace parade {
+
+/// What the values of a column are: all whole numbers that double holds exactly, all finite numbers, or else text. Missing values fit any.
+enum class ColumnType { integer, real, text };
+
+inline const char* name_of(ColumnType type) { return type == ColumnType::integer ? "integer" : type == ColumnType::real ? "real" : "text"; }
+
+/// One column of a table. Numbers are kept as double; of text each different value is kept once.
+struct Column {
+  std::string name;
+  ColumnType type = ColumnType::real;
+  Index missing = 0;                // how many of the values
+  Vector<double> numbers;           // (n), NaN where missing; empty for text
+  std::vector<std::string> levels;  // of text: the different values, sorted by their bytes
+  Vector<std::int32_t> codes;       // (n) of text: which level, −1 where missing; else empty
+  std::string why_text;             // of text that the reader found to be so: the first value that is no number, and its line
+};
+
+/// Columns with names, n values each.
+struct Table {
+  Index rows = 0;  // n
+  std::vector<Column> columns;
+
+  /// Throws DataError if there is none with this name.
+  const Column& operator[](std::string_view name) const {
+    for (const Column& column : columns)
+      if (column.name == name) return column;
+    std::string names;
+    for (const Column& column : columns) names += (names.empty() ? "" : ", ") + column.name;
+    throw DataError(detail::text("the table has no column '", name, "'; it has ", names));
+  }
+
+  /// The columns as lines of text: name, type, missing values, and the range of the numbers or the number of levels.
+  std::string description() const {
+    std::size_t width = 6;
+    for (const Column& column : columns) width = std::max(width, column.name.size());
+    std::string out;
+    const auto cell = [&out](std::string text, std::size_t size) {
+      out += text.append(size > text.size() ? size - text.size() : 0, ' ') + "  ";
+    };
+    cell("column", width), cell("type", 7), cell("missing", 7), out += "values\n";
+    for (const Column& column : columns) {
+      cell(column.name, width), cell(name_of(column.type), 7), cell(std::to_string(column.missing), 7);
+      if (column.type == ColumnType::text) {
+        out += std::to_string(column.levels.size()) + " levels";
+        if (!column.why_text.empty()) out += " (text because of " + column.why_text + ")";
+      } else if (column.missing < rows) {
+        double low = std::numeric_limits<double>::infinity(), high = -low;
+        for (Index i = 0; i < column.numbers.size(); ++i) {
+          if (column.numbers[i] < low) low = column.numbers[i];
+          if (column.numbers[i] > high) high = column.numbers[i];
+        }
+        detail::append_number(out, low), out += " ... ", detail::append_number(out, high);
+      }
+      out += '\n';
+    }
+    return out;
+  }
+};
+
+struct CsvOptions {
+  char separator = '\0';  // NUL: of comma, tab and semicolon the one that is most often in the first record, outside quotes
+  bool header = true;     // the first record is names; else columns are called column_1, column_2, ...
+  std::vector<std::string> missing{"", "NA", "N/A", "?", "nan", "NaN", "NAN", "null", "NULL"};  // values that stand for none
+  bool trim = true;                                                                             // blanks around a value do not count
+  std::map<std::string, ColumnType> types;  // of some columns, by name; the others' are found out
+  OnError on_error = OnError::stop;
+  int threads = 0;  // 0: available_threads()
+};
+
+/// What was read, and what was not.
+struct CsvReport {
+  Index rows = 0;
+  Index skipped = 0;                  // records left out, with on_error = skip
+  std::vector<std::string> messages;  // of the first 10 of them
+  char separator = ',';
+  std::uint64_t bytes = 0;  // of text, unpacked
+};
+
+struct CsvData {
+  Table table;
+  CsvReport report;
+};
+
+namespace detail {
+
+inline constexpr std::size_t csv_piece = 1 << 20;  // bytes that a thread takes at a time
+
+/// A value between two separators.
+struct CsvField {
+  std::string_view text;  // without quotes and the blanks around
+  bool doubled = false;   // holds a quote, written twice
+  const char* at = nullptr;
+};
+
+/// What is wrong at a place in the text. Its line is counted only if somebody asks.
+struct CsvError {
+  const char* at = nullptr;
+  std::string found, expected;
+};
+
+/// Cuts text into records and records into fields. `*end` must be readable, and is NUL.
+class CsvScanner {
+ public:
+  CsvScanner(const char* end, char separator, bool trim) : end_(end), separator_(separator), trim_(trim) {}
+
+  /// Where the record ends that begins at `at`: at a line end outside quotes, or at the end of the text. A quote counts only where a field
+  /// begins, up to the next one that is not doubled.
+  const char* record_end(const char* at) const {
+    for (;;) {
+      at = skip_blanks(at);
+      if (at < end_ && *at == '"') {
+        at = behind_quote(at + 1);
+        if (!at) return end_;
+      }
+      while (at < end_ && *at != separator_ && *at != '\n') ++at;
+      if (at == end_ || *at == '\n') return at;
+      ++at;
+    }
+  }
+
+  /// Where the next record begins.
+  const char* behind(const char* record_end) const { return record_end == end_ ? end_ : record_end + 1; }
+
+  /// Whether nothing stands in a record, so that it is passed over.
+  bool is_blank(const char* at, const char* record_end) const {
+    while (at < record_end && (*at == '\r' || (trim_ && is_blank(*at)))) ++at;
+    return at == record_end;
+  }
+
+  /// Splits a record. False, and the reason, if its quotes are not as they should be.
+  bool split(const char* at, const char* record_end, std::vector<CsvField>& fields, CsvError& error) const {
+    if (record_end > at && record_end[-1] == '\r') --record_end;
+    fields.clear();
+    for (;;) {
+      at = skip_blanks(at);
+      CsvField field;
+      field.at = at;
+      if (at < record_end && *at == '"') {
+        const char* const begin = at + 1;
+        at = behind_quote(begin);
+        if (!at) {
+          error = {field.at, "a quote that does not end", "a closing quote"};
+          return false;
+        }
+        field.text = {begin, static_cast<std::size_t>(at - 1 - begin)};
+        field.doubled = field.text.find('"') != std::string_view::npos;
+        at = skip_blanks(at);
+        if (at < record_end && *at != separator_) {
+          error = {at, in_quotes(rest(at, record_end)) + " behind a closing quote", "a separator or the end of the line"};
+          return false;
+        }
+      } else {
+        const char* const begin = at;
+        while (at < record_end && *at != separator_ && *at != '"') ++at;
+        if (at < record_end && *at == '"') {
+          error = {at, "a quote inside a value without quotes", "quotes around the whole value, and the quote twice"};
+          return false;
+        }
+        const char* last = at;
+        while (trim_ && last > begin && is_blank(last[-1])) --last;
+        field.text = {begin, static_cast<std::size_t>(last - begin)};
+      }
+      fields.push_back(field);
+      if (at >= record_end) return true;
+      ++at;
+    }
+  }
+
+  std::string_view rest(const char* at, const char* record_end) const {
+    const char* stop = at;
+    while (stop < record_end && *stop != separator_) ++stop;
+    return {at, static_cast<std::size_t>(stop - at)};
+  }
+
+ private:
+  bool is_blank(char c) const { return (c == ' ' || c == '\t') && c != separator_; }
+  const char* skip_blanks(const char* at) const {
+    while (trim_ && at < end_ && is_blank(*at)) ++at;
+    return at;
+  }
+  /// Behind the quote that closes what begins here; nullptr if none does.
+  const char* behind_quote(const char* at) const {
+    for (;;) {
+      at = static_cast<const char*>(std::memchr(at, '"', static_cast<std::size_t>(end_ - at)));
+      if (!at) return nullptr;
+      if (at + 1 == end_ || at[1] != '"') return at + 1;
+      at += 2;
+    }
+  }
+
+  const char* end_;
+  char separator_;
+  bool trim_;
+};
+
+/// A value as it is meant: a doubled quote is one.
+inline std::string plain_text(const CsvField& field) {
+  std::string out;
+  for (std::size_t i = 0; i < field.text.size(); ++i) {
+    out += field.text[i];
+    if (field.doubled && field.text[i] == '"') ++i;
+  }
+  return out;
+}
+
+/// The whole field is one finite number.
+inline bool csv_number(const CsvField& field, double& number) {
+  const std::string_view text = field.text;
+  if (text.empty() || text.front() > '9' || std::string_view{"0123456789+-."}.find(text.front()) == std::string_view::npos) return false;
+  return parse_number(text.data(), number) == text.data() + text.size() && std::isfinite(number);
+}
+
+inline bool csv_is_integer(double number) { return number == std::trunc(number) && std::abs(number) <= 9007199254740992.0; }
+
+class CsvReader {
+ public:
+  CsvReader(std::string text, const std::string& name, const CsvOptions& options, std::size_t piece_bytes)
+      : text_(std::move(text)), name_(name), options_(options), piece_bytes_(piece_bytes) {
+    const char separator = options.separator;
+    if (separator != '\0' && (is_digit(separator) || std::string_view{"\"\r\n+-.eE "}.find(separator) != std::string_view::npos))
+      throw OptionError(text_of_separator(separator));
+    if (options.threads < 0) throw OptionError(detail::text("threads must be at least 0; got ", options.threads));
+  }
+
+  CsvData read() {
+    CsvData data;
+    data.report.bytes = text_.size();
+    const char* const end = text_.data() + text_.size();
+    const char* at = text_.data();
+    if (text_.starts_with(byte_order_mark)) at += byte_order_mark.size();
+    data.report.separator = options_.separator != '\0' ? options_.separator : detect_separator(at);
+    const CsvScanner scanner{end, data.report.separator, options_.trim};
+    at = read_names(scanner, at, data.table);
+    apply_types(data.table);
+
+    find_pieces(scanner, at);
+    const auto count = static_cast<Index>(starts_.size()) - 1;
+    const int wanted = options_.threads > 0 ? options_.threads : available_threads();
+    threads_ = static_cast<int>(std::clamp<Index>(wanted, 1, std::max<Index>(count, 1)));
+    judge(scanner, data);
+    fill(scanner, data.table);
+    return data;
+  }
+
+ private:
+  using MissingSet = std::vector<std::string>;
+
+  static std::string text_of_separator(char separator) {
+    return detail::text("separator must not be a digit, a sign, a point, an e, a quote, a blank or a line end; got ",
+                        in_quotes({&separator, 1}));
+  }
+
+  char detect_separator(const char* at) const {
+    const char* const end = text_.data() + text_.size();
+    char best = ',';
+    std::size_t most = 0;
+    for (const char candidate : {',', '\t', ';'}) {
+      const CsvScanner scanner{end, candidate, true};
+      const char* record = at;
+      const char* stop = scanner.record_end(record);
+      while (stop < end && scanner.is_blank(record, stop)) stop = scanner.record_end(record = scanner.behind(stop));
+      std::vector<CsvField> fields;
+      CsvError ignored;
+      if (scanner.split(record, stop, fields, ignored) && fields.size() > most + 1) {
+        most = fields.size() - 1;
+        best = candidate;
+      }
+    }
+    return best;
+  }
+
+  [[noreturn]] void fail(const CsvError& error) const { throw FileError(message(error)); }
+
+  std::uint64_t line_of(const char* at) const { return 1 + static_cast<std::uint64_t>(std::count(text_.data(), at, '\n')); }
+
+  std::string message(const CsvError& error) const {
+    const char* line = error.at;
+    while (line > text_.data() && line[-1] != '\n') --line;
+    return TextError{line_of(error.at), static_cast<std::uint64_t>(error.at - line) + 1, error.found, error.expected}.message(name_);
+  }
+
+  /// Answers where the rows begin.
+  const char* read_names(const CsvScanner& scanner, const char* at, Table& table) const {
+    const char* const end = text_.data() + text_.size();
+    const char* stop = scanner.record_end(at);
+    while (stop < end && scanner.is_blank(at, stop)) stop = scanner.record_end(at = scanner.behind(stop));
+    if (scanner.is_blank(at, stop)) {
+      if (options_.header) fail({end, "the end of the file", "a header with the names of the columns"});
+      return end;
+    }
+    std::vector<CsvField> fields;
+    CsvError error;
+    if (!scanner.split(at, stop, fields, error)) fail(error);
+    for (const CsvField& field : fields) {
+      Column column;
+      column.name = options_.header ? plain_text(field) : "";
+      if (column.name.empty()) column.name = detail::text("column_", table.columns.size() + 1);
+      for (const Column& other : table.columns)
+        if (other.name == column.name) fail({field.at, in_quotes(column.name) + " again", "a name for each column that no other has"});
+      table.columns.push_back(std::move(column));
+    }
+    return options_.header ? scanner.behind(stop) : at;
+  }
+
+  void apply_types(const Table& table) {
+    forced_.assign(table.columns.size(), std::nullopt);
+    for (const auto& [name, type] : options_.types) {
+      const auto found =
+          std::find_if(table.columns.begin(), table.columns.end(), [&n = name](const Column& column) { return column.name == n; });
+      if (found == table.columns.end()) throw OptionError(detail::text("types must name columns of ", name_, "; got '", name, "'"));
+      forced_[static_cast<std::size_t>(found - table.columns.begin())] = type;
+    }
+  }
+
+  /// Cuts the text into pieces of whole records.
+  void find_pieces(const CsvScanner& scanner, const char* at) {
+    const char* const end = text_.data() + text_.size();
+    const bool quotes = std::memchr(at, '"', static_cast<std::size_t>(end - at)) != nullptr;
+    starts_.assign(1, at);
+    while (at < end) {
+      if (quotes) {
+        const char* const from = at;
+        while (at < end && static_cast<std::size_t>(at - from) < piece_bytes_) at = scanner.behind(scanner.record_end(at));
+      } else {
+        at += std::min(piece_bytes_, static_cast<std::size_t>(end - at));
+        if (at < end && at[-1] != '\n') {
+          const auto* line_end = static_cast<const char*>(std::memchr(at, '\n', static_cast<std::size_t>(end - at)));
+          at = line_end ? line_end + 1 : end;
+        }
+      }
+      starts_.push_back(at);
+    }
+  }
+
+  bool is_missing(const CsvField& field) const {
+    for (const auto& word : options_.missing)
+      if (field.text == word) return true;
+    return false;
+  }
+
+  /// Calls on_row(fields) for each record of piece p that is a row, and on_error(error) for the others.
+  template <class OnRow, class OnBad>
+  void for_each_row(const CsvScanner& scanner, Index p, std::size_t columns, const OnRow& on_row, const OnBad& on_bad) const {
+    std::vector<CsvField> fields;
+    CsvError error;
+    const char* const end = starts_[static_cast<std::size_t>(p) + 1];
+    for (const char* at = starts_[static_cast<std::size_t>(p)]; at < end;) {
+      const char* const stop = scanner.record_end(at);
+      const char* const begin = std::exchange(at, scanner.behind(stop));
+      if (scanner.is_blank(begin, stop)) continue;
+      if (!scanner.split(begin, stop, fields, error) || !fits(fields, columns, stop, error)) {
+        if (!on_bad(error)) return;
+        continue;
+      }
+      on_row(fields);
+    }
+  }
+
+  bool fits(const std::vector<CsvField>& fields, std::size_t columns, const char* stop, CsvError& error) const {
+    if (fields.size() != columns) {
+      error = {fields.size() > columns ? fields[columns].at : stop, detail::text(fields.size(), fields.size() == 1 ? " value" : " values"),
+               detail::text(columns, ", one for each column")};
+      return false;
+    }
+    for (std::size_t c = 0; c < columns; ++c) {
+      if (!forced_[c] || *forced_[c] == ColumnType::text || is_missing(fields[c])) continue;
+      double number = 0;
+      const bool whole = *forced_[c] == ColumnType::integer;
+      if (csv_number(fields[c], number) && (!whole || csv_is_integer(number))) continue;
+      error = {fields[c].at, in_quotes(fields[c].text), whole ? "a whole number (by types)" : "a finite number (by types)"};
+      return false;
+    }
+    return true;
+  }
+
+  /// The first pass: how many rows there are, and of which type each column is.
+  void judge(const CsvScanner& scanner, CsvData& data) {
+    struct Found {
+      Index missing = 0;
+      bool has_fraction = false;
+      const char* text_at = nullptr;  // the first value that is no number
+      std::string text;
+    };
+    struct Piece {
+      Index rows = 0, skipped = 0;
+      std::vector<CsvError> errors;
+      std::vector<Found> columns;
+    };
+    struct Nothing {};
+    const std::size_t columns = data.table.columns.size();
+    std::vector<Piece> pieces(starts_.size() - 1);
+    for_each_piece<Nothing>(static_cast<Index>(pieces.size()), threads_, [&](Index p, Nothing&) {
+      Piece& piece = pieces[static_cast<std::size_t>(p)];
+      piece.columns.resize(columns);
+      const auto on_row = [&](const std::vector<CsvField>& fields) {
+        ++piece.rows;
+        for (std::size_t c = 0; c < columns; ++c) {
+          Found& found = piece.columns[c];
+          if (is_missing(fields[c])) {
+            ++found.missing;
+          } else if (!found.text_at && !forced_[c]) {
+            double number = 0;
+            if (!csv_number(fields[c], number)) {
+              found.text_at = fields[c].at;
+              found.text = in_quotes(fields[c].text);
+            } else {
+              found.has_fraction |= !csv_is_integer(number);
+            }
+          }
+        }
+      };
+      const auto on_bad = [&](CsvError& error) {
+        ++piece.skipped;
+        if (piece.errors.size() < most_messages) piece.errors.push_back(std::move(error));
+        return options_.on_error == OnError::skip;
+      };
+      for_each_row(scanner, p, columns, on_row, on_bad);
+    });
+
+    CsvReport& report = data.report;
+    rows_.assign(1, 0);
+    std::vector<Found> all(columns);
+    for (const Piece& piece : pieces) {
+      for (const CsvError& error : piece.errors) {
+        if (options_.on_error == OnError::stop) fail(error);
+        if (report.messages.size() < most_messages) report.messages.push_back(message(error));
+      }
+      report.skipped += piece.skipped;
+      rows_.push_back(rows_.back() + piece.rows);
+      for (std::size_t c = 0; c < columns; ++c) {
+        all[c].missing += piece.columns[c].missing;
+        all[c].has_fraction |= piece.columns[c].has_fraction;
+        if (!all[c].text_at && piece.columns[c].text_at) all[c].text_at = piece.columns[c].text_at, all[c].text = piece.columns[c].text;
+      }
+    }
+    report.rows = data.table.rows = rows_.back();
+    for (std::size_t c = 0; c < columns; ++c) {
+      Column& column = data.table.columns[c];
+      column.missing = all[c].missing;
+      column.type = forced_[c]            ? *forced_[c]
+                    : all[c].text_at      ? ColumnType::text
+                    : all[c].has_fraction ? ColumnType::real
+                                          : ColumnType::integer;
+      if (column.missing == data.table.rows && !forced_[c]) column.type = ColumnType::real;
+      if (all[c].text_at) column.why_text = detail::text(all[c].text, " in line ", line_of(all[c].text_at));
+    }
+  }
+
+  /// The second pass: the values.
+  void fill(const CsvScanner& scanner, Table& table) const {
+    struct Levels {
+      std::unordered_map<std::string_view, std::int32_t> codes;
+      std::vector<std::string_view> names;
+      std::deque<std::string> own;  // names that do not stand in the text as they are
+    };
+    struct Nothing {};
+    const std::size_t columns = table.columns.size(), count = starts_.size() - 1;
+    for (Column& column : table.columns) {
+      if (column.type == ColumnType::text)
+        column.codes.resize(table.rows);
+      else
+        column.numbers.resize(table.rows);
+    }
+    std::vector<std::vector<Levels>> levels(count);  // of each piece, for each column
+    for_each_piece<Nothing>(static_cast<Index>(count), threads_, [&](Index p, Nothing&) {
+      auto& own = levels[static_cast<std::size_t>(p)];
+      own.resize(columns);
+      Index row = rows_[static_cast<std::size_t>(p)];
+      const auto on_row = [&](const std::vector<CsvField>& fields) {
+        for (std::size_t c = 0; c < columns; ++c) {
+          Column& column = table.columns[c];
+          const bool missing = is_missing(fields[c]);
+          if (column.type != ColumnType::text) {
+            double number = std::numeric_limits<double>::quiet_NaN();
+            if (!missing) csv_number(fields[c], number);
+            column.numbers[row] = number;
+            continue;
+          }
+          if (missing) {
+            column.codes[row] = -1;
+            continue;
+          }
+          std::string_view name = fields[c].text;
+          if (fields[c].doubled) name = own[c].own.emplace_back(plain_text(fields[c]));
+          const auto [found, fresh] = own[c].codes.try_emplace(name, static_cast<std::int32_t>(own[c].names.size()));
+          if (fresh) own[c].names.push_back(name);
+          column.codes[row] = found->second;
+        }
+        ++row;
+      };
+      for_each_row(scanner, p, columns, on_row, [](CsvError&) { return true; });
+    });
+
+    for_each_piece<Nothing>(static_cast<Index>(columns), threads_, [&](Index which, Nothing&) {
+      const auto c = static_cast<std::size_t>(which);
+      Column& column = table.columns[c];
+      if (column.type != ColumnType::text) return;
+      std::vector<std::string_view> names;
+      for (const auto& piece : levels) names.insert(names.end(), piece[c].names.begin(), piece[c].names.end());
+      std::sort(names.begin(), names.end());
+      names.erase(std::unique(names.begin(), names.end()), names.end());
+      column.levels.assign(names.begin(), names.end());
+      for (std::size_t p = 0; p < count; ++p) {
+        std::vector<std::int32_t> code;
+        for (const auto name : levels[p][c].names)
+          code.push_back(static_cast<std::int32_t>(std::lower_bound(names.begin(), names.end(), name) - names.begin()));
+        for (Index row = rows_[p]; row < rows_[p + 1]; ++row)
+          if (column.codes[row] >= 0) column.codes[row] = code[static_cast<std::size_t>(column.codes[row])];
+      }
+    });
+  }
+
+  std::string text_;
+  const std::string& name_;
+  const CsvOptions& options_;
+  std::size_t piece_bytes_;
+  std::vector<std::optional<ColumnType>> forced_;  // by column
+  std::vector<const char*> starts_;                // of the pieces, and the end
+  std::vector<Index> rows_;                        // before each piece, and all
+  int threads_ = 1;
+};
+
+}  // namespace detail
+
+/// Reads a table of text, one record a line, plain or packed by gzip (Y. Shafranovich: "Common format and MIME type for comma-separated values (CSV)
+/// files", RFC 4180, 2005): values between separators; in quotes a value may hold separators, line ends and, written twice, quotes.
+///
+///   age,job,"wage, weekly"        const auto [table, report] = parade::read_csv("people.csv");
+///   41,"cook",512.5               table["age"]   integer, 1 missing: {41, NaN}         table["wage, weekly"]   real: {512.5, 480}
+///   NA,"the ""boss""",480         table["job"]   text, levels {"cook", "the \"boss\""}, codes {0, 1}
+///
+/// The type of a column is found out from all of its values; `table.description()` shows what was found, and what made a column text. Numbers
+/// are those of read_libsvm: rounded correctly, in no locale; with or without quotes. Numbers that are not finite are text, if they are not
+/// among the missing values. Lines without anything are passed over. Several threads read; the result is the same on any number of them.
+///
+/// Throws FileError, naming file, line, column, what was found and what was expected: too many or too few values, quotes that do not end or
+/// stand inside a value, a value that does not fit the type that the options give its column, two columns of one name, no header; for records
+/// (not for the header) they are left out with on_error = skip, and counted. Throws OptionError for options that break a rule.
+inline CsvData read_csv(const std::filesystem::path& file, const CsvOptions& options = {}) {
+  const std::string name = file.string();
+  return detail::CsvReader{detail::TextSource{file}.all(), name, options, detail::csv_piece}.read();
+}
+
+/// The same from text in memory; `name` stands in errors.
+inline CsvData parse_csv(std::string_view text, const CsvOptions& options = {}, const std::string& name = "text") {
+  return detail::CsvReader{std::string{text}, name, options, detail::csv_piece}.read();
+}
+
+/// Writes a table, packed by gzip where the name ends in ".gz" (with zlib only): names, then rows; missing values as nothing, numbers with the
+/// fewest digits with which they are read as the same number again, quotes where they are needed. It is written under another name in the same
+/// folder first and then renamed, so that nobody ever sees half of it.
+///
+/// Throws DataError for columns that are not of the table's length; FileError when the file cannot be written, which leaves what was there.
+inline void write_csv(const std::filesystem::path& file, const Table& table, char separator = ',') {
+  for (const Column& column : table.columns) {
+    const Index size = column.type == ColumnType::text ? column.codes.size() : column.numbers.size();
+    if (size != table.rows)
+      throw DataError(
+          detail::text("column '", column.name, "' must have one value for each of the n rows; got ", size, " (n = ", table.rows, ")"));
+    for (Index i = 0; column.type == ColumnType::text && i < size; ++i)
+      if (column.codes[i] < -1 || column.codes[i] >= static_cast<Index>(column.levels.size()))
+        throw DataError(detail::text("codes of column '", column.name, "' must be −1 or in [0, ", column.levels.size(), "); got ",
+                                     column.codes[i], " in row ", i));
+  }
+  const auto append = [separator](std::string& out, const std::string& value) {
+    // What a reader would trim, or take for a byte order mark or a gzip file, is safe behind a quote.
+    const auto is_blank = [](char c) { return c == ' ' || c == '\t'; };
+    const bool plain = !value.empty() && value.find_first_of(std::string{"\"\r\n"} + separator) == std::string::npos &&
+                       !is_blank(value.front()) && !is_blank(value.back()) && !value.starts_with(detail::byte_order_mark) &&
+                       value.front() != '\x1F';
+    if (plain) {
+      out += value;
+      return;
+    }
+    out += '"';
+    for (const char c : value) out.append(c == '"' ? 2 : 1, c);
+    out += '"';
+  };
+  const bool alone = table.columns.size() == 1;  // an empty line would be passed over
+  detail::write_file_pieces(file, [&](const auto& write) {
+    std::string out;
+    for (std::size_t c = 0; c < table.columns.size(); ++c) {
+      if (c > 0) out += separator;
+      append(out, table.columns[c].name);
+    }
+    out += '\n';
+    for (Index i = 0; i < table.rows; ++i) {
+      for (std::size_t c = 0; c < table.columns.size(); ++c) {
+        const Column& column = table.columns[c];
+        if (c > 0) out += separator;
+        const bool text = column.type == ColumnType::text;
+        if (text ? column.codes[i] < 0 : std::isnan(column.numbers[i]))
+          out += alone ? "\"\"" : "";
+        else if (text)
+          append(out, column.levels[static_cast<std::size_t>(column.codes[i])]);
+        else
+          detail::append_number(out, column.numbers[i]);
+      }
+      out += '\n';
+      if (out.size() >= 1 << 20) {
+        write(out.data(), out.size());
+        out.clear();
+      }
+    }
+    write(out.data(), out.size());
+  });
+}
+
+}  // namespace parade

@@ -1,0 +1,675 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <initializer_list>
+#include <limits>
+#include <memory>
+#include <new>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <parade/core/config.hpp>
+#include <parade/core/error.hpp>
+#include <parade/core/types.hpp>
+#include <parade/io/file.hpp>
+#include <parade/io/text.hpp>
+
+#if PARADE_HAS_ZLIB
+#include <zlib.h>
+#endif
+
+namespace parade {
+namespace detail {
+
+/// Bytes in memory, with the interface of ByteReader.
+class MemoryReader {
+ public:
+  MemoryReader(std::span<const std::uint8_t> bytes, std::filesystem::path name, std::uint64_t offset = 0)
+      : bytes_(bytes), name_(std::move(name)), start_(offset) {}
+
+  std::optional<std::uint64_t> size() const { return start_ + bytes_.size(); }
+  std::uint64_t offset() const { return start_ + at_; }
+  const std::filesystem::path& file() const { return name_; }
+  std::size_t read(std::span<std::uint8_t> to) {
+    const std::size_t count = std::min(to.size(), bytes_.size() - at_);
+    std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(at_), count, to.begin());
+    at_ += count;
+    return count;
+  }
+  [[noreturn]] void fail(std::uint64_t byte, const std::string& found, const std::string& expected) const {
+    fail_at(name_, byte, found, expected);
+  }
+
+ private:
+  std::span<const std::uint8_t> bytes_;
+  std::filesystem::path name_;
+  std::uint64_t start_;
+  std::size_t at_ = 0;
+};
+
+template <std::size_t Bytes>
+std::uint64_t little_endian(const std::uint8_t* bytes) {
+  std::uint64_t number = 0;
+  for (std::size_t i = Bytes; i-- > 0;) number = number << 8 | bytes[i];
+  return number;
+}
+
+/// How NumPy writes the type of values, without the order of the bytes: "f4", "u1".
+template <class Scalar>
+std::string npy_type() {
+  static_assert(std::is_arithmetic_v<Scalar> && !std::is_same_v<Scalar, bool> && sizeof(Scalar) <= 8,
+                "parade: NPY files hold float, double and integers of 8 to 64 bits");
+  const char kind = std::is_floating_point_v<Scalar> ? 'f' : std::is_signed_v<Scalar> ? 'i' : 'u';
+  return {kind, static_cast<char>('0' + sizeof(Scalar))};
+}
+
+/// What an NPY header says.
+struct NpyHeader {
+  std::string type;  // "f4"
+  bool big_endian = false;
+  bool fortran_order = false;
+  std::vector<std::uint64_t> shape;
+  std::uint64_t count = 1;  // of values
+  std::size_t item = 1;     // bytes of a value
+
+  std::string shape_text() const {
+    std::string out = "(";
+    for (std::size_t i = 0; i < shape.size(); ++i) out += (i > 0 ? ", " : "") + std::to_string(shape[i]);
+    return out + (shape.size() == 1 ? ",)" : ")");
+  }
+};
+
+/// The dictionary in an NPY header: {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }.
+template <class Source>
+class NpyDictionary {
+ public:
+  NpyDictionary(std::string_view text, std::uint64_t offset, const Source& source) : text_(text), offset_(offset), source_(source) {}
+
+  NpyHeader parse() {
+    bool has_type = false, has_order = false, has_shape = false;
+    expect('{');
+    while (!take('}')) {
+      const std::size_t key_at = at_;
+      const std::string key = string("a key");
+      expect(':');
+      skip();
+      if (key == "descr" && !has_type) {
+        has_type = true;
+        type();
+      } else if (key == "fortran_order" && !has_order) {
+        has_order = true;
+        order();
+      } else if (key == "shape" && !has_shape) {
+        has_shape = true;
+        shape();
+      } else {
+        fail(key_at, in_quotes(key), "each of 'descr', 'fortran_order' and 'shape' once");
+      }
+      if (take('}')) break;
+      expect(',');
+    }
+    skip();
+    if (at_ < text_.size()) fail(at_, found(), "the end of the header");
+    if (!has_type || !has_order || !has_shape)
+      fail(at_, "the end of the header", detail::text("'", !has_type ? "descr" : !has_order ? "fortran_order" : "shape", "'"));
+    return header_;
+  }
+
+ private:
+  void skip() {
+    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r')) ++at_;
+  }
+  bool take(char c) {
+    skip();
+    if (at_ >= text_.size() || text_[at_] != c) return false;
+    ++at_;
+    return true;
+  }
+  void expect(char c) {
+    if (!take(c)) fail(at_, found(), in_quotes({&c, 1}));
+  }
+  std::string found() const { return at_ < text_.size() ? in_quotes(text_.substr(at_, 1)) : "the end of the header"; }
+  [[noreturn]] void fail(std::size_t at, const std::string& what, const std::string& expected) const {
+    source_.fail(offset_ + at, what, expected);
+  }
+
+  std::string string(const char* what) {
+    skip();
+    const char quote = at_ < text_.size() ? text_[at_] : '\0';
+    if (quote != '\'' && quote != '"') fail(at_, found(), detail::text(what, " in quotes"));
+    const std::size_t begin = at_ + 1, end = text_.find(quote, begin);
+    if (end == std::string_view::npos) fail(at_, "a quote that does not end", "a closing quote");
+    at_ = end + 1;
+    return std::string{text_.substr(begin, end - begin)};
+  }
+
+  void type() {
+    const std::size_t at = at_;
+    if (at_ < text_.size() && text_[at_] == '[') fail(at, "a type with fields", "a type of numbers");
+    const std::string type = string("a type");
+    const std::string_view known[] = {"b1", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8"};
+    const std::string_view rest = std::string_view{type}.substr(std::min<std::size_t>(1, type.size()));
+    const bool one_byte = rest.ends_with('1');
+    if (type.empty() || std::find(std::begin(known), std::end(known), rest) == std::end(known) ||
+        !(type[0] == '<' || type[0] == '>' || (type[0] == '|' && one_byte)))
+      fail(at, detail::text("type ", in_quotes(type)), "'|b1', '|u1', '|i1', or '<' or '>' with u2, i2, u4, i4, u8, i8, f4 or f8");
+    header_.type = rest;
+    header_.big_endian = type[0] == '>';
+    header_.item = static_cast<std::size_t>(rest[1] - '0');
+  }
+
+  void order() {
+    for (const bool value : {false, true}) {
+      const std::string_view word = value ? "True" : "False";
+      if (!text_.substr(at_).starts_with(word)) continue;
+      at_ += word.size();
+      header_.fortran_order = value;
+      return;
+    }
+    fail(at_, found(), "True or False");
+  }
+
+  void shape() {
+    expect('(');
+    while (!take(')')) {
+      std::uint64_t size = 0;
+      const std::size_t begin = at_;
+      while (at_ < text_.size() && text_[at_] >= '0' && text_[at_] <= '9' && at_ - begin < 19)
+        size = 10 * size + static_cast<std::uint64_t>(text_[at_++] - '0');
+      if (at_ == begin) fail(at_, found(), "the size of a dimension");
+      if (at_ < text_.size() && text_[at_] >= '0' && text_[at_] <= '9') fail(begin, "a size of 20 digits or more", "one below 2^63");
+      if (at_ < text_.size() && text_[at_] == 'L') ++at_;  // Python 2
+      header_.shape.push_back(size);
+      if (take(')')) break;
+      expect(',');
+    }
+  }
+
+  std::string_view text_;
+  std::uint64_t offset_;
+  const Source& source_;
+  std::size_t at_ = 0;
+  NpyHeader header_;
+};
+
+/// Reads the header and checks that as many bytes follow as it tells, where that can be known.
+template <class Source>
+NpyHeader read_npy_header(Source& in) {
+  const auto field = [&in](std::span<std::uint8_t> to, const char* what) {
+    if (in.read(to) < to.size()) in.fail(in.offset(), "the end of the file", what);
+  };
+  const std::uint64_t start = in.offset();
+  std::array<std::uint8_t, 8> magic{};
+  field(magic, "an NPY header");
+  if (std::memcmp(magic.data(), "\x93NUMPY", 6) != 0)
+    in.fail(start, in_quotes({reinterpret_cast<const char*>(magic.data()), 6}), "'\\x93NUMPY', the start of an NPY file");
+  if (magic[6] < 1 || magic[6] > 3 || magic[7] != 0)
+    in.fail(start + 6, text("version ", int{magic[6]}, '.', int{magic[7]}), "version 1.0, 2.0 or 3.0");
+
+  std::array<std::uint8_t, 4> length{};
+  field(std::span{length}.first(magic[6] == 1 ? 2 : 4), "the length of the header");
+  const std::uint64_t size = little_endian<4>(length.data());
+  constexpr std::uint64_t most = 1 << 20;
+  if (size > most) in.fail(start + 8, text("a header of ", size, " bytes"), text("at most ", most));
+  std::string dictionary(size, '\0');
+  const std::uint64_t begin = in.offset();
+  field({reinterpret_cast<std::uint8_t*>(dictionary.data()), dictionary.size()}, "the rest of the header");
+  NpyHeader header = NpyDictionary<Source>{dictionary, begin, in}.parse();
+
+  if (header.shape.empty() || header.shape.size() > 32)
+    in.fail(begin, text(header.shape.size(), " dimensions"), "1 or more, and at most 32");
+  if (header.fortran_order && header.shape.size() > 2)
+    in.fail(begin, text("the shape ", header.shape_text(), " in Fortran order"), "C order, or 1 or 2 dimensions");
+  const auto limit = static_cast<std::uint64_t>(std::numeric_limits<Index>::max()) / header.item;
+  for (const std::uint64_t dimension : header.shape) {
+    if (dimension > limit || (dimension != 0 && header.count > limit / dimension))
+      in.fail(begin, text("the shape ", header.shape_text()), "less than 2^63 bytes");
+    header.count *= dimension;
+  }
+  const std::uint64_t bytes = header.count * header.item;
+  if (in.size() && *in.size() - in.offset() != bytes)
+    in.fail(in.offset(), text(*in.size() - in.offset(), " bytes of data"),
+            text(bytes, " (", header.shape_text(), " of '", header.type, "')"));
+  return header;
+}
+
+/// From `from` to Scalar; false if it does not fit.
+template <class Scalar, class From>
+bool convert_npy(From from, Scalar& to) {
+  if constexpr (std::is_integral_v<Scalar> && std::is_integral_v<From>) {
+    to = static_cast<Scalar>(from);
+    return std::in_range<Scalar>(from);
+  } else {
+    to = static_cast<Scalar>(from);
+    return true;
+  }
+}
+
+/// Reads `count` values of type From and puts value k at to(k).
+template <class From, class Scalar, class Source, class To>
+void read_npy_values(Source& in, const NpyHeader& header, const To& to) {
+  using Bits = std::conditional_t<
+      sizeof(From) == 1, std::uint8_t,
+      std::conditional_t<sizeof(From) == 2, std::uint16_t, std::conditional_t<sizeof(From) == 4, std::uint32_t, std::uint64_t>>>;
+  std::vector<std::uint8_t> bytes(std::min<std::uint64_t>(header.count, 8192) * sizeof(From));
+  const std::uint64_t start = in.offset();
+  for (std::uint64_t done = 0; done < header.count;) {
+    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(header.count - done, 8192));
+    const std::span piece = std::span{bytes}.first(count * sizeof(From));
+    if (const auto got = in.read(piece); got < piece.size())
+      in.fail(start, text(done * sizeof(From) + got, " bytes of data"),
+              text(header.count * sizeof(From), " (", header.shape_text(), " of '", header.type, "')"));
+    for (std::size_t i = 0; i < count; ++i, ++done) {
+      Bits bits = 0;
+      std::memcpy(&bits, piece.data() + i * sizeof(From), sizeof(From));
+      if (header.big_endian != (std::endian::native == std::endian::big)) {
+        Bits turned = 0;
+        for (std::size_t b = 0; b < sizeof(From); ++b)
+          turned = static_cast<Bits>((std::uint64_t{turned} << 8) | ((std::uint64_t{bits} >> (8 * b)) & 255));
+        bits = turned;
+      }
+      const From value = std::bit_cast<From>(bits);
+      if (!convert_npy(value, to(done)))
+        in.fail(start + done * sizeof(From), text(+value),
+                text("a number in [", +std::numeric_limits<Scalar>::min(), ", ", +std::numeric_limits<Scalar>::max(), "]"));
+    }
+  }
+}
+
+/// Calls read_npy_values for the type in the file.
+template <class Scalar, class Source, class To>
+void read_npy_values(Source& in, const NpyHeader& header, const To& to) {
+  if constexpr (!std::is_floating_point_v<Scalar>)
+    if (header.type[0] == 'f') in.fail(in.offset(), text("values of type '", header.type, "'"), "whole numbers");
+  const std::string_view type = header.type;
+  if constexpr (std::is_floating_point_v<Scalar>) {
+    if (type == "f4") return read_npy_values<float, Scalar>(in, header, to);
+    if (type == "f8") return read_npy_values<double, Scalar>(in, header, to);
+  }
+  if (type == "u1" || type == "b1") return read_npy_values<std::uint8_t, Scalar>(in, header, to);
+  if (type == "i1") return read_npy_values<std::int8_t, Scalar>(in, header, to);
+  if (type == "u2") return read_npy_values<std::uint16_t, Scalar>(in, header, to);
+  if (type == "i2") return read_npy_values<std::int16_t, Scalar>(in, header, to);
+  if (type == "u4") return read_npy_values<std::uint32_t, Scalar>(in, header, to);
+  if (type == "i4") return read_npy_values<std::int32_t, Scalar>(in, header, to);
+  if (type == "u8") return read_npy_values<std::uint64_t, Scalar>(in, header, to);
+  return read_npy_values<std::int64_t, Scalar>(in, header, to);
+}
+
+/// X (d,n) of an array with shape (n, ...).
+template <class Scalar, class Source>
+Matrix<Scalar> read_npy_matrix(Source& in, const NpyHeader& header) {
+  const auto n = static_cast<Index>(header.shape[0]);
+  Index d = 1;
+  for (std::size_t i = 1; i < header.shape.size(); ++i) d *= static_cast<Index>(header.shape[i]);
+  Matrix<Scalar> x(d, n);
+  const bool plain = header.type == npy_type<Scalar>() && header.big_endian == (std::endian::native == std::endian::big);
+  if (plain && !header.fortran_order) {  // the file holds the memory of x
+    const std::uint64_t start = in.offset(), bytes = header.count * sizeof(Scalar);
+    const auto got = bytes == 0 ? 0 : in.read({reinterpret_cast<std::uint8_t*>(x.data()), static_cast<std::size_t>(bytes)});
+    if (got < bytes) in.fail(start, text(got, " bytes of data"), text(bytes));
+  } else if (!header.fortran_order) {
+    read_npy_values<Scalar>(in, header, [&x](std::uint64_t k) -> Scalar& { return x.data()[k]; });
+  } else {
+    read_npy_values<Scalar>(in, header,
+                            [&x, n](std::uint64_t k) -> Scalar& { return x(static_cast<Index>(k) / n, static_cast<Index>(k) % n); });
+  }
+  return x;
+}
+
+template <class Scalar, class Source>
+Matrix<Scalar> read_npy(Source& in) {
+  const NpyHeader header = read_npy_header(in);
+  if (in.size()) return read_npy_matrix<Scalar>(in, header);
+  // Packed: how many bytes there are shows only when they have come, so that memory grows with them.
+  const std::uint64_t start = in.offset(), total = header.count * header.item;
+  const std::string expected = text(total, " (", header.shape_text(), " of '", header.type, "')");
+  std::vector<std::uint8_t> bytes;
+  while (bytes.size() < total) {
+    const auto done = bytes.size();
+    const auto piece = static_cast<std::size_t>(std::min<std::uint64_t>(total - done, std::max<std::size_t>(done, 1 << 20)));
+    bytes.resize(done + piece);
+    const auto got = in.read(std::span{bytes}.subspan(done));
+    if (got < piece) in.fail(start, text(done + got, " bytes of data"), expected);
+  }
+  std::array<std::uint8_t, 1> more{};
+  if (in.read(more) > 0) in.fail(start, text("more than ", total, " bytes of data"), expected);
+  MemoryReader memory{bytes, in.file(), start};
+  return read_npy_matrix<Scalar>(memory, header);
+}
+
+/// The column that an array of one dimension is.
+template <class Scalar, class Source>
+Vector<Scalar> as_vector(const Matrix<Scalar>& x, const Source& in) {
+  if (x.rows() != 1) in.fail(0, text("an array of ", x.cols(), " rows of ", x.rows(), " values"), "one value a row");
+  return x.transpose();
+}
+
+/// An array as it lies in memory, and its header.
+struct NpyView {
+  std::string header;  // with magic, version and length
+  std::span<const std::uint8_t> bytes;
+
+  template <class Scalar>
+  NpyView(const Matrix<Scalar>& x)
+      : NpyView(npy_type<Scalar>(), text('(', x.cols(), ", ", x.rows(), ')'), x.data(), x.size() * Index{sizeof(Scalar)}) {}
+  template <class Scalar>
+  NpyView(const Vector<Scalar>& x) : NpyView(npy_type<Scalar>(), text('(', x.size(), ",)"), x.data(), x.size() * Index{sizeof(Scalar)}) {}
+
+ private:
+  NpyView(const std::string& type, const std::string& shape, const void* data, Index size)
+      : bytes(static_cast<const std::uint8_t*>(data), static_cast<std::size_t>(size)) {
+    const char order = type[1] == '1' ? '|' : std::endian::native == std::endian::big ? '>' : '<';
+    std::string dictionary = text("{'descr': '", order, type, "', 'fortran_order': False, 'shape': ", shape, ", }");
+    dictionary.append(63 - (10 + dictionary.size()) % 64, ' ') += '\n';  // the data begins at a multiple of 64
+    header = {'\x93',
+              'N',
+              'U',
+              'M',
+              'P',
+              'Y',
+              '\x01',
+              '\x00',
+              static_cast<char>(dictionary.size() & 255),
+              static_cast<char>(dictionary.size() >> 8)};
+    header += dictionary;
+  }
+};
+
+/// CRC-32 of zip files, gone on from `crc`.
+inline std::uint32_t crc_32(std::uint32_t crc, std::span<const std::uint8_t> bytes) {
+#if PARADE_HAS_ZLIB
+  while (!bytes.empty()) {
+    const auto piece = bytes.first(std::min<std::size_t>(bytes.size(), 1 << 30));
+    crc = static_cast<std::uint32_t>(::crc32(crc, piece.data(), static_cast<uInt>(piece.size())));
+    bytes = bytes.subspan(piece.size());
+  }
+  return crc;
+#else
+  static constexpr auto table = [] {
+    std::array<std::uint32_t, 256> entries{};
+    for (std::uint32_t i = 0; i < 256; ++i) {
+      std::uint32_t entry = i;
+      for (int bit = 0; bit < 8; ++bit) entry = entry & 1 ? 0xEDB88320u ^ (entry >> 1) : entry >> 1;
+      entries[i] = entry;
+    }
+    return entries;
+  }();
+  crc = ~crc;
+  for (const std::uint8_t byte : bytes) crc = table[(crc ^ byte) & 255] ^ (crc >> 8);
+  return ~crc;
+#endif
+}
+
+}  // namespace detail
+
+/// Reads an array of NumPy (format versions 1 to 3), plain or packed by gzip, as X (d,n): its first dimension is samples, the others together
+/// are features. An array of one dimension is one feature. Rows in C order (NumPy's default) have the memory of X and are read straight into
+/// it; Fortran order and the other byte order are turned.
+///
+///   numpy.save("x.npy", x)   # x.shape == (60000, 784)     const auto x = parade::read_npy<float>("x.npy");   // (784, 60000)
+///
+/// Types: bool, signed and unsigned integers of 8 to 64 bits, float32, float64. As float or double, numbers are rounded to the nearest; as
+/// integers, whole numbers only are read, and each must fit.
+///
+/// No memory is taken on the word of a header: a plain file must have the size that its header tells, and of a packed file memory grows with
+/// what really comes out of it. Throws FileError, naming file, byte, what was found and what was expected.
+template <class Scalar>
+Matrix<Scalar> read_npy(const std::filesystem::path& file) {
+  detail::ByteReader in{file};
+  return detail::read_npy<Scalar>(in);
+}
+
+/// The same for one value a sample: labels, weights.
+template <class Scalar>
+Vector<Scalar> read_npy_vector(const std::filesystem::path& file) {
+  detail::ByteReader in{file};
+  return detail::as_vector(detail::read_npy<Scalar>(in), in);
+}
+
+/// Writes X (d,n) as an array of shape (n, d), or a vector (n) as one of shape (n,); packed by gzip where the name ends in ".gz" (with zlib only).
+/// It is written under another name in the same folder first and then renamed, so that nobody ever sees half of it.
+///
+/// Throws FileError when the file cannot be written, which leaves what was there before.
+template <class Scalar, int Columns>
+void write_npy(const std::filesystem::path& file, const Eigen::Matrix<Scalar, Eigen::Dynamic, Columns>& x) {
+  const detail::NpyView view{x};
+  detail::write_file_pieces(file, [&](const auto& write) {
+    write(view.header.data(), view.header.size());
+    write(view.bytes.data(), view.bytes.size());
+  });
+}
+
+/// The arrays of an NPZ file: a zip file of NPY files, stored (numpy.savez) or deflated (numpy.savez_compressed; with zlib only).
+///
+///   const parade::NpzFile file{"data.npz"};                    // numpy.savez("data.npz", x=x, y=y)
+///   const auto x = file.read<float>("x");                      // (d,n)
+///   const auto y = file.read_vector<parade::Label>("y");       // (n)
+///
+/// Sizes are checked against the file before memory is taken, and each array by its CRC-32. Throws FileError, naming file, byte (in the zip
+/// file, or behind the array's name in the array), what was found and what was expected: zip64 (arrays of 4 GiB and more), encryption, other
+/// methods of packing, damage; DataError, if there is no such array.
+class NpzFile {
+ public:
+  explicit NpzFile(const std::filesystem::path& file) : NpzFile(std::make_unique<const detail::TextSource>(file)) {}
+
+  /// A file in memory, which must stay as it is; `name` stands in errors.
+  NpzFile(std::string_view bytes, const std::string& name) : NpzFile(std::make_unique<const detail::TextSource>(bytes, name)) {}
+
+  std::vector<std::string> names() const {
+    std::vector<std::string> names;
+    for (const Member& member : members_) names.push_back(member.name);
+    return names;
+  }
+
+  template <class Scalar>
+  Matrix<Scalar> read(std::string_view name) const {
+    return open(name, [](auto& in) { return detail::read_npy<Scalar>(in); });
+  }
+
+  template <class Scalar>
+  Vector<Scalar> read_vector(std::string_view name) const {
+    return open(name, [](auto& in) { return detail::as_vector(detail::read_npy<Scalar>(in), in); });
+  }
+
+ private:
+  struct Member {
+    std::string name;  // without ".npy"
+    std::uint64_t method, crc, packed, size, header;
+  };
+  using Bytes = std::vector<std::uint8_t>;
+
+  explicit NpzFile(std::unique_ptr<const detail::TextSource> source) : source_(std::move(source)) { read_directory(); }
+
+  [[noreturn]] void fail(std::uint64_t byte, const std::string& found, const std::string& expected) const {
+    detail::fail_at(source_->name(), byte, found, expected);
+  }
+
+  Bytes bytes(std::uint64_t begin, std::uint64_t size, const char* what) const {
+    if (begin > source_->size() || size > source_->size() - begin) fail(begin, "the end of the file", what);
+    Bytes to(static_cast<std::size_t>(size));
+    source_->read(begin, {reinterpret_cast<char*>(to.data()), to.size()});
+    return to;
+  }
+
+  void read_directory() {
+    using detail::little_endian;
+    constexpr std::uint64_t end_size = 22, most_comment = 65535;
+    const std::uint64_t size = source_->size();
+    const std::uint64_t from = size > end_size + most_comment ? size - end_size - most_comment : 0;
+    const Bytes tail = bytes(from, size - from, "a zip file");
+    std::size_t at = tail.size() < end_size ? 0 : tail.size() - end_size + 1;  // behind the record that ends the directory, and back
+    const auto ends_here = [&](std::size_t i) {
+      return little_endian<4>(&tail[i]) == 0x06054B50 && i + end_size + little_endian<2>(&tail[i + 20]) == tail.size();
+    };
+    while (at > 0 && !ends_here(at - 1)) --at;
+    if (at == 0) fail(size, "no directory at the end of the file", "a whole zip file");
+    const std::uint8_t* const end = &tail[--at];
+    const std::uint64_t end_at = from + at, count = little_endian<2>(end + 10), directory_size = little_endian<4>(end + 12),
+                        directory = little_endian<4>(end + 16);
+    if (count == 0xFFFF || directory_size == 0xFFFFFFFF || directory == 0xFFFFFFFF ||
+        (at >= 20 && little_endian<4>(&tail[at - 20]) == 0x07064B50))
+      fail(end_at, "zip64", "a zip file below 4 GiB");
+    if (little_endian<2>(end + 4) != 0 || little_endian<2>(end + 6) != 0 || little_endian<2>(end + 8) != count)
+      fail(end_at, "one of several disks", "a zip file in one piece");
+    if (directory > end_at || directory_size != end_at - directory)
+      fail(end_at, detail::text("a directory of ", directory_size, " bytes from byte ", directory, " on"), "one that ends here");
+
+    const Bytes entries = bytes(directory, directory_size, "the directory");
+    std::size_t entry = 0;
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const std::uint64_t here = directory + entry;
+      if (entries.size() - entry < 46 || little_endian<4>(&entries[entry]) != 0x02014B50) fail(here, "no entry of a directory", "one more");
+      const std::uint8_t* const field = &entries[entry];
+      const auto name_size = static_cast<std::size_t>(little_endian<2>(field + 28));
+      const auto whole = 46 + name_size + static_cast<std::size_t>(little_endian<2>(field + 30) + little_endian<2>(field + 32));
+      if (entries.size() - entry < whole) fail(here, "an entry beyond the end of the directory", "a whole one");
+      Member member{{reinterpret_cast<const char*>(field) + 46, name_size},
+                    little_endian<2>(field + 10),
+                    little_endian<4>(field + 16),
+                    little_endian<4>(field + 20),
+                    little_endian<4>(field + 24),
+                    little_endian<4>(field + 42)};
+      entry += whole;
+      if (!member.name.ends_with(".npy")) continue;
+      member.name.resize(member.name.size() - 4);
+      const std::string shown = detail::in_quotes(member.name);
+      if (member.packed == 0xFFFFFFFF || member.size == 0xFFFFFFFF || member.header == 0xFFFFFFFF)
+        fail(here, detail::text("zip64 for ", shown), "an array below 4 GiB");
+      if (little_endian<2>(field + 8) & 1) fail(here + 8, detail::text(shown, " encrypted"), "an array that is not");
+      if (member.method != 0 && member.method != 8)
+        fail(here + 10, detail::text("method ", member.method, " for ", shown), "method 0 (stored) or 8 (deflated)");
+      // A byte of a deflated stream never becomes more than 1032 (J. Gailly, M. Adler, the manual of zlib).
+      if (member.method == 0 ? member.packed != member.size : member.size > 1032 * (member.packed + 8))
+        fail(here + 24, detail::text(member.size, " bytes for ", shown),
+             detail::text("what ", member.packed, " bytes in the file can hold"));
+      if (member.packed > directory || member.header > directory - member.packed)
+        fail(here + 42, detail::text(member.packed, " bytes for ", shown, " from byte ", member.header, " on"),
+             "a place before the directory");
+      for (const Member& other : members_)
+        if (other.name == member.name) fail(here, detail::text(shown, " again"), "each name once");
+      members_.push_back(std::move(member));
+    }
+    if (entry != entries.size()) fail(directory + entry, detail::text(entries.size() - entry, " bytes more"), "the end of the directory");
+  }
+
+  template <class Read>
+  auto open(std::string_view name, const Read& read) const {
+    const auto member = std::find_if(members_.begin(), members_.end(), [name](const Member& m) { return m.name == name; });
+    if (member == members_.end()) {
+      std::string has;
+      for (const Member& other : members_) has += (has.empty() ? "" : ", ") + other.name;
+      throw DataError(detail::text(source_->name(), " has no array '", name, "'; it has ", has));
+    }
+    const Bytes header = bytes(member->header, 30, "the header of an array");
+    if (detail::little_endian<4>(header.data()) != 0x04034B50) fail(member->header, "no header of a file", "one");
+    const std::uint64_t data = member->header + 30 + detail::little_endian<2>(&header[26]) + detail::little_endian<2>(&header[28]);
+    Bytes content = bytes(data, member->packed, "the whole array");
+    if (member->method == 8) content = inflated(content, *member, data);
+    if (detail::crc_32(0, content) != member->crc) fail(data, detail::text("damage in ", detail::in_quotes(member->name)), "its CRC-32");
+    detail::MemoryReader in{content, source_->name() + ", array " + member->name};
+    return read(in);
+  }
+
+  Bytes inflated([[maybe_unused]] const Bytes& packed, [[maybe_unused]] const Member& member, std::uint64_t at) const {
+#if PARADE_HAS_ZLIB
+    struct Stream : z_stream {
+      Stream() : z_stream{} {
+        if (inflateInit2(this, -15) != Z_OK) throw std::bad_alloc{};
+      }
+      Stream(const Stream&) = delete;
+      Stream& operator=(const Stream&) = delete;
+      ~Stream() { inflateEnd(this); }
+    } stream;
+    Bytes out;
+    stream.next_in = const_cast<Bytef*>(packed.data());
+    stream.avail_in = static_cast<uInt>(packed.size());
+    int status = Z_OK;
+    while (status == Z_OK) {
+      const std::size_t done = out.size();
+      if (done > member.size) break;
+      out.resize(std::min<std::size_t>(static_cast<std::size_t>(member.size) + 1, std::max<std::size_t>(2 * done, 1 << 20)));
+      stream.next_out = out.data() + done;
+      stream.avail_out = static_cast<uInt>(out.size() - done);
+      status = inflate(&stream, Z_NO_FLUSH);
+      out.resize(out.size() - stream.avail_out);
+      if (status == Z_OK && stream.avail_in == 0 && stream.avail_out > 0) break;
+    }
+    if (status != Z_STREAM_END || stream.avail_in != 0 || out.size() != member.size)
+      fail(at, detail::text(detail::in_quotes(member.name), " does not unpack to ", member.size, " bytes"), "a whole deflated stream");
+    return out;
+#else
+    fail(at, "a deflated array", "a stored one, or a program compiled with -DPARADE_WITH_ZLIB and linked with -lz");
+#endif
+  }
+
+  std::unique_ptr<const detail::TextSource> source_;
+  std::vector<Member> members_;
+};
+
+/// Writes an NPZ file of stored arrays, as numpy.savez does: matrices (d,n) as shape (n, d), vectors (n) as (n,).
+///
+///   parade::write_npz("data.npz", {{"x", x}, {"y", y}});
+///
+/// It is written under another name in the same folder first and then renamed, so that nobody ever sees half of it. Throws DataError for a name
+/// twice, or for 4 GiB and more together (zip64); FileError when the file cannot be written, which leaves what was there before.
+inline void write_npz(const std::filesystem::path& file, std::initializer_list<std::pair<std::string, detail::NpyView>> arrays) {
+  constexpr std::uint64_t limit = 0xFFFFFFFF;
+  std::uint64_t total = 0;
+  for (const auto* array = arrays.begin(); array != arrays.end(); ++array) {
+    if (array->first.size() > 60000)
+      throw DataError(detail::text("the name of an array must be below 60000 bytes; got ", array->first.size()));
+    for (const auto* other = arrays.begin(); other != array; ++other)
+      if (other->first == array->first)
+        throw DataError(detail::text("each array must have a name of its own; got '", array->first, "' twice"));
+    total += 200 + 2 * array->first.size() + array->second.header.size() + array->second.bytes.size();
+  }
+  if (total >= limit || arrays.size() >= 0xFFFF) throw DataError(detail::text("an NPZ file must be below 4 GiB; got ", total, " bytes"));
+
+  detail::write_file_pieces(file, [&](const auto& write) {
+    const auto put = [](std::string& to, std::uint64_t number, int size) {
+      for (int i = 0; i < size; ++i) to += static_cast<char>((number >> (8 * i)) & 255);
+    };
+    std::string directory;
+    std::uint64_t offset = 0;
+    for (const auto& [name, view] : arrays) {
+      const std::string member = name + ".npy";
+      const auto* const header = reinterpret_cast<const std::uint8_t*>(view.header.data());
+      const std::uint32_t crc = detail::crc_32(detail::crc_32(0, {header, view.header.size()}), view.bytes);
+      const std::uint64_t size = view.header.size() + view.bytes.size();
+      // Version to read, flags (names in UTF-8), method stored, time and day (1980-01-01), CRC-32, sizes, lengths of name and extra field.
+      std::string common;
+      put(common, 20, 2), put(common, 0x0800, 2), put(common, 0, 2), put(common, 0, 2), put(common, 0x0021, 2);
+      put(common, crc, 4), put(common, size, 4), put(common, size, 4), put(common, member.size(), 2), put(common, 0, 2);
+      std::string local;
+      put(local, 0x04034B50, 4);
+      local += common + member;
+      write(local.data(), local.size());
+      write(view.header.data(), view.header.size());
+      write(view.bytes.data(), view.bytes.size());
+      put(directory, 0x02014B50, 4), put(directory, 20, 2);
+      directory += common;
+      put(directory, 0, 2), put(directory, 0, 2), put(directory, 0, 2), put(directory, 0, 4), put(directory, offset, 4);
+      directory += member;
+      offset += local.size() + size;
+    }
+    const std::uint64_t directory_size = directory.size();
+    put(directory, 0x06054B50, 4), put(directory, 0, 4), put(directory, arrays.size(), 2), put(directory, arrays.size(), 2);
+    put(directory, directory_size, 4), put(directory, offset, 4), put(directory, 0, 2);
+    write(directory.data(), directory.size());
+  });
+}
+
+}  // namespace parade

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+
+#include <parade/core/error.hpp>
+#include <parade/core/types.hpp>
+#include <parade/metrics/samples.hpp>
+
+// Metrics of regression: Z (k,n) predictions, Y (k,n) targets, w (n) or none. Several outputs count the same: each has a figure, and the
+// result is their mean (scikit-learn's multioutput = "uniform_average"). They throw DataError for no samples, shapes or weights that do not
+// fit, and a prediction or target of NaN.
+namespace parade {
+namespace detail {
+
+/// Checks, then the mean over the outputs of figure(i), in double.
+template <class Z, class Y, class Figure>
+double mean_over_outputs(const Z& z, const Y& y, const Vector<double>& weights, const Figure& figure) {
+  check_scores<typename Z::Scalar>(z, "targets", y.cols(), weights);
+  if (y.rows() != z.rows()) throw DataError(text("scores must have a row for each of the ", y.rows(), " targets a sample; got ", z.rows()));
+  for_each_sample(y.cols(), weights, [&](Index j, double) {
+    for (Index i = 0; i < y.rows(); ++i)
+      if (std::isnan(y(i, j))) throw DataError(text("target ", i, " of sample ", j, " is NaN; it must be a number"));
+  });
+  CompensatedSum sum;
+  for (Index i = 0; i < z.rows(); ++i) sum.add(figure(i));
+  return sum.value() / static_cast<double>(z.rows());
+}
+
+/// Σ_j w_j (z_ij − y_ij)²
+template <class Z, class Y>
+double squared_errors(const Z& z, const Y& y, Index i, const Vector<double>& weights) {
+  CompensatedSum sum;
+  for_each_sample(y.cols(), weights, [&](Index j, double w) {
+    const double difference = static_cast<double>(z(i, j)) - static_cast<double>(y(i, j));
+    sum.add_product(w, std::fma(difference, difference, 0.0));
+  });
+  return sum.value();
+}
+
+}  // namespace detail
+
+/// Mean of (z − y)², by weight: (1/W) Σ_j w_j (z_j − y_j)². (The loss SquaredError has a ½, and adds up the outputs.)
+template <class Z, class Y>
+double mean_squared_error(const Eigen::MatrixBase<Z>& scores, const Eigen::MatrixBase<Y>& targets, const Vector<double>& weights = {}) {
+  const ConstMatrixRef<typename Z::Scalar> z{scores};
+  const ConstMatrixRef<typename Y::Scalar> y{targets};
+  return detail::mean_over_outputs(
+      z, y, weights, [&](Index i) { return detail::squared_errors(z, y, i, weights) / detail::total_weight(y.cols(), weights); });
+}
+
+/// √ of the mean of (z − y)², by weight: RMSE, in the units of y. With several outputs the mean of their roots.
+template <class Z, class Y>
+double root_mean_squared_error(const Eigen::MatrixBase<Z>& scores, const Eigen::MatrixBase<Y>& targets,
+                               const Vector<double>& weights = {}) {
+  const ConstMatrixRef<typename Z::Scalar> z{scores};
+  const ConstMatrixRef<typename Y::Scalar> y{targets};
+  return detail::mean_over_outputs(z, y, weights, [&](Index i) {
+    return std::sqrt(detail::squared_errors(z, y, i, weights) / detail::total_weight(y.cols(), weights));
+  });
+}
+
+/// Mean of |z − y|, by weight: MAE, in the units of y.
+template <class Z, class Y>
+double mean_absolute_error(const Eigen::MatrixBase<Z>& scores, const Eigen::MatrixBase<Y>& targets, const Vector<double>& weights = {}) {
+  const ConstMatrixRef<typename Z::Scalar> z{scores};
+  const ConstMatrixRef<typename Y::Scalar> y{targets};
+  return detail::mean_over_outputs(z, y, weights, [&](Index i) {
+    detail::CompensatedSum sum;
+    detail::for_each_sample(y.cols(), weights, [&](Index j, double w) {
+      sum.add_product(w, std::abs(static_cast<double>(z(i, j)) - static_cast<double>(y(i, j))));
+    });
+    return sum.value() / detail::total_weight(y.cols(), weights);
+  });
+}
+
+/// R², the coefficient of determination, by weight: the share of the targets' variance that the predictions explain:
+///
+///   1 − Σ_j w_j (z_j − y_j)² / Σ_j w_j (y_j − ȳ)²,   ȳ = Σ_j w_j y_j / W
+///
+/// 1 for perfect predictions, 0 for ȳ as the prediction of all, below 0 for worse ones. An output whose targets are all equal has nothing
+/// to explain: it counts 1 if its predictions are perfect, else 0, as in scikit-learn. Throws DataError also for fewer than 2 samples with
+/// a weight above 0.
+template <class Z, class Y>
+double r_squared(const Eigen::MatrixBase<Z>& scores, const Eigen::MatrixBase<Y>& targets, const Vector<double>& weights = {}) {
+  const ConstMatrixRef<typename Z::Scalar> z{scores};
+  const ConstMatrixRef<typename Y::Scalar> y{targets};
+  return detail::mean_over_outputs(z, y, weights, [&](Index i) {
+    detail::CompensatedSum sum, squares;
+    Index samples = 0;
+    detail::for_each_sample(y.cols(), weights, [&](Index j, double w) {
+      sum.add_product(w, static_cast<double>(y(i, j)));
+      ++samples;
+    });
+    if (samples < 2) throw DataError("R squared needs at least 2 samples with a weight above 0; got 1");
+    const double mean = sum.value() / detail::total_weight(y.cols(), weights);
+    bool equal = true;
+    double first = std::nan("");
+    detail::for_each_sample(y.cols(), weights, [&](Index j, double w) {
+      const double target = static_cast<double>(y(i, j)), difference = target - mean;
+      if (std::isnan(first)) first = target;
+      equal &= target == first;
+      squares.add_product(w, std::fma(difference, difference, 0.0));
+    });
+    const double errors = detail::squared_errors(z, y, i, weights);
+    if (equal) return errors == 0 ? 1.0 : 0.0;
+    return 1 - errors / squares.value();
+  });
+}
+
+}  // namespace parade

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+#include <cmath>
+
+#include <parade/losses/logistic.hpp>
+#include <parade/models/linear.hpp>
+#include <parade/optimizers/sgd.hpp>
+#include <parade/regularizers/l1.hpp>
+#include <parade/train/trainer.hpp>
+
+#include "support/catch.hpp"
+#include "support/training.hpp"
+
+using parade::Index, parade::Vector;
+
+namespace {
+
+parade::Trainer<parade::Linear<double>, parade::Logistic, parade::L1, parade::Sgd> trainer() {
+  return {parade::Linear<double>{6}, parade::Logistic{}, parade::L1{.lambda = 0.02}, parade::Sgd{.rate = 0.5}};
+}
+
+}  // namespace
+
+TEST_CASE("with variance-reduced gradients a constant rate reaches the optimum on minibatches, which it does not without") {
+  const auto data = training::labelled_data<double>(6, 101, 2).with_weights(training::sample_weights(101));
+  parade::FitOptions options{.epochs = 400, .batch_size = 8, .seed = 1, .threads = 2, .svrg = 2};
+  auto reduced = trainer(), plain = trainer();
+  const auto summary = reduced.fit(data, options);
+  CHECK(reduced.residual(data) < 1e-12);
+  CHECK(summary.zeros > 0);
+  options.svrg = 0;
+  plain.fit(data, options);
+  CHECK(plain.residual(data) > 1e-3);
+}
+
+TEST_CASE("variance-reduced gradients have one hash on any number of threads, and the first step of an anchor is that of all data") {
+  const auto data = training::labelled_data<double>(6, 101, 2);
+  parade::FitOptions options{.epochs = 3, .batch_size = 24, .seed = 1, .threads = 1, .shard_size = 5, .svrg = 1};
+  const auto one = trainer().fit(data, options).theta_hash;
+  for (const int threads : training::thread_counts) {
+    options.threads = threads;
+    CHECK(trainer().fit(data, options).theta_hash == one);
+  }
+
+  // At θ̃ the gradients of the batch cancel, and G is left.
+  struct Stop {
+    parade::Signal on_step(const parade::StepReport&) { return parade::Signal::stop; }
+  };
+  auto whole = trainer(), first = trainer();
+  whole.fit(data, {.epochs = 1, .batch_size = 101, .seed = 1});
+  first.fit(data, options, Stop{});
+  CHECK((whole.theta() - first.theta()).cwiseAbs().maxCoeff() < 1e-15);
+  options.svrg = -1;
+  CHECK_THROWS_AS(trainer().fit(data, options), parade::OptionError);
+}
