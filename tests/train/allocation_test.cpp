@@ -8,10 +8,12 @@
 #include <vector>
 
 #include <parade/constraints/box.hpp>
+#include <parade/losses/logistic.hpp>
 #include <parade/losses/softmax_cross_entropy.hpp>
 #include <parade/losses/squared_error.hpp>
 #include <parade/models/linear.hpp>
 #include <parade/models/mlp.hpp>
+#include <parade/optimizers/adagrad.hpp>
 #include <parade/optimizers/adam.hpp>
 #include <parade/optimizers/sgd.hpp>
 #include <parade/regularizers/l1.hpp>
@@ -20,6 +22,7 @@
 #include <parade/train/trainer.hpp>
 
 #include "support/catch.hpp"
+#include "support/sparse.hpp"
 #include "support/training.hpp"
 
 // The allocator of this whole program is replaced by one that counts calls, from any thread, while it is told to. A sanitizer has an
@@ -128,6 +131,21 @@ void check_no_allocation(T trainer, const parade::DenseData<S>& plain, FitOption
   }
 }
 
+template <class T, class S>
+void check_no_allocation_on_rows(T trainer, const parade::SparseRows<S>& rows, FitOptions options) {
+  for (const int threads : {1, 2, 4}) {
+    options.threads = threads;
+    options.epochs = 3;
+    Count count;
+    trainer.fit(rows, options, count);
+    for (std::size_t epoch = 1; epoch <= 3; ++epoch) {
+      CAPTURE(threads, epoch);
+      CHECK(count.steps[epoch] > 2);
+      CHECK(count.of_epoch[epoch] == 0);
+    }
+  }
+}
+
 }  // namespace
 
 TEST_CASE("the count of allocations sees every kind of them") {
@@ -166,6 +184,17 @@ TEMPLATE_TEST_CASE("no memory is allocated after the first step of an epoch on a
                       data.with_weights(training::sample_weights(130)), options);
   check_no_allocation(Trainer{parade::Linear<S>(40, 2), parade::SquaredError{}, parade::L1{.lambda = 0.01}, parade::Sgd{.rate = 0.1}},
                       training::regression_data<S>(40, 130, 2), options);
+}
+
+TEST_CASE("no memory is allocated after the first step of an epoch on sparse rows") {
+  const auto rows = sparse::random_rows<float>(40, 600);
+  for (const Index b : {Index{24}, Index{140}}) {
+    const FitOptions options{.batch_size = b, .seed = 1};
+    check_no_allocation_on_rows(Trainer{parade::Linear<float>(40), parade::Logistic{}, sparse::Both{0.01, 0.001}, parade::Sgd{.rate = 0.1}},
+                                rows, options);
+    check_no_allocation_on_rows(
+        Trainer{parade::Linear<float>(40), parade::Logistic{}, sparse::Both{0, 0.001}, parade::Adagrad{.rate = 0.1}}, rows, options);
+  }
 }
 
 #else

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <span>
 #include <string>
@@ -25,6 +27,7 @@
 #include <parade/engine/shard_worker.hpp>
 #include <parade/engine/sparse_rows_view.hpp>
 #include <parade/engine/team.hpp>
+#include <parade/engine/team_size.hpp>
 #include <parade/engine/update.hpp>
 #include <parade/kernels/finite.hpp>
 
@@ -74,6 +77,72 @@ struct PacedElements {
     return left <= 0 ? Scalar{0} : std::copysign(static_cast<Scalar>(left), v);
   }
 };
+
+/// A gradient that holds only what occurs: feature i has the slot slot[i], −1 if it has none yet, and slot t is that of feature touched[t]; grad (k, slots)
+/// is 0 beyond the slots that are taken.
+template <class Scalar>
+struct SlotTable {
+  std::int32_t* slot;
+  std::int32_t* touched;
+  Scalar* grad;
+  std::int32_t count;  // slots taken
+
+  /// The slot of a feature. Without a branch, since nobody can guess which features are new: that took twice the time.
+  std::int32_t find(std::int32_t feature) {
+    const std::int32_t known = slot[feature], is_new = known >> 31;  // −1 or 0
+    const std::int32_t s = (known & ~is_new) | (count & is_new);
+    slot[feature] = s;
+    touched[count] = feature;
+    count -= is_new;
+    return s;
+  }
+
+  /// grad += dz xᵀ for one row, for one output and for k.
+  template <bool Ones, class Value>
+  void add_row(const std::int32_t* __restrict indices, const Value* __restrict values, Index entries, Scalar dz) {
+    SlotTable own = *this;  // so that the count stays in a register
+    for (Index entry = 0; entry < entries; ++entry) {
+      Scalar& g = own.grad[own.find(indices[entry])];
+      if constexpr (Ones)
+        g += dz;
+      else
+        g = std::fma(static_cast<Scalar>(values[entry]), dz, g);
+    }
+    count = own.count;
+  }
+  template <bool Ones, class Value>
+  void add_row(const std::int32_t* __restrict indices, const Value* __restrict values, Index entries, Index k,
+               const Scalar* __restrict dz) {
+    for (Index entry = 0; entry < entries; ++entry) {
+      Scalar* g = grad + find(indices[entry]) * k;
+      for (Index c = 0; c < k; ++c) {
+        if constexpr (Ones)
+          g[c] += dz[c];
+        else
+          g[c] = std::fma(static_cast<Scalar>(values[entry]), dz[c], g[c]);
+      }
+    }
+  }
+};
+
+/// grad (k,d) += dz xᵀ for one row.
+template <bool Ones, class Scalar, class Value>
+void add_row(const std::int32_t* __restrict indices, const Value* __restrict values, Index entries, Index k, const Scalar* __restrict dz,
+             Scalar* __restrict grad) {
+  const auto x = [&](Index entry) {
+    if constexpr (Ones)
+      return Scalar{1};
+    else
+      return static_cast<Scalar>(values[entry]);
+  };
+  if (k == 1) {
+    const Scalar only = dz[0];
+    for (Index entry = 0; entry < entries; ++entry) grad[indices[entry]] = std::fma(x(entry), only, grad[indices[entry]]);
+    return;
+  }
+  for (Index entry = 0; entry < entries; ++entry)
+    for (Index c = 0; c < k; ++c) grad[indices[entry] * k + c] = std::fma(x(entry), dz[c], grad[indices[entry] * k + c]);
+}
 
 }  // namespace detail
 
@@ -178,16 +247,32 @@ class SparseTraining {
     for (auto length = lengths.begin(); length != longest; ++length) most += *length;
 
     const double usual = static_cast<double>(offsets[n]) / static_cast<double>(std::max<Index>(n, 1)) * static_cast<double>(batch_size);
-    shares_ = team_->asked() > 1 && usual * static_cast<double>(outputs_) >= least_shared_work && batch_size > 1;
-    cut_.make(data, shares_ ? std::min<Index>(2 * team_->asked(), 256) : 1, *team_);
-    parts_.resize(static_cast<std::size_t>(cut_.ranges()));
-    for (std::size_t r = 0; r < parts_.size(); ++r) {
-      parts_[r].features = cut_.features(static_cast<Index>(r));
-      reserve(parts_[r], std::min<Index>(parts_[r].features.size(), most));
+    discard();
+    active_ = {};
+    may_share_ = team_->asked() > 1 && usual * static_cast<double>(outputs_) >= least_shared_work && batch_size > 1;
+    team_size_ = {};
+    step_seconds_ = -1;
+    // Part 0 is all features, for one thread alone.
+    cut_.make(data, may_share_ ? std::min<Index>(2 * team_->asked(), 256) : 1, *team_);
+    parts_.resize(may_share_ ? static_cast<std::size_t>(cut_.ranges()) + 1 : 1);
+    is_direct_ = mode_ == Mode::plain && zero_gradient_ == ZeroGradient::linear && usual <= chunk_entries;
+    for (std::size_t p = 0; p < parts_.size(); ++p) {
+      parts_[p].range = static_cast<Index>(p) - 1;
+      parts_[p].features = p == 0 ? Range{0, features_} : cut_.features(parts_[p].range);
+      if (is_direct_)
+        parts_[p].old.resize(most * outputs_);
+      else
+        reserve(parts_[p], std::min<Index>(parts_[p].features.size(), most));
     }
+    const double chunk = (may_share_ ? team_->asked() : 1) * chunk_entries / std::max(1.0, usual / static_cast<double>(batch_size));
+    chunk_ = std::max<Index>(16, static_cast<Index>(std::min(chunk, 1e9)));
     reserve(bias_part_, 1);
-    slot_.resize(features_);
-    slot_.setConstant(-1);
+    if (is_direct_) {
+      grad_.setZero(outputs_ * features_);
+    } else {
+      slot_.resize(features_);
+      slot_.setConstant(-1);
+    }
     if (mode_ != Mode::plain) last_.resize(features_);
     if (mode_ == Mode::paced) pace_.resize(outputs_ * features_);
   }
@@ -209,20 +294,37 @@ class SparseTraining {
   }
 
   /// Part 1: scores, losses and ∂J/∂Z of these samples at the θ of now. Returns Σ w_i J_i, W and b. `samples` and `data` must stay until `update`.
+  /// `next`: the samples of the next batch, if they are known: they are brought into the cache meanwhile.
   template <SparseData D>
-  BatchSum accumulate(const D& data, std::span<const Index> samples) {
+  BatchSum accumulate(const D& data, std::span<const Index> samples, std::span<const Index> next = {}) {
+    discard();
     samples_ = samples;
+    next_samples_ = next;
     const auto b = static_cast<Index>(samples.size());
     const ShardPlan plan(b, shard_size_);
-    team_->work_alone(!shares_);
-    // A loss that does not promise to treat every sample by itself is given whole shards.
-    const Index pieces = !SampleBySample<L> ? plan.shards() : shares_ ? std::clamp<Index>(b / 8, 1, 4 * team_->asked()) : 1;
-    team_->for_each(pieces, [&](Index piece, int worker) {
-      detail::StopWatch watch;
-      Worker& own = workers_[static_cast<std::size_t>(worker)];
-      forward(data, SampleBySample<L> ? part_of(b, pieces, piece) : plan[piece], own.sums);
-      own.seconds += watch.lap();
-    });
+    step_began_ = std::chrono::steady_clock::now();
+    const bool alone = !may_share_ || team_size_.alone(step_seconds_, b, 0, team_->asked());
+    step_seconds_ = -1;
+    active_ = alone ? std::span(parts_).first(1) : std::span(parts_).subspan(1);
+    team_->work_alone(alone);
+    // What is read for the scores should still be in the cache for the gradient: a large batch is done in chunks. A loss that does not promise to treat
+    // every sample by itself is given whole shards.
+    const Index chunks = SampleBySample<L> ? (b + chunk_ - 1) / chunk_ : 1;
+    for (Index c = 0; c < chunks; ++c) {
+      const Range chunk = part_of(b, chunks, c);
+      const Index pieces = !SampleBySample<L> ? plan.shards() : alone ? 1 : std::clamp<Index>(chunk.size() / 8, 1, 4 * team_->asked());
+      team_->for_each(pieces, [&](Index i, int worker) {
+        detail::StopWatch watch;
+        Worker& own = workers_[static_cast<std::size_t>(worker)];
+        const Range piece = part_of(chunk.size(), pieces, i);
+        forward(data, SampleBySample<L> ? Range{chunk.begin + piece.begin, chunk.begin + piece.end} : plan[i], own.sums);
+        own.seconds += watch.lap();
+      });
+      last_chunk_ = chunk;
+      if (c + 1 == chunks) break;  // its gradient is computed where the step is taken
+      is_pending_ = true;
+      for_each_part([&](Part& part) { add_gradient(data, part, chunk); });
+    }
     const auto shards = static_cast<std::size_t>(plan.shards());
     for (std::size_t s = 0; s < shards; ++s) {
       sums_[s] = {};
@@ -237,35 +339,47 @@ class SparseTraining {
   bool update(const D& data, double weight, const StepInfo& at) {
     if constexpr (SaysZeroGradient<O>) {
       if (!begin_shrinkage(at)) return false;
-      const Index parts = cut_.ranges();
-      for (Part& part : parts_) part.count = part.kept = 0;
-      bias_part_.count = bias_part_.kept = 0;
+      is_pending_ = true;
       const auto work = [&](Index task, int) {
         detail::StopWatch watch;
-        Part& part = task < parts ? parts_[static_cast<std::size_t>(task)] : bias_part_;
-        if (task < parts)
-          add_gradient(data, part, task);
-        else
-          add_bias_gradient(part);
+        const bool is_bias = task == static_cast<Index>(active_.size());
+        Part& part = is_bias ? bias_part_ : active_[static_cast<std::size_t>(task)];
+        is_bias ? add_bias_gradient(part) : add_gradient(data, part, last_chunk_);
         part.gradient_seconds += watch.lap();
-        task < parts ? step(part, weight, at) : step_bias(weight, at);
+        if (is_bias)
+          step_bias(weight, at);
+        else if (is_direct_)
+          step_direct(data, part, weight, at);
+        else
+          step(part, weight, at);
+        if (!is_direct_ || is_bias) {
+          if (!part.finite) part.has_finite_grad = kernels::all_finite(part.grad.data(), part.count * outputs_);
+          std::fill_n(part.grad.data(), part.count * outputs_, Scalar{0});
+        }
         part.update_seconds += watch.lap();
       };
       try {
-        team_->for_each(parts + (bias_ >= 0 ? 1 : 0), work);
+        team_->for_each(static_cast<Index>(active_.size()) + (bias_ >= 0 ? 1 : 0), work);
       } catch (...) {  // of an optimizer
         undo(at);
+        if (std::exchange(had_to_scale_, false)) state_->theta = before_;
+        discard();
         throw;
       }
+      is_pending_ = false;
       bool finite = bias_ < 0 || bias_part_.finite;
-      for (const Part& part : parts_) finite = finite && part.finite;
+      for (const Part& part : active_) finite = finite && part.finite;
       if (finite) {
         lazy_ = next_;
         is_behind_ = mode_ != Mode::plain || lazy_.scale != 1;
         had_to_scale_ = false;
       } else {
         undo(at);
+        if (is_direct_)
+          for (Part& part : active_) undo_direct(data, part);
+        if (std::exchange(had_to_scale_, false)) state_->theta = before_;
       }
+      step_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - step_began_).count();
       return finite;
     }
     return false;
@@ -302,9 +416,9 @@ class SparseTraining {
       for (Index j = plan[shard].begin; j < plan[shard].end; ++j)
         if (!std::isfinite(values_[j]) && (weights_.size() == 0 || weights_[j] > 0))
           return {shard, samples_[static_cast<std::size_t>(j)], ""};
-    for (const Part& part : parts_)
-      if (!kernels::all_finite(part.grad.data(), part.count * outputs_)) return {-1, -1, "weight"};
-    if (bias_ >= 0 && !kernels::all_finite(bias_part_.grad.data(), outputs_)) return {-1, -1, "bias"};
+    for (const Part& part : active_)
+      if (!part.has_finite_grad) return {-1, -1, "weight"};
+    if (!bias_part_.has_finite_grad) return {-1, -1, "bias"};
     return {-1, -1, ""};
   }
 
@@ -323,6 +437,7 @@ class SparseTraining {
  private:
   static constexpr bool takes_labels = std::is_same_v<typename L::Target, Label>;
   static constexpr double least_shared_work = 3000;  // entries of a batch times outputs
+  static constexpr double chunk_entries = 16384;     // a thread
 
   enum class Mode { plain, thresholded, paced };  // how elements are read: see detail::PlainElements and so on
 
@@ -334,13 +449,14 @@ class SparseTraining {
   /// A range of features, and in every step those of its features that occur in the batch, in the order in which they do: slot t is feature touched[t].
   struct alignas(64) Part {
     Range features;
+    Index range = -1;                   // of the cut; −1: all
     Index count = 0;                    // of them
     Index kept = 0;                     // for so many of them what was there is kept
     std::vector<std::int32_t> touched;  // (capacity + 1)
     Vector<Scalar> grad;                // (k, capacity)
     Vector<Scalar> old;                 // the same: what was stored before the step
     Vector<double> old_last;            // (capacity)
-    bool finite = true;
+    bool finite = true, has_finite_grad = true;
 
     // For an optimizer that keeps a state.
     Vector<Scalar> theta, pace, old_pace;  // (k, capacity)
@@ -352,7 +468,7 @@ class SparseTraining {
   void reserve(Part& part, Index capacity) const {
     const Index size = capacity * outputs_;
     part.touched.resize(static_cast<std::size_t>(capacity) + 1);
-    part.grad.resize(size);
+    part.grad.setZero(size);
     part.old.resize(size);
     part.count = 0;
     if (mode_ != Mode::plain) part.old_last.resize(capacity);
@@ -396,11 +512,17 @@ class SparseTraining {
     const auto sample = [&](Index j) { return samples_[static_cast<std::size_t>(j)]; };
     const Scalar* bias = bias_ >= 0 ? state_->theta.data() + bias_ : nullptr;
     const auto scale = static_cast<Scalar>(lazy_.scale);
-    constexpr auto ahead = static_cast<Index>(detail::sparse_prefetch_distance);
+    constexpr Index ahead = detail::sparse_prefetch_distance;
+    const auto prefetch_place = [&](Index j) {
+      rows.prefetch_place(sample(j));
+      if constexpr (takes_labels) __builtin_prefetch(data.labels().data() + sample(j));
+    };
+    for (Index j = piece.begin; j < std::min(piece.begin + 2 * ahead, piece.end); ++j) prefetch_place(j);
     for (Index j = piece.begin; j < std::min(piece.begin + ahead, piece.end); ++j) rows.prefetch(sample(j));
 
     const auto all_rows = [&](const auto& score) {
       for (Index j = piece.begin; j < piece.end; ++j) {
+        if (j + 2 * ahead < piece.end) prefetch_place(j + 2 * ahead);
         if (j + ahead < piece.end) rows.prefetch(sample(j + ahead));
         const Index row = sample(j), begin = rows.begin(row);
         Scalar* z = &scores_(0, j);
@@ -445,54 +567,119 @@ class SparseTraining {
     }
   }
 
-  /// Σ_j x_ij dz_j of the part's features.
+  template <class Work>
+  void for_each_part(const Work& work) {
+    team_->for_each(static_cast<Index>(active_.size()), [&](Index i, int) {
+      detail::StopWatch watch;
+      Part& part = active_[static_cast<std::size_t>(i)];
+      work(part);
+      part.gradient_seconds += watch.lap();
+    });
+  }
+
+  /// The parts as they are between steps. Slots and sums are left where a step was begun and never taken.
+  void discard() {
+    const auto forget = [this](Part& part) {
+      if (is_pending_ && &part != &bias_part_) {
+        for (Index t = 0; t < part.count; ++t) slot_[part.touched[static_cast<std::size_t>(t)]] = -1;
+      }
+      if (is_pending_) std::fill_n(part.grad.data(), part.count * outputs_, Scalar{0});
+      part.count = part.kept = 0;
+      part.finite = part.has_finite_grad = true;
+    };
+    for (Part& part : active_) forget(part);
+    forget(bias_part_);
+    is_pending_ = false;
+  }
+
+  /// g += Σ_j x_ij dz_j of the part's features over a chunk of the batch.
   template <class D>
-  void add_gradient(const D& data, Part& part, Index range) {
+  void add_gradient(const D& data, Part& part, Range chunk) {
     const detail::SparseRowsView rows(data);
-    std::int32_t *slot = slot_.data(), *touched = part.touched.data();
-    Scalar* grad = part.grad.data();
-    std::int32_t count = 0;
-    const auto b = static_cast<Index>(samples_.size());
-    const auto all_rows = [&](auto ones, auto one_output) {
-      for (Index j = 0; j < b; ++j) {
+    detail::SlotTable<Scalar> table{slot_.data(), part.touched.data(), part.grad.data(), static_cast<std::int32_t>(part.count)};
+    for_each_row(data, part, chunk, [&](auto ones, Index j, const std::int32_t* indices, const auto* values, Index entries) {
+      prefetch_next(rows, part, j - chunk.begin);
+      if (is_direct_)
+        detail::add_row<ones>(indices, values, entries, outputs_, &dscores_(0, j), grad_.data());
+      else if (outputs_ == 1)
+        table.template add_row<ones>(indices, values, entries, dscores_(0, j));
+      else
+        table.template add_row<ones>(indices, values, entries, outputs_, &dscores_(0, j));
+    });
+    part.count = table.count;
+  }
+
+  /// work(ones, j, indices, values, entries) for the part's entries of every row of a chunk that is there, in order.
+  template <class D, class Work>
+  void for_each_row(const D& data, const Part& part, Range chunk, const Work& work) const {
+    const detail::SparseRowsView rows(data);
+    const auto all_rows = [&](auto ones) {
+      for (Index j = chunk.begin; j < chunk.end; ++j) {
         const Index row = samples_[static_cast<std::size_t>(j)];
-        if (j + 1 < b) cut_.prefetch(samples_[static_cast<std::size_t>(j) + 1]);
+        if (part.range >= 0 && j + 4 < chunk.end) cut_.prefetch(samples_[static_cast<std::size_t>(j) + 4]);
         if (weights_.size() > 0 && weights_[j] == 0) continue;
-        const Range entries = cut_.entries(row, {rows.begin(row), rows.end(row)}, range);
-        const Scalar* dz = &dscores_(0, j);
-        [[maybe_unused]] const Scalar first_dz = dz[0];
-        for (Index entry = entries.begin; entry < entries.end; ++entry) {
-          const std::int32_t i = rows.indices[entry];
-          // Without a branch: which features are new nobody can guess.
-          const std::int32_t known = slot[i];
-          const bool is_new = known < 0;
-          const std::int32_t s = is_new ? count : known;
-          touched[count] = i;
-          slot[i] = s;
-          count += is_new ? 1 : 0;
-          const auto x = [&] {
-            if constexpr (ones)
-              return Scalar{1};
-            else
-              return static_cast<Scalar>(rows.values[entry]);
-          }();
-          if constexpr (one_output) {
-            grad[s] = std::fma(x, first_dz, is_new ? Scalar{0} : grad[s]);
-          } else {
-            Scalar* g = grad + s * outputs_;
-            for (Index c = 0; c < outputs_; ++c) g[c] = std::fma(x, dz[c], is_new ? Scalar{0} : g[c]);
-          }
-        }
+        const Range all{rows.begin(row), rows.end(row)}, entries = part.range < 0 ? all : cut_.entries(row, all, part.range);
+        work(ones, j, rows.indices + entries.begin, rows.values ? rows.values + entries.begin : nullptr, entries.size());
       }
     };
-    const auto with_ones = [&](auto ones) { outputs_ == 1 ? all_rows(ones, std::true_type{}) : all_rows(ones, std::false_type{}); };
-    rows.values ? with_ones(std::false_type{}) : with_ones(std::true_type{});
-    part.count = count;
+    rows.values ? all_rows(std::false_type{}) : all_rows(std::true_type{});
+  }
+
+  /// The step of plain elements where batches are small: once more through the entries. The first entry of a feature brings its whole gradient and
+  /// leaves 0, so that the others change nothing: quicker than to keep account of what occurs.
+  template <class D>
+  void step_direct(const D& data, Part& part, double weight, const StepInfo& at) {
+    const auto factor = static_cast<Scalar>(-at.rate / (weight * next_.scale));
+    Scalar *stored = state_->theta.data() + weight_, *grad = grad_.data(), *old = part.old.data();
+    Scalar zero = 0;
+    for_each_row(data, part, last_chunk_, [&](auto, Index, const std::int32_t* indices, const auto*, Index entries) {
+      for (Index entry = 0; entry < entries; ++entry) {
+        const Index first = indices[entry] * outputs_;
+        for (Index e = first; e < first + outputs_; ++e) {
+          const Scalar v = std::fma(factor, grad[e], stored[e]);
+          *old++ = stored[e];
+          stored[e] = v;
+          grad[e] = 0;
+          zero = std::fma(Scalar{0}, v, zero);  // NaN if one is not finite
+        }
+      }
+    });
+    part.finite = zero == 0;
+  }
+
+  /// Puts back what was stored: the first entry of a feature has what was there before the step, so that it must come last.
+  template <class D>
+  void undo_direct(const D& data, Part& part) {
+    Scalar* stored = state_->theta.data() + weight_;
+    const Scalar* old = part.old.data();
+    for_each_row(data, part, last_chunk_, [&](auto, Index, const std::int32_t* indices, const auto*, Index entries) {
+      for (Index entry = 0; entry < entries; ++entry, old += outputs_)
+        for (Index c = 0; c < outputs_; ++c) {
+          Scalar& g = grad_[indices[entry] * outputs_ + c];
+          if (g != 0) continue;  // not the first
+          stored[indices[entry] * outputs_ + c] = old[c];
+          g = 1;
+        }
+    });
+    grad_.setZero();
+    part.has_finite_grad = true;
+    add_gradient(data, part, last_chunk_);
+    part.has_finite_grad = kernels::all_finite(grad_.data(), grad_.size());
+    grad_.setZero();
+  }
+
+  /// One row of the next batch for each of this one, since memory has little to do while gradients are computed. The parts take turns.
+  template <class Value>
+  void prefetch_next(const detail::SparseRowsView<Value>& rows, const Part& part, Index j) const {
+    constexpr Index ahead = 2 * detail::sparse_prefetch_distance;
+    const auto next = static_cast<Index>(std::min(next_samples_.size(), static_cast<std::size_t>(chunk_)));
+    if (part.range >= 0 && j % static_cast<Index>(active_.size()) != part.range) return;
+    if (j + ahead < next) rows.prefetch_place(next_samples_[static_cast<std::size_t>(j + ahead)]);
+    if (j < next) rows.prefetch(next_samples_[static_cast<std::size_t>(j)]);
   }
 
   void add_bias_gradient(Part& part) const {
     part.count = 1;
-    part.grad.setZero();
     for (Index j = 0; j < static_cast<Index>(samples_.size()); ++j)
       for (Index c = 0; c < outputs_; ++c) part.grad[c] += dscores_(c, j);
   }
@@ -698,10 +885,11 @@ class SparseTraining {
       if (has_states)
         for (Index q = 0; q < states.cols(); ++q) states(element, q) = part.old_states(s, q);
     };
-    for (const Part& part : parts_)
+    for (Part& part : active_)
       for (Index t = 0; t < part.count; ++t) {
         const Index i = part.touched[static_cast<std::size_t>(t)];
         slot_[i] = -1;
+        for (Index c = 0; c < outputs_; ++c) part.grad[t * outputs_ + c] = 0;
         if (t >= part.kept) continue;
         for (Index c = 0; c < outputs_; ++c) {
           restore(part, t * outputs_ + c, weight_ + i * outputs_ + c);
@@ -712,7 +900,6 @@ class SparseTraining {
     if (bias_part_.kept > 0)
       for (Index c = 0; c < outputs_; ++c) restore(bias_part_, c, bias_ + c);
     if (has_states && at.step == 1) states.setZero();
-    if (std::exchange(had_to_scale_, false)) state_->theta = before_;
   }
 
   M model_;
@@ -734,15 +921,25 @@ class SparseTraining {
   Vector<Scalar> before_;
   Vector<double> last_;        // (d) B when the feature was last stored
   Vector<Scalar> pace_;        // (k,d) D⁻¹
+  bool is_direct_ = false;     // see step_direct
+  Vector<Scalar> grad_;        // (k,d) where it is; 0 between steps
   Vector<std::int32_t> slot_;  // (d) the feature's slot in its part; −1 between steps, and where it does not occur
 
-  bool shares_ = false;  // with the team
+  // Who computes.
+  bool may_share_ = false;  // steps are large enough for the team
+  detail::TeamSize team_size_;
+  double step_seconds_ = -1;  // of the last step; −1: not known
+  std::chrono::steady_clock::time_point step_began_;
   detail::SparseCut cut_;
   std::vector<Part> parts_;
+  std::span<Part> active_;  // those of this step
   Part bias_part_;
 
   // The batch.
-  std::span<const Index> samples_;
+  std::span<const Index> samples_, next_samples_;
+  Index chunk_ = 1;  // samples
+  Range last_chunk_;
+  bool is_pending_ = false;          // something of the gradient is computed, and the step not taken
   Matrix<Scalar> scores_, dscores_;  // (k,b)
   Vector<Scalar> values_;            // (b)
   Vector<Label> labels_;             // (b)

@@ -499,9 +499,10 @@ class Trainer {
   }
 
   template <class D>
-  BatchSum accumulate(const D& data, std::span<const Index> samples, std::uint64_t seed, bool updated) {
+  BatchSum accumulate(const D& data, std::span<const Index> samples, std::uint64_t seed, bool updated,
+                      [[maybe_unused]] std::span<const Index> next = {}) {
     if constexpr (SparseData<D>)
-      return sparse_->accumulate(data, samples);
+      return sparse_->accumulate(data, samples, next);
     else
       return updated ? engine_->accumulate_updated(state().theta, data, samples, {seed, steps_})
                      : engine_->accumulate(state().theta, data, samples, {seed, steps_});
@@ -595,7 +596,8 @@ class Trainer {
           engine_->reduce(anchor_.of_batch);
         }
       }
-      const BatchSum sum = accumulate(data, batch, options.seed, true);
+      const BatchSum sum = accumulate(data, batch, options.seed, true,
+                                      samples.subspan(first + batch.size()).first(std::min(b, samples.size() - first - batch.size())));
       run.time.step = steps_;
       alpha = run.rate_factor * rate(run.time);
       ((alpha *= rate_factor(callbacks)), ...);

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+// Logistic regression on sparse rows: time a nonzero and objective; the time of a step by the number of features
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <parade/parade.hpp>
+
+#include "../support/options.hpp"
+#include "../support/results.hpp"
+
+namespace {
+
+using parade::Index, parade::Label, parade::Vector;
+
+/// n rows of `entries` entries over d features, whose frequencies fall like 1/(rank + 10) as in a text, under random numbers; rows of length 1; labels by
+/// a hidden linear map, with noise. A set like RCV1.
+parade::SparseRows<float> text_like(Index n, Index d, Index entries, std::uint64_t seed) {
+  const parade::Random random{seed, parade::Purpose::synthetic};
+  std::uint64_t at = 0;
+  std::vector<double> cumulated(static_cast<std::size_t>(d));
+  double total = 0;
+  for (std::size_t i = 0; i < cumulated.size(); ++i) cumulated[i] = total += 1 / (static_cast<double>(i) + 10);
+  std::vector<std::int32_t> name(cumulated.size());
+  for (std::size_t i = 0; i < name.size(); ++i) name[i] = static_cast<std::int32_t>(i);
+  for (std::size_t i = name.size(); i-- > 1;) std::swap(name[i], name[random.below(at++, i + 1)]);
+  std::vector<double> truth(cumulated.size());
+  for (double& w : truth) w = random.uniform(at++, -5, 5);
+
+  Vector<std::int64_t> offsets(n + 1);
+  Vector<std::int32_t> indices(n * entries);
+  Vector<float> values(n * entries);
+  Vector<Label> labels(n);
+  std::vector<std::int32_t> row;
+  std::vector<double> x(static_cast<std::size_t>(entries));
+  for (Index i = 0; i < n; ++i) {
+    offsets[i] = i * entries;
+    row.clear();
+    while (static_cast<Index>(row.size()) < entries) {
+      const auto place = std::lower_bound(cumulated.begin(), cumulated.end(), random.uniform(at++) * total) - cumulated.begin();
+      const std::int32_t feature = name[static_cast<std::size_t>(place)];
+      if (std::find(row.begin(), row.end(), feature) == row.end()) row.push_back(feature);
+    }
+    std::sort(row.begin(), row.end());
+    double squares = 0, score = 0;
+    for (double& value : x) {
+      value = random.uniform(at++, 0.2, 1.2);
+      squares += value * value;
+    }
+    for (std::size_t e = 0; e < x.size(); ++e) {
+      const double value = x[e] / std::sqrt(squares);
+      score += value * truth[static_cast<std::size_t>(row[e])];
+      indices[i * entries + static_cast<Index>(e)] = row[e];
+      values[i * entries + static_cast<Index>(e)] = static_cast<float>(value);
+    }
+    labels[i] = random.uniform(at++) < 1 / (1 + std::exp(-2 * score)) ? 1 : 0;
+  }
+  offsets[n] = n * entries;
+  return parade::SparseRows<float>(offsets, indices, values, d).with_labels(labels);
+}
+
+struct Options {
+  Index samples = 200000, features = 47000, entries = 75, batch_size = 64;
+  int threads = 0, repeats = 3;
+  double rate = 20;
+  std::uint64_t seed = 1;
+  std::string json, write;
+};
+
+/// α = base / (1 + αλt): the schedule of stochastic gradient descent for a strongly convex objective (Bottou 2012).
+struct InverseTime {
+  double decay;  // αλ
+  double rate(double base, const parade::TrainingTime& at) const { return base / (1 + decay * static_cast<double>(at.step)); }
+};
+
+struct Result {
+  double nanoseconds, objective;
+};
+
+Result train(const parade::SparseRows<float>& rows, const Options& options, int threads, Index epochs) {
+  const double lambda = 1 / static_cast<double>(rows.size());
+  parade::Trainer trainer{parade::Linear<float>{rows.num_features(), 1, parade::Intercept::none}, parade::Logistic{},
+                          parade::L2{.lambda = lambda}, parade::Sgd{.rate = options.rate}, InverseTime{options.rate * lambda}};
+  const auto summary = trainer.fit(
+      rows, {.epochs = epochs, .batch_size = options.batch_size, .seed = options.seed, .threads = threads, .check_data = false});
+  return {summary.seconds.wall * 1e9 / static_cast<double>(rows.nonzeros() * epochs),
+          trainer.evaluate(rows).loss + summary.history.back().penalty};
+}
+
+/// Mean seconds of a step of 64 rows of 75 entries, at evenly spread features of d.
+double step_seconds(Index d, int threads) {
+  constexpr Index n = 6400, entries = 75;
+  Vector<std::int64_t> offsets(n + 1);
+  Vector<std::int32_t> indices(n * entries);
+  const parade::Random random{1, parade::Purpose::synthetic, 1};
+  for (Index i = 0; i <= n; ++i) offsets[i] = i * entries;
+  for (Index i = 0; i < n * entries; ++i)
+    indices[i] =
+        static_cast<std::int32_t>((i % entries) * (d / entries) +
+                                  static_cast<Index>(random.below(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(d / entries))));
+  Vector<Label> labels(n);
+  for (Index i = 0; i < n; ++i) labels[i] = static_cast<Label>(i % 2);
+  const auto rows = parade::SparseRows<float>(offsets, indices, Vector<float>(), d).with_labels(labels);
+  parade::Trainer trainer{parade::Linear<float>{d}, parade::Logistic{}, parade::L2{.lambda = 1e-5}, parade::Sgd{.rate = 0.1}};
+  // The last step of an epoch to the first: what is done for all features once an epoch is left out.
+  struct Clock {
+    std::chrono::steady_clock::time_point began;
+    double seconds = 0;
+    Index steps = 0;
+    void on_step(const parade::StepReport& report) {
+      const auto now = std::chrono::steady_clock::now();
+      if (report.samples_done > 64) {
+        seconds += std::chrono::duration<double>(now - began).count();
+        ++steps;
+      }
+      began = now;
+    }
+  } clock;
+  trainer.fit(rows, {.epochs = 5, .batch_size = 64, .threads = threads, .check_data = false}, clock);
+  return clock.seconds / static_cast<double>(clock.steps);
+}
+
+void write_bytes(const std::filesystem::path& file, const void* data, Index bytes) {
+  std::ofstream out{file, std::ios::binary};
+  out.write(static_cast<const char*>(data), bytes);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app{"Logistic regression with L2 (lambda = 1/n, no intercept) on generated sparse rows"};
+  app.add_option("--samples", options.samples, "rows")->check(bench::positive)->capture_default_str();
+  app.add_option("--features", options.features, "features")->check(bench::positive)->capture_default_str();
+  app.add_option("--entries", options.entries, "entries a row")->check(bench::positive)->capture_default_str();
+  app.add_option("--batch-size", options.batch_size, "samples a step")->check(bench::positive)->capture_default_str();
+  app.add_option("--rate", options.rate, "base rate")->check(bench::positive)->capture_default_str();
+  app.add_option("--threads", options.threads, "the larger number of threads; 0: all")->capture_default_str();
+  app.add_option("--repeats", options.repeats, "of everything, interleaved")->check(bench::positive)->capture_default_str();
+  app.add_option("--seed", options.seed, "of the data and of the order")->capture_default_str();
+  app.add_option("--write", options.write, "write the set to this folder, for sklearn_sgd.py, and end");
+  app.add_option("--json", options.json, "write all results to this file")->check(bench::can_be_written);
+  CLI11_PARSE(app, argc, argv);
+
+  const auto rows = text_like(options.samples, options.features, options.entries, options.seed);
+  if (!options.write.empty()) {
+    const std::filesystem::path folder{options.write};
+    write_bytes(folder / "offsets.i64", rows.offsets().data(), 8 * rows.offsets().size());
+    write_bytes(folder / "indices.i32", rows.indices().data(), 4 * rows.nonzeros());
+    write_bytes(folder / "values.f32", rows.values().data(), 4 * rows.nonzeros());
+    write_bytes(folder / "labels.i32", rows.labels().data(), 4 * rows.size());
+    return 0;
+  }
+
+  const int all = options.threads > 0 ? options.threads : parade::available_threads();
+  nlohmann::ordered_json json;
+  std::cout << "epochs  threads  ns/nonzero  objective\n";
+  for (const Index epochs : {Index{1}, Index{5}, Index{20}})
+    for (const int threads : all > 1 ? std::vector<int>{1, all} : std::vector<int>{1}) {
+      std::vector<double> times;
+      double objective = 0;
+      for (int i = 0; i < options.repeats; ++i) {
+        const Result result = train(rows, options, threads, epochs);
+        times.push_back(result.nanoseconds);
+        objective = result.objective;
+      }
+      const bench::Spread spread(times);
+      std::cout << epochs << "  " << threads << "  " << spread.middle << " (" << spread.low << " to " << spread.high << ")  " << objective
+                << std::endl;
+      json["epochs"].push_back({{"epochs", epochs}, {"threads", threads}, {"ns_per_nonzero", spread}, {"objective", objective}});
+    }
+  std::cout << "features  microseconds a step of 64 rows of 75 entries, on one thread\n";
+  for (int power = 16; power <= 26; power += 2) {
+    std::vector<double> times;
+    for (int i = 0; i < options.repeats; ++i) times.push_back(1e6 * step_seconds(Index{1} << power, 1));
+    const bench::Spread spread(times);
+    std::cout << "2^" << power << "  " << spread.middle << std::endl;
+    json["steps"].push_back({{"features", Index{1} << power}, {"microseconds", spread}});
+  }
+  if (!options.json.empty()) bench::write_json(options.json, json);
+}

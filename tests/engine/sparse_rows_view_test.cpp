@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+#include <algorithm>
+#include <cmath>
+#include <type_traits>
+#include <vector>
+
+#include <parade/engine/sparse_rows_view.hpp>
+
+#include "support/catch.hpp"
+#include "support/sparse.hpp"
+
+using namespace parade;
+
+TEST_CASE("the score of a row is four sums, entry by entry, and their sum") {
+  const auto count = static_cast<Index>(GENERATE(0, 1, 3, 4, 5, 8, 11, 75));
+  CAPTURE(count);
+  const Vector<float> weights = training::random_vector<float>(2000, 7), values = training::random_vector<float>(count, 8);
+  std::vector<std::int32_t> indices;
+  for (Index i = 0; i < count; ++i) indices.push_back(static_cast<std::int32_t>(17 * i + i % 3));
+  float sum[4] = {0, 0, 0, 0}, ones[4] = {0, 0, 0, 0};
+  for (Index e = 0; e < count; ++e) {
+    const float w = weights[indices[static_cast<std::size_t>(e)]];
+    sum[e % 4] = std::fma(values[e], w, sum[e % 4]);
+    ones[e % 4] += w;
+  }
+  const auto weight = [&](Index i) { return weights[i]; };
+  CHECK(detail::row_score<float, false>(indices.data(), values.data(), count, weight) == (sum[0] + sum[1]) + (sum[2] + sum[3]));
+  CHECK(detail::row_score<float, true>(indices.data(), values.data(), count, weight) == (ones[0] + ones[1]) + (ones[2] + ones[3]));
+
+  // and of k outputs, each by itself: output c reads the weight of feature i + c
+  std::vector<float> sums(12), out(3);
+  detail::row_scores<float, false>(
+      indices.data(), values.data(), count, 3, [&](Index i, Index c) { return weights[i + c]; }, sums.data(), out.data());
+  for (Index c = 0; c < 3; ++c)
+    CHECK(out[static_cast<std::size_t>(c)] ==
+          detail::row_score<float, false>(indices.data(), values.data(), count, [&](Index i) { return weights[i + c]; }));
+}
+
+TEST_CASE("a cut of the features gives every entry of every row to one range") {
+  const auto rows = sparse::random_rows<float>(60, 200);
+  const Index ranges = GENERATE(1, 2, 4, 7);
+  Team team(2);
+  detail::SparseCut cut;
+  cut.make(rows, ranges, team);
+  REQUIRE(cut.ranges() == ranges);
+  CHECK(cut.features(0).begin == 0);
+  CHECK(cut.features(ranges - 1).end == 60);
+  std::vector<Index> entries(static_cast<std::size_t>(ranges));
+  for (Index row = 0; row < rows.size(); ++row) {
+    const Range all{rows.offsets()[row], rows.offsets()[row + 1]};
+    Index at = all.begin;
+    for (Index r = 0; r < ranges; ++r) {
+      const Range part = cut.entries(row, all, r), features = cut.features(r);
+      CHECK(part.begin == at);
+      at = part.end;
+      entries[static_cast<std::size_t>(r)] += part.size();
+      for (Index e = part.begin; e < part.end; ++e) CHECK((rows.indices()[e] >= features.begin && rows.indices()[e] < features.end));
+    }
+    CHECK(at == all.end);
+  }
+  // as many entries each, as far as single features allow
+  const Index fair = rows.nonzeros() / ranges;
+  for (const Index count : entries) CHECK(count < 2 * fair + 100);
+}
+
+TEST_CASE("data without rows or entries is cut too") {
+  Team team(1);
+  detail::SparseCut cut;
+  cut.make(SparseRows<double>{}, 3, team);
+  CHECK(cut.features(2).end == 0);
+  cut.make(SparseRows<double>(Vector<std::int64_t>::Zero(4), {}, {}, 10), 3, team);
+  CHECK(cut.features(2).end == 10);
+  CHECK(cut.entries(1, {0, 0}, 1) == Range{0, 0});
+}

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: MIT
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <parade/losses/logistic.hpp>
+#include <parade/losses/softmax_cross_entropy.hpp>
+#include <parade/models/linear.hpp>
+#include <parade/optimizers/adagrad.hpp>
+#include <parade/optimizers/ftrl_proximal.hpp>
+#include <parade/optimizers/sgd.hpp>
+#include <parade/regularizers/l2.hpp>
+#include <parade/schedules/step_decay.hpp>
+#include <parade/train/trainer.hpp>
+
+#include "support/catch.hpp"
+#include "support/sparse.hpp"
+#include "support/training.hpp"
+
+// Training on sparse rows gives what training on the same samples as dense data gives, to rounding: the canonical orders of the sums differ, and what
+// regularization does to a feature that does not occur is done later, in one go.
+
+namespace {
+
+using namespace parade;
+using sparse::Both;
+
+constexpr Index n = 97, d = 40;
+
+/// θ and the history agree to so many units of the last place of the largest θ, loss and penalty.
+template <class T>
+void check_same(T& sparse_trainer, T& dense_trainer, const SparseRows<typename T::Scalar>& rows, const FitOptions& options, double ulps) {
+  using S = typename T::Scalar;
+  const Summary a = sparse_trainer.fit(rows, options), b = dense_trainer.fit(sparse::dense(rows), options);
+  REQUIRE(a.stop_reason == StopReason::completed);
+  REQUIRE(b.stop_reason == StopReason::completed);
+  REQUIRE(a.history.size() == b.history.size());
+  CHECK(a.steps == b.steps);
+  const double unit = ulps * static_cast<double>(std::numeric_limits<S>::epsilon());
+  for (std::size_t e = 0; e < a.history.size(); ++e) {
+    CHECK(std::abs(a.history[e].loss - b.history[e].loss) <= unit * std::max(1.0, b.history[e].loss));
+    CHECK(std::abs(a.history[e].penalty - b.history[e].penalty) <= unit * std::max(1.0, b.history[e].penalty));
+    CHECK(a.history[e].rate == b.history[e].rate);
+    CHECK(a.history[e].samples == b.history[e].samples);
+  }
+  const Vector<S>&s = sparse_trainer.theta(), &t = dense_trainer.theta();
+  REQUIRE(s.size() == t.size());
+  const double largest = std::max(1.0, static_cast<double>(t.cwiseAbs().maxCoeff()));
+  CHECK(static_cast<double>((s - t).cwiseAbs().maxCoeff()) <= unit * largest);
+  const Evaluation x = sparse_trainer.evaluate(rows), y = dense_trainer.evaluate(sparse::dense(rows));
+  CHECK(std::abs(x.loss - y.loss) <= unit * std::max(1.0, y.loss));
+  CHECK(x.samples == y.samples);
+  CHECK(x.weight == y.weight);
+  CHECK(static_cast<double>((sparse_trainer.scores(rows) - dense_trainer.scores(sparse::dense(rows))).cwiseAbs().maxCoeff()) <=
+        10 * unit * largest);
+}
+
+template <class S>
+auto sgd_trainer(const Both& both, double rate, double factor = 1, Intercept intercept = Intercept::fitted) {
+  return Trainer{Linear<S>{d, 1, intercept}, Logistic{}, both, Sgd{.rate = rate}, StepDecay{.steps = 10, .factor = factor}};
+}
+
+template <class T>
+void check_same_hash(T trainer, const SparseRows<typename T::Scalar>& rows, FitOptions options) {
+  options.threads = 1;
+  const std::uint64_t expected = trainer.fit(rows, options).theta_hash;
+  for (const int threads : training::thread_counts) {
+    CAPTURE(threads);
+    options.threads = threads;
+    CHECK(trainer.fit(rows, options).theta_hash == expected);
+  }
+}
+
+/// Rows so long, and so many, that steps are shared: 2000 features, 40 entries a row.
+template <class S>
+SparseRows<S> long_rows(Index rows) {
+  constexpr Index features = 2000, entries = 40;
+  const Random random(29, Purpose::user, 2);
+  std::uint64_t at = 0;
+  Vector<std::int64_t> offsets(rows + 1);
+  Vector<std::int32_t> indices(rows * entries);
+  Vector<S> values(rows * entries);
+  Vector<Label> labels(rows);
+  for (Index i = 0; i <= rows; ++i) offsets[i] = i * entries;
+  for (Index i = 0; i < rows; ++i) {
+    for (Index e = 0; e < entries; ++e) {
+      indices[i * entries + e] =
+          static_cast<std::int32_t>(e * e + static_cast<Index>(random.below(at++, static_cast<std::uint64_t>(2 * e + 1))));
+      values[i * entries + e] = static_cast<S>(random.uniform(at++, -1, 1));
+    }
+    labels[i] = static_cast<Label>(random.below(at++, 2));
+  }
+  return SparseRows<S>(offsets, indices, values, features).with_labels(labels);
+}
+
+}  // namespace
+
+TEST_CASE("SGD on sparse rows is SGD on dense data, with L2, L1, both and neither") {
+  const auto [l2, l1] = GENERATE(table<double, double>({{0, 0}, {0.05, 0}, {0, 0.01}, {0.05, 0.01}}));
+  const double factor = GENERATE(1.0, 0.8);
+  const Index b = GENERATE(1, 7, 97);
+  const bool biases = GENERATE(false, true);
+  CAPTURE(l2, l1, factor, b, biases);
+  auto a = sgd_trainer<double>({l2, l1, biases}, 0.3, factor), c = sgd_trainer<double>({l2, l1, biases}, 0.3, factor);
+  check_same(a, c, sparse::random_rows<double>(d, n), {.epochs = 4, .batch_size = b, .seed = 3}, 500);
+  if (l1 > 0) CHECK((a.theta().array() == 0).count() > 1);
+}
+
+TEST_CASE("sparse rows without values, with weights, without intercept") {
+  const auto weights = training::sample_weights(n);
+  const Both both{0.05, 0.01};
+  const FitOptions options{.epochs = 4, .batch_size = 7, .seed = 3};
+  const auto ones = sparse::random_rows<double>(d, n, 2, false);
+  REQUIRE(ones.all_ones());
+  for (const Intercept intercept : {Intercept::fitted, Intercept::none}) {
+    auto a = sgd_trainer<double>(both, 0.3, 0.9, intercept), c = sgd_trainer<double>(both, 0.3, 0.9, intercept);
+    REQUIRE(a.parameters().size() == (intercept == Intercept::none ? d : d + 1));
+    check_same(a, c, ones, options, 500);
+    check_same(a, c, ones.with_weights(weights), options, 500);
+    check_same(a, c, sparse::random_rows<double>(d, n).with_weights(weights), options, 500);
+  }
+}
+
+TEST_CASE("sparse rows where the rate is large for the regularizer: the factor of a step is small, 0, negative, below minus 1") {
+  // 1 − αλ with α = 0.05
+  const double factor = GENERATE(0.3, 1e-3, 1e-14, 0.0, -0.5, -1.0, -1.2);
+  const double l1 = GENERATE(0.0, 0.02);
+  const Index b = GENERATE(1, 7);
+  CAPTURE(factor, l1, b);
+  const Both both{(1 - factor) / 0.05, l1};
+  auto a = sgd_trainer<double>(both, 0.05), c = sgd_trainer<double>(both, 0.05);
+  check_same(a, c, sparse::random_rows<double>(d, n), {.epochs = factor < -1 && b == 1 ? 1 : 3, .batch_size = b, .seed = 3}, 5000);
+}
+
+TEST_CASE("sparse rows in float") {
+  auto a = sgd_trainer<float>({0.05, 0.01}, 0.3, 0.9), c = sgd_trainer<float>({0.05, 0.01}, 0.3, 0.9);
+  check_same(a, c, sparse::random_rows<float>(d, n), {.epochs = 4, .batch_size = 7, .seed = 3}, 200);
+  check_same(a, c, sparse::random_rows<float>(d, n), {.epochs = 4, .batch_size = 1, .seed = 3}, 500);
+}
+
+TEST_CASE("Adagrad on sparse rows, alone and with L1 in its metric") {
+  const double l1 = GENERATE(0.0, 0.003);
+  const auto [decay, initial] = GENERATE(table<double, double>({{0, 0.1}, {0.1, 0.1}, {0, 0}}));
+  const Index b = GENERATE(1, 7, 97);
+  CAPTURE(l1, decay, initial, b);
+  const auto make = [&] {
+    return Trainer{Linear<double>{d}, Logistic{}, Both{0, l1}, Adagrad{.rate = 0.1, .rate_decay = decay, .initial_accumulator = initial},
+                   StepDecay{.steps = 10, .factor = 0.9}};
+  };
+  auto a = make(), c = make();
+  const auto rows = sparse::random_rows<double>(d, n);
+  check_same(a, c, rows, {.epochs = 4, .batch_size = b, .seed = 3}, 2000);
+  // and on from there: the states belong to the same elements
+  check_same(a, c, rows, {.epochs = 2, .batch_size = b, .seed = 3, .warm_start = true}, 4000);
+}
+
+TEST_CASE("FTRL-Proximal on sparse rows, also from a theta that is not 0") {
+  const Index b = GENERATE(1, 7, 97);
+  const auto make = [] {
+    return Trainer{Linear<double>{d}, Logistic{}, Both{}, FtrlProximal{.rate = 0.3, .l1 = 0.2, .l2 = 0.1},
+                   StepDecay{.steps = 10, .factor = 0.9}};
+  };
+  auto a = make(), c = make();
+  const auto rows = sparse::random_rows<double>(d, n);
+  check_same(a, c, rows, {.epochs = 4, .batch_size = b, .seed = 3}, 2000);
+  const Vector<double> theta = training::random_vector<double>(d + 1, 9);
+  a.set_theta(theta);
+  c.set_theta(theta);
+  check_same(a, c, rows, {.epochs = 3, .batch_size = b, .seed = 3, .warm_start = true}, 4000);
+}
+
+TEST_CASE("several outputs on sparse rows") {
+  const auto rows = sparse::random_rows<double>(d, n, 3);
+  const auto make = [] {
+    return Trainer{Linear<double>{d, 3}, SoftmaxCrossEntropy{}, Both{0.05, 0.01}, Sgd{.rate = 0.3}, StepDecay{.steps = 10, .factor = 0.9}};
+  };
+  auto a = make(), c = make();
+  check_same(a, c, rows, {.epochs = 4, .batch_size = 7, .seed = 3}, 500);
+  CHECK((a.predict(rows).array() == c.predict(sparse::dense(rows)).array()).all());
+  CHECK(a.accuracy(rows) == c.accuracy(sparse::dense(rows)));
+  check_same_hash(make(), rows, {.epochs = 2, .batch_size = 13, .seed = 3});
+}
+
+TEST_CASE("theta after training on sparse rows has the same bits for any number of threads") {
+  const auto rows = long_rows<float>(1500);
+  const FitOptions options{.epochs = 2, .batch_size = 300, .seed = 5};
+  const auto make = [](const Both& both) {
+    return Trainer{Linear<float>{2000}, Logistic{}, both, Sgd{.rate = 0.5}, StepDecay{.steps = 10, .factor = 0.9}};
+  };
+  check_same_hash(make({1e-3, 0}), rows, options);
+  check_same_hash(make({1e-3, 1e-4}), rows, options);
+  check_same_hash(make({1e-3, 1e-4}), rows, {.epochs = 1, .batch_size = 7, .seed = 5});
+  check_same_hash(make({1e-3, 1e-4}), rows, {.epochs = 2, .batch_size = 1500, .seed = 5});  // in chunks, as many as the threads want
+  const auto adagrad = [](double l1) {
+    return Trainer{Linear<float>{2000}, Logistic{}, Both{0, l1}, Adagrad{.rate = 0.1}, StepDecay{.steps = 10, .factor = 0.9}};
+  };
+  check_same_hash(adagrad(0), rows, options);
+  check_same_hash(adagrad(1e-3), rows, options);
+}
+
+TEST_CASE("a callback that looks at theta in the midst of an epoch sees theta as it is, and changes no bit") {
+  const auto rows = sparse::random_rows<double>(d, n);
+  const FitOptions options{.epochs = 2, .batch_size = 7, .seed = 3};
+  const Both both{0.5, 0.01};
+  auto plain = sgd_trainer<double>(both, 0.3);
+  const std::uint64_t expected = plain.fit(rows, options).theta_hash;
+
+  auto looked_at = sgd_trainer<double>(both, 0.3), dense = sgd_trainer<double>(both, 0.3);
+  using T = decltype(plain);
+  struct Look {
+    T* trainer;
+    std::vector<Vector<double>> seen;
+    void on_step(const StepReport&) { seen.push_back(trainer->theta()); }
+  } look{&looked_at, {}}, dense_look{&dense, {}};
+  CHECK(looked_at.fit(rows, options, look).theta_hash == expected);
+  dense.fit(sparse::dense(rows), options, dense_look);
+  REQUIRE(look.seen.size() == dense_look.seen.size());
+  for (std::size_t i = 0; i < look.seen.size(); ++i) CHECK((look.seen[i] - dense_look.seen[i]).cwiseAbs().maxCoeff() < 1e-13);
+
+  // one that remembers a step gets that step
+  struct Remember {
+    Vector<double> theta;
+    T* trainer;
+    Signal on_step(const StepReport& report) {
+      if (report.step != 9) return Signal::go_on;
+      theta = trainer->theta();
+      return Signal::remember;
+    }
+  } remember{{}, &looked_at};
+  looked_at.fit(rows, options, remember);
+  CHECK((looked_at.theta().array() == remember.theta.array()).all());
+  CHECK((remember.theta - look.seen[8]).isZero(0));
+
+  // and what a callback throws leaves the theta of the step that it was told of
+  struct Throw {
+    void on_step(const StepReport& report) {
+      if (report.step == 9) throw std::runtime_error("enough");
+    }
+  } thrower;
+  CHECK_THROWS_WITH(looked_at.fit(rows, options, thrower), "enough");
+  CHECK((looked_at.theta() - look.seen[8]).isZero(0));
+}
+
+TEST_CASE("one run of two epochs is two runs of one, on sparse rows") {
+  const auto rows = sparse::random_rows<double>(d, n);
+  auto once = sgd_trainer<double>({0.05, 0.01}, 0.3), twice = sgd_trainer<double>({0.05, 0.01}, 0.3);
+  const auto expected = once.fit(rows, {.epochs = 2, .batch_size = 7, .seed = 3}).theta_hash;
+  twice.fit(rows, {.epochs = 1, .batch_size = 7, .seed = 3});
+  CHECK(twice.fit(rows, {.epochs = 1, .batch_size = 7, .seed = 3, .warm_start = true}).theta_hash == expected);
+}
+
+TEST_CASE("partial_fit takes sparse rows, and dense and sparse steps may follow each other") {
+  const auto rows = sparse::random_rows<double>(d, n);
+  auto a = sgd_trainer<double>({0.05, 0.01}, 0.3), c = sgd_trainer<double>({0.05, 0.01}, 0.3);
+  for (int i = 0; i < 6; ++i) {
+    const BatchSum x = i % 2 == 0 ? a.partial_fit(rows) : a.partial_fit(sparse::dense(rows)), y = c.partial_fit(sparse::dense(rows));
+    CHECK(std::abs(x.loss - y.loss) < 1e-12 * y.loss);
+    CHECK(x.samples == y.samples);
+  }
+  CHECK((a.theta() - c.theta()).cwiseAbs().maxCoeff() < 1e-13);
+}
+
+TEST_CASE("a pair without an exact lazy form is refused before anything is changed") {
+  const auto rows = sparse::random_rows<double>(d, n);
+  const auto refused = [&](auto trainer, const std::string& why) {
+    trainer.initialize(1);
+    CHECK_THROWS_WITH(trainer.fit(rows, {.epochs = 1, .batch_size = 7}),
+                      Catch::Matchers::ContainsSubstring(why) && Catch::Matchers::ContainsSubstring("Adagrad with L1 or no regularizer"));
+    CHECK(trainer.theta().isZero(0));
+  };
+  const StepDecay schedule{.steps = 10, .factor = 0.9};
+  refused(Trainer{Linear<double>{d}, Logistic{}, Both{}, Sgd{.rate = 0.1, .momentum = 0.9}, schedule}, "a feature goes on moving");
+  refused(Trainer{Linear<double>{d}, Logistic{}, Both{0.1, 0}, Adagrad{.rate = 0.1}, schedule}, "L2 in the gradient");
+  refused(Trainer{Linear<double>{d}, Logistic{}, Both{0, 0.1}, FtrlProximal{}, schedule}, "computes theta anew");
+}
+
+TEST_CASE("what does not fit is refused, on sparse rows too") {
+  auto trainer = sgd_trainer<double>({}, 0.3);
+  const auto rows = sparse::random_rows<double>(d, n);
+  CHECK_THROWS_AS(trainer.fit(sparse::random_rows<double>(d + 1, n), {.batch_size = 7}), DataError);
+  CHECK_THROWS_AS(trainer.fit(rows, {.batch_size = n + 1}), OptionError);
+  CHECK_THROWS_WITH(trainer.fit(rows.with_labels(Vector<Label>::Constant(n, 3)), {.batch_size = 7}),
+                    Catch::Matchers::ContainsSubstring("the label of sample 0 is 3"));
+  Vector<Label> mixed = rows.labels();
+  mixed[3] = -1;
+  mixed[4] = 0;
+  CHECK_THROWS_WITH(trainer.fit(rows.with_labels(mixed), {.batch_size = 7}), Catch::Matchers::ContainsSubstring("the data has both"));
+  CHECK_THROWS_AS(rows.with_weights(Vector<double>::Zero(n)), DataError);
+  CHECK_THROWS_AS(rows.with_weights(Vector<double>::Constant(n, -1)), DataError);
+}
+
+TEST_CASE("a number that is not finite leaves theta as before the step, on sparse rows too") {
+  const int threads = GENERATE(1, 2, 3);
+  const double l1 = GENERATE(0.0, 1e-4);
+  const bool adaptive = GENERATE(false, true);
+  CAPTURE(threads, l1, adaptive);
+  // Row 1000 holds a value whose gradient overflows float where its loss does not: 3e38 · dz · 1e3 (the weight).
+  auto rows = long_rows<float>(1500);
+  Vector<float> values = rows.values();
+  values[1000 * 40 + 20] = 3e38F;
+  Vector<double> weights = Vector<double>::Ones(1500);
+  weights[1000] = 1e3;
+  const auto bad = SparseRows<float>(rows.offsets(), rows.indices(), values, 2000).with_labels(rows.labels()).with_weights(weights);
+  const FitOptions options{.epochs = 1, .batch_size = 300, .seed = 5, .threads = threads, .shuffle = false};
+  struct Steps {
+    std::vector<std::int64_t> seen;
+    void on_step(const StepReport& report) { seen.push_back(report.step); }
+  };
+  const auto check = [&](auto trainer, auto reference) {
+    Vector<Label> dense_labels = rows.labels();
+    const Summary summary = trainer.fit(bad, options);
+    CHECK(summary.stop_reason == StopReason::diverged);
+    REQUIRE(summary.divergences.size() == 1);
+    CHECK(summary.divergences[0].step == 4);
+    CHECK(summary.divergences[0].parameter == "weight");
+    CHECK_THAT(summary.divergences[0].text(), Catch::Matchers::ContainsSubstring("the gradient of 'weight' is not finite"));
+    // The first three batches alone, and the state too: both go on in the same way.
+    const auto part = [](const SparseRows<float>& from, Index begin, Index end) {
+      Vector<std::int64_t> offsets = from.offsets().segment(begin, end - begin + 1);
+      const std::int64_t first = offsets[0];
+      offsets.array() -= first;
+      return SparseRows<float>(offsets, from.indices().segment(first, offsets[end - begin]),
+                               from.values().segment(first, offsets[end - begin]), from.num_features())
+          .with_labels(from.labels().segment(begin, end - begin));
+    };
+    reference.fit(part(rows, 0, 900), options);
+    CHECK((trainer.theta().array() == reference.theta().array()).all());
+    FitOptions more = options;
+    more.warm_start = true;
+    trainer.fit(part(rows, 1200, 1500), more);
+    reference.fit(part(rows, 1200, 1500), more);
+    CHECK((trainer.theta().array() == reference.theta().array()).all());
+  };
+  const StepDecay schedule{.steps = 1000, .factor = 0.9};
+  const auto sgd = [&] { return Trainer{Linear<float>{2000}, Logistic{}, Both{0, l1}, Sgd{.rate = 1e-3}, schedule}; };
+  const auto adagrad = [&] {
+    return Trainer{Linear<float>{2000}, Logistic{}, Both{0, l1}, Adagrad{.rate = 1e-3, .initial_accumulator = 0.1}, schedule};
+  };
+  adaptive ? check(adagrad(), adagrad()) : check(sgd(), sgd());
+}
+
+TEST_CASE("a divergence in the first step leaves the state of an optimizer as it was, on sparse rows too") {
+  auto rows = long_rows<float>(1500);
+  Vector<float> values = rows.values();
+  values[20] = 3e38F;
+  Vector<double> weights = Vector<double>::Ones(1500);
+  weights[0] = 1e3;
+  const auto bad = SparseRows<float>(rows.offsets(), rows.indices(), values, 2000).with_labels(rows.labels()).with_weights(weights);
+  const auto make = [] {
+    return Trainer{Linear<float>{2000}, Logistic{}, Both{0, 1e-4}, Adagrad{.rate = 1e-3, .initial_accumulator = 0.1},
+                   StepDecay{.steps = 1000, .factor = 0.9}};
+  };
+  const FitOptions options{.epochs = 1, .batch_size = 300, .seed = 5, .shuffle = false};
+  auto a = make(), b = make();
+  CHECK(a.fit(bad, options).stop_reason == StopReason::diverged);
+  CHECK(a.theta().isZero(0));
+  FitOptions more = options;
+  more.warm_start = true;
+  CHECK(a.fit(rows, more).theta_hash == b.fit(rows, options).theta_hash);
+}
