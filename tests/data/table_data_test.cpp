@@ -63,7 +63,7 @@ TEST_CASE("numbers stay what they are, and text becomes a feature for each level
   CHECK(sparse.data.labels() == data.labels());
 }
 
-TEST_CASE("a target is a column of numbers; columns are left out by name or number") {
+TEST_CASE("a target is a column of numbers, and columns are left out by name or number") {
   const auto [data, features, labels, dropped] = dense_data<float>(people(), with([](auto& o) {
                                                                      o.target = 2;
                                                                      o.leave_out = {"town", -1};

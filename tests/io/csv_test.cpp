@@ -157,7 +157,7 @@ TEST_CASE("without a header columns are numbered, and a header may leave names o
   refuses("a,b,a\n", "line 1, column 5: found 'a' again, expected a name for each column that no other has");
 }
 
-TEST_CASE("types: whole numbers that double holds exactly, finite numbers, text; missing values fit any") {
+TEST_CASE("types: whole numbers that double holds exactly, finite numbers, text, and missing values fit any") {
   const auto type = [](const std::string& values) { return parse_csv("a\n" + values).table.columns[0].type; };
   CHECK(type("1\n-2\n+3\n1e3\n4.0\n") == ColumnType::integer);
   CHECK(type("1\nNA\n?\n") == ColumnType::integer);
