@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include <cmath>
 
+#include <parade/layers/dense.hpp>
+#include <parade/layers/elementwise.hpp>
+#include <parade/layers/normalization.hpp>
 #include <parade/losses/logistic.hpp>
+#include <parade/losses/softmax_cross_entropy.hpp>
+#include <parade/losses/squared_error.hpp>
 #include <parade/models/linear.hpp>
+#include <parade/models/sequential.hpp>
 #include <parade/optimizers/sgd.hpp>
 #include <parade/regularizers/l1.hpp>
+#include <parade/regularizers/l2.hpp>
 #include <parade/train/trainer.hpp>
 
 #include "support/catch.hpp"
@@ -51,4 +58,29 @@ TEST_CASE("variance-reduced gradients have one hash on any number of threads, an
   CHECK((whole.theta() - first.theta()).cwiseAbs().maxCoeff() < 1e-15);
   options.svrg = -1;
   CHECK_THROWS_AS(trainer().fit(data, options), parade::OptionError);
+}
+
+TEST_CASE("what is not finite at an anchor is left out, or ends the run and is named") {
+  Vector<double> targets = Vector<double>::Ones(40);
+  targets[17] = 1e200;  // its loss overflows, its gradient does not
+  const auto data = parade::DenseData<double>(training::random_matrix<double>(3, 40, 1)).with_targets(targets.transpose());
+  parade::Trainer trainer{parade::Linear<double>{3}, parade::SquaredError{}, parade::L1{}, parade::Sgd{.rate = 0.1}};
+  parade::FitOptions options{
+      .epochs = 4, .batch_size = 10, .seed = 1, .shuffle = false, .on_divergence = parade::OnDivergence::skip, .svrg = 1};
+  const auto skipped = trainer.fit(data, options);
+  CHECK(skipped.steps == 12);
+  CHECK(trainer.theta().cwiseAbs().maxCoeff() < 2);
+  options.on_divergence = parade::OnDivergence::stop;
+  const auto stopped = trainer.fit(data, options);
+  CHECK(stopped.stop_reason == parade::StopReason::diverged);
+  REQUIRE(stopped.divergences.size() == 1);
+  CHECK(stopped.divergences[0].sample == 17);
+}
+
+TEST_CASE("variance is not reduced of what is measured") {
+  const auto data = training::labelled_data<double>(6, 60, 3);
+  parade::Trainer trainer{parade::make_sequential<double>(parade::Dense{6, 8}, parade::BatchNorm{}, parade::Relu{}, parade::Dense{8, 3}),
+                          parade::SoftmaxCrossEntropy{}, parade::L2{.lambda = 0.1}, parade::Sgd{.rate = 0.1}};
+  trainer.fit(data, {.epochs = 6, .batch_size = 10, .seed = 3, .svrg = 5});
+  CHECK(trainer.parameter("layer1.running_variance").minCoeff() > 0);
 }

@@ -17,7 +17,7 @@ namespace parade {
 ///   else, more than `patience` epochs after the last best or cut:  f ← max(factor · f, smallest)
 ///
 /// and every step is taken with f times the rate of the optimizer and its schedule; f is 1 at the start. A NaN is no new best.
-/// With patience 1, threshold 0 and losses 5, 4, 4, 4, 4, 4 the rate is cut after the fourth and the sixth epoch. PyTorch's ReduceLROnPlateau in its
+/// With patience 1, threshold 0 and losses 5, 4, 4, 4, 4, 4 the rate is cut after the fourth and the sixth epoch. For losses above 0 PyTorch's ReduceLROnPlateau in its
 /// default mode, with its parameters `min_lr` as a share of the rate and `cooldown` 0.
 struct ReduceOnPlateau {
   double factor = 0.1;      // in (0, 1)

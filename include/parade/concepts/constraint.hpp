@@ -56,6 +56,7 @@ concept ParameterConstraint = HasParameterViolation<C, Scalar> && HasParameterPr
 ///   1. `static constexpr bool of_whole_theta = true`.
 ///   2. `add_gradient(theta, grad)` adds its gradient at θ (P) to grad (P); `value(theta)` and `violation(theta)`, each convertible to double, are what
 ///      it adds to the objective, and how far θ is from feasible.
+///   3. Not required: `applies_to(const ParameterBlock&)`: whose part of the gradient is taken; without it, of all parameters but statistics.
 /// It is called on one thread, before the step, and need not be const. Not required: `update(theta)`, called after every epoch, for multipliers;
 /// `reset()`, called where a fit starts anew. Statistics get nothing of the gradient.
 template <class C, class Scalar>
@@ -90,7 +91,7 @@ concept SeveralConstraints = HasParts<C> && are_constraints<PartsOf<C>, Scalar>;
 /// Constraint: a penalty, a projection, or a projection of whole parameters. It enters once a step, never once a shard.
 ///
 /// Not required: `applies_to(const ParameterBlock&)`; without it, all blocks but the biases. (Statistics are never constrained.)
-/// `begin_step(const StepInfo&)`, not const, is called once before every step: a β that grows, say.
+/// `begin_step(const StepInfo&)`, not const, is called once before every step, also one that is then not taken: a β that grows with the step's number, say.
 /// `check()` and `check(const ParameterList&)` as for a Regularizer. Or several of them, as PerParameter; or one for all of θ: WholeConstraint.
 /// See also: parade::NoConstraint, parade::Box, parade::Simplex, parade::AugmentedLagrangian, Regularizer.
 template <class C, class Scalar>

@@ -126,7 +126,7 @@ concept SeveralRegularizers = HasParts<R> && are_regularizers<PartsOf<R>, Scalar
 /// a shard, and λ is part of it.
 ///
 /// Not required: `applies_to(const ParameterBlock&)`, which says which blocks of θ it is for; without it, all but the biases. (Statistics are
-/// never regularized.) `begin_step(const StepInfo&)`, not const, is called once before every step: for what changes with time.
+/// never regularized.) `begin_step(const StepInfo&)`, not const, is called once before every step, also one that is then not taken: for what changes with the step's number.
 /// `check()` and `check(const ParameterList&)`, const, may throw OptionError for a setting that breaks a rule, or that does not fit the model; they are
 /// called before training starts. Or several of them, as PerParameter.
 /// See also: parade::NoRegularizer, parade::L2, parade::L1, parade::GroupLasso, parade::Only, parade::PerParameter, Constraint.

@@ -20,6 +20,7 @@ namespace parade {
 /// and only if θ is a minimum, whatever the step sizes α > 0. With L1{1}, α = 1, θ = (1, 0): 0 for ∇F = (−1, 0.5), and 1 for ∇F = 0.
 /// For tests and reports: it takes memory. NaN gives NaN.
 template <class T, class R, class C>
+  requires(!detail::HasParts<R> && !detail::HasParts<C>)
 double prox_residual(const Eigen::MatrixBase<T>& theta, const std::type_identity_t<ConstMatrixRef<typename T::Scalar>>& gradient,
                      const std::type_identity_t<ConstMatrixRef<typename T::Scalar>>& steps, const R& regularizer, const C& constraint) {
   using S = typename T::Scalar;

@@ -81,9 +81,12 @@ class ParallelUpdate {
         workers_(static_cast<std::size_t>(team.max_workers())) {
     for (const auto& block : parameters) {
       const bool statistic = block.role == Role::statistic;
-      parameters_.push_back({block, detail::parts_for(regularizer_, block), detail::parts_for(constraint_, block), statistic, 0, 0, {}, 1});
+      parameters_.push_back({block, detail::parts_for(regularizer_, block), constrained_by(block), statistic, 0, 0, {}, 1});
       if constexpr (HasForParameter<O>) {
         optimizers_.push_back(optimizer_.for_parameter(block));
+        if (!(static_cast<double>(optimizers_.back().rate) == static_cast<double>(optimizer_.rate)))
+          throw OptionError(detail::text("for_parameter must return an optimizer of the same rate (see RateFactors for others); for '",
+                                         block.name, "' it is ", optimizers_.back().rate, ", not ", optimizer_.rate));
         if (optimizers_.back().num_states() != optimizer_.num_states())
           throw OptionError(detail::text("for_parameter must return an optimizer with as many states; for '", block.name, "' it has ",
                                          optimizers_.back().num_states(), ", not ", optimizer_.num_states()));
@@ -180,7 +183,7 @@ class ParallelUpdate {
           detail::for_parts(regularizer_, of.regularized, [&]<class P>(const P& part) {
             if constexpr (HasPenaltyValue<P, Scalar>) sum += static_cast<double>(part.value(slice));
           });
-          detail::for_parts(constraint_, of.constrained, [&]<class P>(const P& part) {
+          for_constraints(of, [&]<class P>(const P& part) {
             if constexpr (PenaltyConstraint<P, Scalar>) sum += beta(part) * static_cast<double>(part.violation(slice));
           });
           return sum;
@@ -205,14 +208,14 @@ class ParallelUpdate {
           theta,
           [this](const ConstVectorRef<Scalar>& slice, const Parameter& of) {
             double sum = 0;
-            detail::for_parts(constraint_, of.constrained, [&]<class P>(const P& part) {
+            for_constraints(of, [&]<class P>(const P& part) {
               if constexpr (HasViolation<P, Scalar>) sum += static_cast<double>(part.violation(slice));
             });
             return sum;
           },
           [this](const ConstMatrixRef<Scalar>& parameter, const Parameter& of) {
             double sum = 0;
-            detail::for_parts(constraint_, of.constrained, [&]<class P>(const P& part) {
+            for_constraints(of, [&]<class P>(const P& part) {
               if constexpr (ParameterConstraint<P, Scalar>) sum += static_cast<double>(part.parameter_violation(parameter));
             });
             return sum;
@@ -220,12 +223,14 @@ class ParallelUpdate {
     }
   }
 
-  /// An epoch has ended at this θ; a fit starts anew: for a constraint with multipliers.
+  /// An epoch has ended at this θ: for a constraint with multipliers. A fit starts anew: with the parts as they were given.
   void end_epoch([[maybe_unused]] const Vector<Scalar>& theta) {
     if constexpr (WholeConstraint<C, Scalar>)
       if constexpr (requires { constraint_.update(ConstVectorRef<Scalar>(theta)); }) constraint_.update(ConstVectorRef<Scalar>(theta));
   }
-  void start_anew() {
+  void start_anew(const R& regularizer, const C& constraint) {
+    regularizer_ = regularizer;
+    constraint_ = constraint;
     if constexpr (WholeConstraint<C, Scalar>)
       if constexpr (requires { constraint_.reset(); }) constraint_.reset();
   }
@@ -255,13 +260,15 @@ class ParallelUpdate {
   static constexpr bool is_measured = MeasuredOptimizer<O, Scalar>;
   static constexpr bool has_smooth = detail::any_part<R>([]<class P>(std::type_identity<P>) { return SmoothRegularizer<P, Scalar>; });
   static constexpr bool has_prox = detail::any_part<R>([]<class P>(std::type_identity<P>) { return ProximalRegularizer<P, Scalar>; });
-  static constexpr bool has_penalty = detail::any_part<C>([]<class P>(std::type_identity<P>) { return PenaltyConstraint<P, Scalar>; });
+  static constexpr bool has_penalty =
+      !WholeConstraint<C, Scalar> && detail::any_part<C>([]<class P>(std::type_identity<P>) { return PenaltyConstraint<P, Scalar>; });
   static constexpr bool has_projection =
-      detail::any_part<C>([]<class P>(std::type_identity<P>) { return ProjectionConstraint<P, Scalar>; });
+      !WholeConstraint<C, Scalar> && detail::any_part<C>([]<class P>(std::type_identity<P>) { return ProjectionConstraint<P, Scalar>; });
   static constexpr bool has_parameter_prox =
       detail::any_part<R>([]<class P>(std::type_identity<P>) { return ParameterRegularizer<P, Scalar>; });
   static constexpr bool has_parameter_pass =
-      has_parameter_prox || detail::any_part<C>([]<class P>(std::type_identity<P>) { return ParameterConstraint<P, Scalar>; });
+      has_parameter_prox ||
+      (!WholeConstraint<C, Scalar> && detail::any_part<C>([]<class P>(std::type_identity<P>) { return ParameterConstraint<P, Scalar>; }));
   /// What can be done to an element while it is in a register, and what moves θ once more after that.
   static constexpr bool is_one_pass = !is_measured && detail::HasRule<O, Scalar> && !has_penalty && !WholeConstraint<C, Scalar> &&
                                       (detail::HasTerm<R, Scalar> || !has_smooth);
@@ -336,11 +343,25 @@ class ParallelUpdate {
     if constexpr (has_parameter_pass) {
       team_->for_each(static_cast<Index>(parameters_.size()), [&](Index p, int) {
         const auto i = static_cast<std::size_t>(p);
-        penalties_[blocks_.size() + i] = of_whole(matrix(theta, parameters_[i]), parameters_[i]);
+        penalties_[blocks_.size() + i] = parameters_[i].block.size() == 0 ? 0 : of_whole(matrix(theta, parameters_[i]), parameters_[i]);
       });
       return detail::tree_sum(slices) + detail::tree_sum(std::span<const double>(penalties_).subspan(blocks_.size()));
     }
     return detail::tree_sum(slices);
+  }
+
+  /// A constraint for all of θ is for all but the statistics, unless it says something else.
+  std::uint64_t constrained_by(const ParameterBlock& block) const {
+    if constexpr (WholeConstraint<C, Scalar> && !requires { constraint_.applies_to(block); })
+      return block.role == Role::statistic ? 0 : 1;
+    else
+      return detail::parts_for(constraint_, block);
+  }
+
+  /// call(part) for the parts of the constraint that are for slices or whole parameters.
+  template <class Call>
+  void for_constraints([[maybe_unused]] const Parameter& of, [[maybe_unused]] const Call& call) const {
+    if constexpr (!WholeConstraint<C, Scalar>) detail::for_parts(constraint_, of.constrained, call);
   }
 
   template <class P>
@@ -399,11 +420,11 @@ class ParallelUpdate {
     detail::for_parts(regularizer_, of.regularized, [&]<class P>(const P& part) {
       if constexpr (SmoothRegularizer<P, Scalar>) part.add_gradient(ConstVectorRef<Scalar>(theta), grad);
     });
-    detail::for_parts(constraint_, of.constrained, [&]<class P>(const P& part) {
+    for_constraints(of, [&]<class P>(const P& part) {
       if constexpr (PenaltyConstraint<P, Scalar>) part.add_gradient(ConstVectorRef<Scalar>(theta), grad);
     });
     if constexpr (WholeConstraint<C, Scalar>)
-      for (Index i = 0; i < size && !of.statistic; ++i) grad[i] += whole_[begin + i];
+      for (Index i = 0; i < size && of.constrained != 0; ++i) grad[i] += whole_[begin + i];
   }
 
   void step(const Block& block, Scalar weight, const TrainingState<Scalar>& state, TrainingState<Scalar>& next, const StepInfo& at,
@@ -508,7 +529,7 @@ class ParallelUpdate {
   }
 
   void project(const Parameter& of, VectorRef<Scalar> theta) const {
-    detail::for_parts(constraint_, of.constrained, [&]<class P>(const P& part) {
+    for_constraints(of, [&]<class P>(const P& part) {
       if constexpr (ProjectionConstraint<P, Scalar>) part.project(theta);
     });
   }
@@ -517,12 +538,12 @@ class ParallelUpdate {
   void finish(const Parameter& of, TrainingState<Scalar>& next, Worker& worker) const {
     const Eigen::Map<Matrix<Scalar>> theta = matrix(next.theta, of);
     [[maybe_unused]] const Eigen::Map<const Matrix<Scalar>> steps = matrix(steps_, of);
-    if (!of.regularized && !of.constrained) return;
+    if (of.block.size() == 0 || (of.regularized == 0 && of.constrained == 0)) return;
     detail::for_parts(regularizer_, of.regularized, [&]<class P>(const P& part) {
       if constexpr (ParameterRegularizer<P, Scalar>) part.parameter_prox(theta, steps);
     });
     if constexpr (has_parameter_prox) project(of, next.theta.segment(of.block.offset, of.block.size()));
-    detail::for_parts(constraint_, of.constrained, [&]<class P>(const P& part) {
+    for_constraints(of, [&]<class P>(const P& part) {
       if constexpr (ParameterConstraint<P, Scalar>) part.parameter_project(theta, steps);
     });
     worker.finite = worker.finite && kernels::all_finite(theta.data(), theta.size());

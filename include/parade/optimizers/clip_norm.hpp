@@ -35,6 +35,7 @@ struct ClipNorm : detail::Wrapper<O, ClipNorm<O>> {
 
   ClipNorm(O inner, double most) : detail::Wrapper<O, ClipNorm<O>>(std::move(inner)), limit(most) {}
 
+  using detail::Wrapper<O, ClipNorm<O>>::check;
   /// Throws OptionError for a setting out of its range, here or in the optimizer.
   void check() const {
     this->check_optimizer("ClipNorm");

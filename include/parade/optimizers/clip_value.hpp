@@ -29,6 +29,7 @@ struct ClipValue : detail::Wrapper<O, ClipValue<O>> {
 
   ClipValue(O inner, double most) : detail::Wrapper<O, ClipValue<O>>(std::move(inner)), limit(most) {}
 
+  using detail::Wrapper<O, ClipValue<O>>::check;
   /// Throws OptionError for a setting out of its range, here or in the optimizer.
   void check() const {
     this->check_optimizer("ClipValue");

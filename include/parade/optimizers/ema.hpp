@@ -30,6 +30,7 @@ struct Ema : detail::Averaging<O, Ema<O>> {
 
   explicit Ema(O inner, double d = 0.999) : detail::Averaging<O, Ema<O>>(std::move(inner)), decay(d) {}
 
+  using detail::Averaging<O, Ema<O>>::check;
   /// Throws OptionError for a setting out of its range, here or in the optimizer.
   void check() const {
     this->check_optimizer("Ema");

@@ -31,6 +31,7 @@ struct PolyakAverage : detail::Averaging<O, PolyakAverage<O>> {
   explicit PolyakAverage(O inner, std::int64_t first = 0, std::int64_t period = 1)
       : detail::Averaging<O, PolyakAverage<O>>(std::move(inner)), start(first), every(period) {}
 
+  using detail::Averaging<O, PolyakAverage<O>>::check;
   /// Throws OptionError for a setting out of its range, here or in the optimizer.
   void check() const {
     this->check_optimizer("PolyakAverage");

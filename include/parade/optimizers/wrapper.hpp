@@ -12,6 +12,11 @@
 
 namespace parade::detail {
 
+template <class O>
+concept ChecksParameters = requires(const O optimizer, const ParameterList& parameters) {
+  optimizer.check(parameters);
+};
+
 /// What optimizers that wrap another one, O, have in common. Self is the wrapper. The state vectors of O are the first ones.
 template <class O, class Self>
 struct Wrapper {
@@ -44,6 +49,9 @@ struct Wrapper {
     { o.factor(parameter, all, block, at) } -> std::convertible_to<double>;
   }
   { return optimizer.factor(parameter, all, block, at); }
+
+  /// What the optimizer refuses of a model.
+  void check(const ParameterList& parameters) const requires ChecksParameters<O> { optimizer.check(parameters); }
 
  protected:
   explicit Wrapper(O inner) : optimizer(std::move(inner)), rate(static_cast<double>(optimizer.rate)) {}

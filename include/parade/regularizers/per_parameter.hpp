@@ -7,11 +7,21 @@
 #include <utility>
 
 #include <parade/concepts/constraint.hpp>
+#include <parade/concepts/optimizer.hpp>
 #include <parade/concepts/regularizer.hpp>
 #include <parade/core/error.hpp>
 #include <parade/core/parameters.hpp>
 
 namespace parade {
+
+namespace detail {
+
+template <class P>
+concept HasBeginStep = requires(P part, const StepInfo& at) {
+  part.begin_step(at);
+};
+
+}  // namespace detail
 
 /// Several regularizers, or several constraints, each for parameters of its own: their sum, where two smooth ones meet on a parameter.
 ///
@@ -38,6 +48,14 @@ class PerParameter {
     bool any = false;
     for_each_part(block, [&](const auto&) { any = true; });
     return any;
+  }
+
+  /// For parts that change with time.
+  void begin_step(const StepInfo& at) requires(detail::HasBeginStep<Parts> || ...) {
+    const auto begin = [&](auto& part) {
+      if constexpr (requires { part.begin_step(at); }) part.begin_step(at);
+    };
+    std::apply([&](auto&... part) { (begin(part), ...); }, parts_);
   }
 
   /// What a part refuses.

@@ -31,7 +31,8 @@ struct FitOptions {
   /// Variance-reduced gradients, for convex problems that are to be solved to many digits (SVRG; Johnson, Zhang, NIPS 2013; with a proximal step Xiao, Zhang
   /// 2014): every `svrg` epochs the gradient G over all data at the θ̃ of that moment is computed, and each step takes
   ///   g ← g_B(θ) − g_B(θ̃) + G          for its batch B
-  /// whose mean is that of g_B(θ), and which goes to 0 with the gradient at the optimum, so that a constant rate converges. A step costs two gradients. 0: plain.
+  /// whose noise goes to 0 as θ and θ̃ go to the optimum, so that a constant rate converges. A step costs two gradients. Epochs are counted from the start
+  /// of this fit. 0: plain.
   Index svrg = 0;
 
   /// Throws OptionError naming the field, the value and the rule. n: samples in the data.

@@ -125,7 +125,7 @@ struct Summary {
     out << "threads     " << threads << " of " << threads_asked << " asked for; this process may use " << threads_why << '\n';
     for (const std::string& note : notes()) out << "note        " << note << '\n';
     const auto column = [&out](int width) -> std::ostream& { return out << std::setw(width); };
-    const bool constrained = std::any_of(history.begin(), history.end(), [](const auto& epoch) { return epoch.violation > 0; });
+    const bool constrained = std::any_of(history.begin(), history.end(), [](const auto& epoch) { return epoch.violation != 0; });
     out << "epoch           loss     penalty        rate   samples/s  validation loss  accuracy" << (constrained ? "   violation" : "")
         << '\n';
     for (const auto& epoch : history) {

@@ -32,6 +32,7 @@
 #include <parade/engine/parallel_gradient.hpp>
 #include <parade/engine/sparse_training.hpp>
 #include <parade/engine/update.hpp>
+#include <parade/kernels/finite.hpp>
 #include <parade/kernels/simd.hpp>
 #include <parade/train/evaluate.hpp>
 #include <parade/train/options.hpp>
@@ -193,9 +194,12 @@ class Trainer {
   ///
   ///   ‖θ − Π_C(prox_{αλR}(θ − α∇F(θ)))‖₂ / α
   ///
-  /// which is 0 at a stationary point and nowhere else, whatever the step size α > 0, and ‖∇F‖₂ where there is neither a proximal term nor a projection
-  /// (Beck: "First-order methods in optimization", 2017, chapter 10). For a convex problem it certifies the optimum. The optimizer is not asked. Takes
-  /// memory for up to 32 gradients. Of a model that trains differently (dropout, batch normalization) it is that of training. Throws as `evaluate`, and OptionError unless α is finite and above 0.
+  /// and ‖∇F‖₂ where there is neither a proximal term nor a projection (Beck: "First-order methods in optimization", 2017, chapter 10). It is 0 at a stationary
+  /// point and nowhere else, whatever α > 0, and so certifies the optimum of a convex problem: with a proximal term or a projection, and with both on one
+  /// parameter where the one after the other is the proximal step of both (L1 or an elastic net with a box or a ball around 0; not with a simplex). α must not be so small
+  /// that rounding hides the step: α|g| well above eps|θ|. Regularizer and constraint are as the last step left them; the optimizer is not asked. Of a
+  /// model that trains differently (dropout, batch normalization) it is that of training; statistics do not count. Not to be called by a callback. Throws as `evaluate`,
+  /// and OptionError unless α is finite and above 0. Not finite if a loss is not.
   template <Dataset<Batch> D>
   double residual(const D& data, double step = 1) {
     if (!(step > 0 && std::isfinite(step)))
@@ -203,23 +207,36 @@ class Trainer {
     check_not_running();
     const Vector<Scalar>& from = theta();
     check_parts(data, {steps_, 0, 0}, false);
+    if (data.size() == 0) throw DataError("the data must have at least 1 sample; got 0");
     Engine engine(model_, loss_, {.threads = threads_, .shard_size = shard_size_});
-    struct Sum {  // in the place of an engine
-      Vector<Scalar> grad;
-      void sum_range(Range range, Scalar* out) const { std::copy_n(grad.data() + range.begin, range.size(), out); }
+    struct Mean {  // in the place of an engine
+      Vector<double> grad;
+      void sum_range(Range range, Scalar* out) const {
+        for (Index i = range.begin; i < range.end; ++i) out[i - range.begin] = static_cast<Scalar>(grad[i]);
+      }
       static constexpr bool sum_range_computes() { return false; }
       static void begin_update() {}
       static void updated(Range, const Scalar*) {}
       static void end_update(bool) {}
     } source;
+    const auto b = static_cast<std::size_t>(std::min<Index>(data.size(), 256));
     std::vector<Index> samples(static_cast<std::size_t>(data.size()));
     std::iota(samples.begin(), samples.end(), Index{0});
-    const BatchSum sum = engine.sum(from, data, samples, source.grad);
-    ParallelUpdate<Scalar, R, C, detail::GradientStep> update(parameters_, regularizer_, constraint_, {step}, engine.team());
+    engine.reserve(data, static_cast<Index>(b));
+    const R& regularizer = update_ ? update_->regularizer() : regularizer_;
+    const C& constraint = update_ ? update_->constraint() : constraint_;
+    ParallelUpdate<Scalar, R, C, detail::GradientStep> update(parameters_, regularizer, constraint, {step}, engine.team());
     TrainingState<Scalar> state(parameters_.size(), 0), next = state;
     state.theta = from;
     bool finite = false;
-    engine.team().run([&] { finite = update(source, sum.weight, state, next, {step, 1}); });
+    engine.team().run([&] {
+      detail::check_values<Batch>(engine.team(), model_, loss_, data);
+      Vector<Scalar> of_batch;
+      const auto weight = add_batches(engine, from, data, samples, b, {0, steps_}, true, of_batch, source.grad);
+      if (!weight) return;
+      source.grad /= *weight;
+      finite = update(source, 1, state, next, {step, steps_ + 1});
+    });
     if (!finite) return std::numeric_limits<double>::quiet_NaN();
     double squares = 0;
     for (const auto& block : parameters_) {
@@ -269,6 +286,8 @@ class Trainer {
   std::int64_t steps() const { return steps_; }
   const M& model() const { return model_; }
   const L& loss() const { return loss_; }
+  /// As the last step left it, with the multipliers of an augmented Lagrangian.
+  const C& constraint() const { return update_ ? update_->constraint() : constraint_; }
 
  private:
   using Sparse = typename detail::SparseTrainingOf<M, L, R, O>::type;
@@ -280,6 +299,14 @@ class Trainer {
     Vector<Scalar> theta;     // θ̃
     Vector<Scalar> mean;      // G: (1/W) Σ w_i ∇J_i(θ̃) over all data
     Vector<Scalar> of_batch;  // Σ w_i ∇J_i(θ̃) over the batch
+    Vector<double> sum;       // for G
+    std::vector<Range> statistics;
+    bool is_valid = false;
+
+    /// What is measured is no gradient whose variance could be reduced.
+    bool is_for(Range range) const {
+      return std::none_of(statistics.begin(), statistics.end(), [&](Range of) { return range.begin >= of.begin && range.begin < of.end; });
+    }
   };
 
   /// The sum of a batch's gradients, for ParallelUpdate: the engine's, or with an anchor that of the variance-reduced ones.
@@ -290,7 +317,7 @@ class Trainer {
 
     void sum_range(Range range, Scalar* out) const {
       engine.sum_range(range, out);
-      if (anchor == nullptr) return;
+      if (anchor == nullptr || !anchor->is_for(range)) return;
       for (Index i = 0; i < range.size(); ++i)
         out[i] = std::fma(weight, anchor->mean[range.begin + i], out[i] - anchor->of_batch[range.begin + i]);
     }
@@ -331,7 +358,7 @@ class Trainer {
     check_callbacks(callbacks...);
 
     // What the process may use can have changed since the last fit.
-    if (options.threads == 0 && engine_ && engine_->team().asked() != thread_limits().available()) drop_engine();
+    if (options.threads == 0 && engine_ && engine_->team().asked() != thread_limits().available()) threads_ = -1;  // set_up makes another
     set_up(options.threads, options.shard_size);
     reserve(data, options.batch_size);
     Team& team = engine_->team();
@@ -511,9 +538,11 @@ class Trainer {
   /// The engine for these settings: kept from call to call while they stay the same.
   void set_up(int threads, Index shard_size) {
     if (engine_ && threads == threads_ && shard_size == shard_size_) return;
+    R regularizer = update_ ? update_->regularizer() : regularizer_;  // what has changed in them goes on
+    C constraint = update_ ? update_->constraint() : constraint_;
     drop_engine();
     auto engine = std::make_unique<Engine>(model_, loss_, EngineOptions{threads, shard_size});
-    update_.emplace(parameters_, regularizer_, constraint_, optimizer_, engine->team());
+    update_.emplace(parameters_, std::move(regularizer), std::move(constraint), optimizer_, engine->team());
     update_->reserve();
     engine_ = std::move(engine);
     threads_ = threads;
@@ -555,22 +584,48 @@ class Trainer {
     return true;
   }
 
-  /// θ̃ becomes θ, and G the gradient over all data there: of the batches in the data's order, added one after the other.
+  /// Σ w_i ∇J_i(θ) over all samples into `total` (P): of batches of b in this order, added one after the other in double. Returns Σ w_i. A batch whose loss or
+  /// gradient is not finite ends it, without an answer, or is left out with its weight. To be called in the engine's region.
   template <class D>
-  void set_anchor(Run& run, const D& data) {
-    const auto b = static_cast<std::size_t>(run.options.batch_size);
-    anchor_.theta = state().theta;
-    anchor_.of_batch.resize(parameters_.size());
-    anchor_.mean.setZero(parameters_.size());
+  static std::optional<double> add_batches(Engine& engine, const Vector<Scalar>& theta, const D& data, std::span<const Index> samples,
+                                           std::size_t b, const TrainingStep& at, bool stop, Vector<Scalar>& of_batch,
+                                           Vector<double>& total) {
+    of_batch.resize(theta.size());
+    total.setZero(theta.size());
     double weight = 0;
-    const std::span<const Index> samples = run.order->in_order();
     for (std::size_t first = 0; first < samples.size(); first += b) {
-      const auto batch = samples.subspan(first, std::min(b, samples.size() - first));
-      weight += engine_->accumulate(anchor_.theta, data, batch, {run.options.seed, steps_}).weight;
-      engine_->reduce(anchor_.of_batch);
-      for (Index i = 0; i < anchor_.mean.size(); ++i) anchor_.mean[i] += anchor_.of_batch[i];
+      const BatchSum sum = engine.accumulate(theta, data, samples.subspan(first, std::min(b, samples.size() - first)), at);
+      engine.reduce(of_batch);
+      if (!std::isfinite(sum.loss) || !kernels::all_finite(of_batch.data(), of_batch.size())) {
+        if (stop) return std::nullopt;
+        continue;
+      }
+      weight += sum.weight;
+      engine.team().for_each(static_cast<Index>(engine.ranges().size()), [&](Index r, int) {
+        const Range range = engine.ranges()[static_cast<std::size_t>(r)];
+        for (Index i = range.begin; i < range.end; ++i) total[i] += static_cast<double>(of_batch[i]);
+      });
     }
-    for (Index i = 0; i < anchor_.mean.size(); ++i) anchor_.mean[i] /= static_cast<Scalar>(weight);
+    engine.end_step();
+    return weight;
+  }
+
+  /// θ̃ becomes θ, and G the gradient over all data there. What is not finite is treated as in a step.
+  template <class D>
+  void set_anchor(Run& run, Index epoch, const D& data) {
+    const FitOptions& options = run.options;
+    anchor_.theta = state().theta;
+    anchor_.statistics.clear();
+    for (const auto& block : parameters_)
+      if (block.role == Role::statistic) anchor_.statistics.push_back({block.offset, block.offset + block.size()});
+    const auto weight = add_batches(*engine_, anchor_.theta, data, run.order->in_order(), static_cast<std::size_t>(options.batch_size),
+                                    {options.seed, steps_}, options.on_divergence == OnDivergence::stop, anchor_.of_batch, anchor_.sum);
+    anchor_.is_valid = weight.has_value() && *weight > 0;
+    if (!weight) {
+      engine_->end_step();
+      diverged(run, epoch, data);
+    }
+    if (anchor_.is_valid) anchor_.mean = (anchor_.sum / *weight).template cast<Scalar>();
   }
 
   template <class D, class... Callbacks>
@@ -579,9 +634,9 @@ class Trainer {
     const FitOptions& options = run.options;
     const auto b = static_cast<std::size_t>(options.batch_size);
     if (!run.order) run.order.emplace(data.size(), options.seed);
-    const bool use_anchor = options.svrg > 0;
     if constexpr (!SparseData<D>)
-      if (use_anchor && (epoch - 1) % options.svrg == 0) set_anchor(run, data);
+      if (options.svrg > 0 && (epoch - 1) % options.svrg == 0) set_anchor(run, epoch, data);
+    const bool use_anchor = options.svrg > 0 && anchor_.is_valid;
     const std::span<const Index> samples = options.shuffle ? run.order->shuffle(epochs_) : run.order->in_order();
 
     const Settled settled(SparseData<D> ? sparse_.get() : nullptr);
@@ -590,9 +645,10 @@ class Trainer {
     double callback_seconds = 0, alpha = 0;
     for (std::size_t first = 0; first < samples.size() && !run.stopped; first += b) {
       const auto batch = samples.subspan(first, std::min(b, samples.size() - first));
+      bool is_sound = true;
       if constexpr (!SparseData<D>) {
         if (use_anchor) {
-          engine_->accumulate(anchor_.theta, data, batch, {options.seed, steps_});
+          is_sound = std::isfinite(engine_->accumulate(anchor_.theta, data, batch, {options.seed, steps_}).loss);
           engine_->reduce(anchor_.of_batch);
         }
       }
@@ -601,7 +657,7 @@ class Trainer {
       run.time.step = steps_;
       alpha = run.rate_factor * rate(run.time);
       ((alpha *= rate_factor(callbacks)), ...);
-      if (!update(data, sum, alpha, use_anchor)) {
+      if (!is_sound || !update(data, sum, alpha, use_anchor)) {
         engine_->end_step();
         diverged(run, epoch, data);
         finished = !run.stopped && first + batch.size() == samples.size();
@@ -756,7 +812,7 @@ class Trainer {
     TrainingState<Scalar> fresh(parameters_.size(), optimizer_.num_states());
     fresh.theta = std::move(theta);
     states_ = {fresh, fresh};
-    if (update_) update_->start_anew();
+    if (update_) update_->start_anew(regularizer_, constraint_);
     current_ = 0;
     steps_ = 0;
     epochs_ = 0;
