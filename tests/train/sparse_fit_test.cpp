@@ -146,8 +146,8 @@ TEST_CASE("Adagrad on sparse rows, alone and with L1 in its metric") {
   const auto [decay, initial] = GENERATE(table<double, double>({{0, 0.1}, {0.1, 0.1}, {0, 0}}));
   const Index b = GENERATE(1, 7, 97);
   CAPTURE(l1, decay, initial, b);
-  const auto make = [&] {
-    return Trainer{Linear<double>{d}, Logistic{}, Both{0, l1}, Adagrad{.rate = 0.1, .rate_decay = decay, .initial_accumulator = initial},
+  const auto make = [&, eta = decay, start = initial] {
+    return Trainer{Linear<double>{d}, Logistic{}, Both{0, l1}, Adagrad{.rate = 0.1, .rate_decay = eta, .initial_accumulator = start},
                    StepDecay{.steps = 10, .factor = 0.9}};
   };
   auto a = make(), c = make();
