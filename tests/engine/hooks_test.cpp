@@ -8,6 +8,8 @@
 #include <parade/optimizers/sgd.hpp>
 #include <parade/regularizers/l1.hpp>
 #include <parade/regularizers/no_regularizer.hpp>
+#include <parade/regularizers/only.hpp>
+#include <parade/regularizers/per_parameter.hpp>
 
 #include "support/catch.hpp"
 #include "support/training.hpp"
@@ -47,6 +49,10 @@ Vector<double> train(R regularizer, C constraint, O optimizer, int steps, int th
   });
   return state.theta;
 }
+
+struct OfWholeTheta {
+  static constexpr bool of_whole_theta = true;
+};
 
 Vector<double> of(const Vector<double>& theta, const char* name) {
   const auto& block = parameters()[name];
@@ -100,4 +106,26 @@ TEST_CASE("a penalty's beta follows its schedule") {
     }
   const auto twice = train(parade::NoRegularizer{}, parade::ScheduledPenalty{box, Growth{}}, parade::Sgd{}, 2);
   for (const char* name : {"a", "c"}) CHECK((of(twice, name) - of(expected, name)).cwiseAbs().maxCoeff() < 1e-15);
+
+  // As one part of several it is told of the steps too.
+  const auto for_a = [](const parade::ParameterBlock& block) { return block.name == "a"; };
+  const auto part =
+      train(parade::NoRegularizer{}, parade::PerParameter{parade::Only{parade::ScheduledPenalty{box, Growth{}}, for_a}}, parade::Sgd{}, 2);
+  CHECK(of(part, "a") == of(twice, "a"));
+}
+
+TEST_CASE("a term of all of theta counts once, whether its functions are const or not, and only where it applies") {
+  struct Shift {
+    void add_gradient(const parade::ConstVectorRef<double>&, parade::VectorRef<double> grad) const { grad.array() += 1; }
+    double value(const parade::ConstVectorRef<double>&) const { return 2; }
+    double violation(const parade::ConstVectorRef<double>&) const { return 3; }
+  };
+  struct Whole : Shift, OfWholeTheta {};
+  const auto plain = train(parade::NoRegularizer{}, parade::NoConstraint{}, parade::Sgd{}, 1);
+  const auto shifted = train(parade::NoRegularizer{}, Whole{}, parade::Sgd{}, 1);
+  CHECK(((plain - shifted).array() - 0.1).abs().maxCoeff() < 1e-15);
+  const auto for_c = [](const parade::ParameterBlock& block) { return block.name == "c"; };
+  const auto some = train(parade::NoRegularizer{}, parade::Only{Whole{}, for_c}, parade::Sgd{}, 1);
+  CHECK(of(some, "a") == of(plain, "a"));
+  CHECK(of(some, "c") == of(shifted, "c"));
 }

@@ -4,12 +4,16 @@
 #include <stdexcept>
 #include <type_traits>
 
+#include <parade/layers/dense.hpp>
+#include <parade/layers/dropout.hpp>
+#include <parade/layers/normalization.hpp>
 #include <parade/losses/logistic.hpp>
 #include <parade/losses/softmax_cross_entropy.hpp>
 #include <parade/models/linear.hpp>
 #include <parade/models/matrix_factorization.hpp>
 #include <parade/models/mlp.hpp>
 #include <parade/models/ordinal.hpp>
+#include <parade/models/sequential.hpp>
 #include <parade/optimizers/sgd.hpp>
 #include <parade/regularizers/no_regularizer.hpp>
 #include <parade/train/trainer.hpp>
@@ -53,6 +57,12 @@ double log_probability(const Vector<double>& t, Index c, double s) {
 }
 
 }  // namespace
+
+// It is trained as its model is.
+using Dropping = parade::Ordinal<parade::Sequential<float, parade::Dense, parade::BatchNorm, parade::Dropout, parade::Dense>>;
+static_assert(parade::Model<Dropping> && parade::TrainsDifferently<Dropping> && parade::depends_on_shard<Dropping>);
+static_assert(!parade::TrainsDifferently<parade::Ordinal<parade::Linear<float>>> &&
+              !parade::depends_on_shard<parade::Ordinal<parade::Linear<float>>>);
 
 TEMPLATE_TEST_CASE("the outputs of an ordinal model are the logarithms of the classes' probabilities", "", float, double) {
   using S = TestType;

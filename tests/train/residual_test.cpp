@@ -62,7 +62,7 @@ TEST_CASE("multipliers go on when a fit goes on with other threads, start anew w
   const auto data = training::regression_data<double>(5, 60, 1);
   const auto make = [] {
     return parade::Trainer{parade::Linear<double>{5}, parade::SquaredError{}, parade::NoRegularizer{}, parade::Sgd{.rate = 0.05},
-                           parade::AugmentedLagrangian{Sum{}}};
+                           parade::AugmentedLagrangian{Sum{}, {}, {.beta = 1, .growth = 1}}};
   };
   parade::FitOptions options{.epochs = 20, .batch_size = 60, .seed = 1, .threads = 1};
   auto one = make(), two = make();

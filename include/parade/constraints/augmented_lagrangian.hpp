@@ -48,8 +48,8 @@ struct AugmentedLagrangianOptions {
     if (!(growth >= 1 && std::isfinite(growth)))
       throw OptionError(detail::text("AugmentedLagrangian.growth must be finite and at least 1; got ", growth));
     if (!(enough > 0 && enough < 1)) throw OptionError(detail::text("AugmentedLagrangian.enough must be in (0, 1); got ", enough));
-    if (!(max_beta >= beta))
-      throw OptionError(detail::text("AugmentedLagrangian.max_beta must be at least beta; got ", max_beta, " and ", beta));
+    if (!(max_beta >= beta && std::isfinite(max_beta)))
+      throw OptionError(detail::text("AugmentedLagrangian.max_beta must be finite and at least beta; got ", max_beta, " and ", beta));
   }
 };
 

@@ -30,6 +30,10 @@ struct Penalty {
     if (!(beta >= 0 && std::isfinite(beta))) throw OptionError(detail::text("Penalty.beta must be finite and at least 0; got ", beta));
     if constexpr (requires { constraint.check(); }) constraint.check();
   }
+  /// What the constraint refuses of a model.
+  void check(const ParameterList& parameters) const {
+    if constexpr (requires { constraint.check(parameters); }) constraint.check(parameters);
+  }
 
   bool applies_to(const ParameterBlock& block) const { return detail::applies_to(constraint, block); }
 

@@ -184,7 +184,7 @@ class ParallelUpdate {
             if constexpr (HasPenaltyValue<P, Scalar>) sum += static_cast<double>(part.value(slice));
           });
           for_constraints(of, [&]<class P>(const P& part) {
-            if constexpr (PenaltyConstraint<P, Scalar>) sum += beta(part) * static_cast<double>(part.violation(slice));
+            if constexpr (PenaltyConstraint<P, Scalar>) sum = std::fma(beta(part), static_cast<double>(part.violation(slice)), sum);
           });
           return sum;
         },

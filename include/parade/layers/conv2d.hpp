@@ -57,6 +57,7 @@ class Conv2d {
   }
 
   Shape connect(const Shape& input) {
+    gives_input_gradient_ = true;
     detail::want_image(input);
     if (input.channels() != in_)
       throw std::invalid_argument(detail::text("it wants ", in_, in_ == 1 ? " channel" : " channels", "; got ", input));

@@ -149,6 +149,7 @@ class Dense {
 
   Shape input_shape() const { return inputs_; }
   Shape connect(const Shape& input) {
+    gives_input_gradient_ = true;
     if (input != Shape(inputs_))
       throw std::invalid_argument(
           detail::text("it wants ", Shape(inputs_), "; got ", input, input.is_image() ? ": put a Flatten before it" : ""));

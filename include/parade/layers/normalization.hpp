@@ -26,7 +26,8 @@ class LayerNorm {
   static constexpr bool needs_output = false;
 
   explicit LayerNorm(LayerNormOptions options = {}) : options_(options) {
-    if (!(options.epsilon > 0)) throw OptionError(detail::text("epsilon must be above 0; got ", options.epsilon));
+    if (!(options.epsilon > 0 && std::isfinite(options.epsilon)))
+      throw OptionError(detail::text("epsilon must be above 0; got ", options.epsilon));
   }
 
   Shape connect(const Shape& input) {
@@ -114,14 +115,14 @@ struct BatchNormOptions {
 /// While the network is trained, mean and variance (biased) are those of the *shard*, over its samples and all places of the channel: ghost batch normalization
 /// (Hoffer, Hubara, Soudry: "Train longer, generalize better", NIPS 2017). So what is computed depends on `shard_size`, and by default on the batch size
 /// (ShardPlan), but not on the number of threads. For statistics of the whole batch set shard_size to the batch size. A sample of weight w counts w times, one of
-/// weight 0 not at all.
+/// weight 0 not at all: weights are counts, so bring others to a mean of about 1.
 ///
 /// In evaluation they are the running ones, parameters with Role::statistic: after every step
 ///
 ///   running ← running − g,   g = Σ_shards W_s ρ (running − statistic_s) / W
 ///
-/// where W_s is the weight of a shard, W that of the batch: (1 − ρ) running + ρ · the shards' mean. Of the variance it is the unbiased one, as in PyTorch. So they
-/// are summed, updated, hashed and stored as θ is. At first they are 0 and 1.
+/// where W_s is the weight of a shard, W that of the batch: (1 − ρ) running + ρ · the shards' mean. Of the variance it is the unbiased one, as in PyTorch; a
+/// shard with a single value leaves the running variance as it is. So they are summed, updated, hashed and stored as θ is. At first they are 0 and 1.
 ///
 /// Any shape. Parameters: `weight` (c), at first 1, and `bias` (c), at first 0, both with Role::bias: not regularized unless a regularizer asks for biases;
 /// `running_mean` (c), `running_variance` (c). Sums are taken in double.
@@ -135,7 +136,8 @@ class BatchNorm {
   explicit BatchNorm(BatchNormOptions options = {}) : options_(options) {
     if (!(options.momentum >= 0 && options.momentum <= 1))
       throw OptionError(detail::text("momentum must be in [0, 1]; got ", options.momentum));
-    if (!(options.epsilon > 0)) throw OptionError(detail::text("epsilon must be above 0; got ", options.epsilon));
+    if (!(options.epsilon > 0 && std::isfinite(options.epsilon)))
+      throw OptionError(detail::text("epsilon must be above 0; got ", options.epsilon));
   }
 
   Shape connect(const Shape& input) {
@@ -230,7 +232,10 @@ class BatchNorm {
       own.d_bias[c] = sum;
       own.d_weight[c] = inner;
     });
-    const double count = own.weight * static_cast<double>(places_), unbiased = count > 1 ? count / (count - 1) : 1;
+    // Weights count as copies. Sums below 2 are no counts: the variance as it is. Of one value there is no variance.
+    const double count = own.weight * static_cast<double>(places_), others = count - 1, unbiased = count >= 2 ? count / others : 1;
+    Index present = 0;
+    for (Index j = 0; j < x.cols(); ++j) present += own.shares[j] > 0 ? places_ : 0;
     for (Index c = 0; c < channels_; ++c) {
       grad[c] += static_cast<S>(own.d_weight[c]);
       grad[channels_ + c] += static_cast<S>(own.d_bias[c]);
@@ -241,7 +246,7 @@ class BatchNorm {
         if (share > 0) grad[i] = static_cast<S>(std::fma(share, change, static_cast<double>(grad[i])));
       };
       add_change(2 * channels_ + c, 1, own.mean[c]);
-      add_change(3 * channels_ + c, unbiased, own.variance[c]);
+      if (present > 1) add_change(3 * channels_ + c, unbiased, own.variance[c]);
     }
   }
 

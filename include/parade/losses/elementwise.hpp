@@ -42,7 +42,7 @@ void for_each_output(const Eigen::MatrixBase<Z>& scores, const ConstMatrixRef<ty
   PARADE_ASSERT(z.rows() >= 1 && targets.rows() == z.rows() && targets.cols() == z.cols() && values.size() == z.cols());
   PARADE_ASSERT(dscores.rows() == z.rows() && dscores.cols() == z.cols());
   constexpr Index chunk = 64;
-  S own[chunk], a[chunk], b[chunk];
+  S own[chunk], a[chunk], b[chunk] = {};
   const Index k = z.rows(), size = k * z.cols();
   for (Index first = 0; first < size; first += chunk) {
     const Index count = std::min(chunk, size - first);

@@ -33,6 +33,11 @@ struct OneVsRest {
 
   Binary binary{};
 
+  /// What Binary refuses.
+  void check() const {
+    if constexpr (requires(const Binary& loss) { loss.check(); }) binary.check();
+  }
+
   std::string check_outputs(Index k) const {
     if (k < 2) return "OneVsRest needs a model with at least 2 outputs";
     if constexpr (ChecksOutputs<Binary>) return binary.check_outputs(1);

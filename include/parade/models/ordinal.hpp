@@ -126,10 +126,37 @@ class Ordinal {
   }
 
   ConstMatrixRef<Scalar> forward(const Prepared& theta, const ConstMatrixRef<Scalar>& x, Workspace& workspace) const {
-    const Index m = x.cols(), last = classes_ - 1;
-    if (workspace.scores.cols() < m) reserve(workspace, m);
+    if (workspace.scores.cols() < x.cols()) reserve(workspace, x.cols());
     auto&& result = model_.forward(theta.model, x, workspace.model);
-    const ConstMatrixRef<Scalar> s(result);  // (1,m)
+    return log_probabilities(theta, ConstMatrixRef<Scalar>(result), workspace);
+  }
+  /// As the model is trained, where that is another way.
+  ConstMatrixRef<Scalar> forward_training(const Prepared& theta, const ConstMatrixRef<Scalar>& x, Workspace& workspace,
+                                          const TrainingContext& at) const requires TrainsDifferently<M> {
+    if (workspace.scores.cols() < x.cols()) reserve(workspace, x.cols());
+    auto&& result = model_.forward_training(theta.model, x, workspace.model, at);
+    return log_probabilities(theta, ConstMatrixRef<Scalar>(result), workspace);
+  }
+  static constexpr bool sample_by_sample = !depends_on_shard<M>;
+
+  void add_gradient(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
+                    VectorRef<Scalar> grad) const {
+    backward(theta, dscores, workspace, grad.data() + inner_);
+    model_.add_gradient(theta.model, x, ConstMatrixRef<Scalar>(workspace.slopes.leftCols(x.cols())), workspace.model,
+                        VectorRef<Scalar>(grad.head(inner_)));
+  }
+  void gradient(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
+                VectorRef<Scalar> grad) const requires OverwritesGradient<M> {
+    grad.tail(classes_ - 1).setZero();
+    backward(theta, dscores, workspace, grad.data() + inner_);
+    model_.gradient(theta.model, x, ConstMatrixRef<Scalar>(workspace.slopes.leftCols(x.cols())), workspace.model,
+                    VectorRef<Scalar>(grad.head(inner_)));
+  }
+
+ private:
+  /// Scores s (1,m) → Z (k,m).
+  ConstMatrixRef<Scalar> log_probabilities(const Prepared& theta, const ConstMatrixRef<Scalar>& s, Workspace& workspace) const {
+    const Index m = s.cols(), last = classes_ - 1;
     cumulate(theta.thresholds.data(), workspace.thresholds.data());
     kernels::transform(theta.thresholds.data(), workspace.gaps.data(), last,
                        [](auto v) { return kernels::softplus<Scalar>(kernels::Simd<Scalar>::neg(v)); });
@@ -147,21 +174,6 @@ class Ordinal {
     return workspace.scores.leftCols(m);
   }
 
-  void add_gradient(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
-                    VectorRef<Scalar> grad) const {
-    backward(theta, dscores, workspace, grad.data() + inner_);
-    model_.add_gradient(theta.model, x, ConstMatrixRef<Scalar>(workspace.slopes.leftCols(x.cols())), workspace.model,
-                        VectorRef<Scalar>(grad.head(inner_)));
-  }
-  void gradient(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
-                VectorRef<Scalar> grad) const requires OverwritesGradient<M> {
-    grad.tail(classes_ - 1).setZero();
-    backward(theta, dscores, workspace, grad.data() + inner_);
-    model_.gradient(theta.model, x, ConstMatrixRef<Scalar>(workspace.slopes.leftCols(x.cols())), workspace.model,
-                    VectorRef<Scalar>(grad.head(inner_)));
-  }
-
- private:
   /// t_0, γ_1 … γ_{k−2} → t_0 … t_{k−2}
   void cumulate(const Scalar* parameters, Scalar* t) const {
     kernels::transform(parameters, t, classes_ - 1, [](auto v) { return kernels::softplus<Scalar>(v); });

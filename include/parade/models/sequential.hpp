@@ -299,8 +299,12 @@ class Sequential {
     Index largest = shape.size();  // of what the front hands on
     detail::each_index<count>([&](auto l) {
       auto& own = std::get<order[l]>(layers_);
+      const Index before = shape.size();
       try {
         shape = own.connect(shape);
+        if (detail::is_in_place<LayerAt<l>> && shape.size() != before)
+          throw std::invalid_argument(
+              detail::text("it works in place, so its output must be as large as its input, ", before, "; got ", shape.size()));
       } catch (const std::invalid_argument& error) {
         const auto text = detail::text("layer ", order[l], " (", detail::layer_name<LayerAt<l>>(), "): ", error.what());
         if (dynamic_cast<const OptionError*>(&error) != nullptr) throw OptionError(text);

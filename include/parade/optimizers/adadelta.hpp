@@ -31,7 +31,7 @@ struct Adadelta {
   void check() const {
     detail::check_not_negative("Adadelta.rate", rate);
     detail::check_below_one("Adadelta.rho", rho);
-    detail::check_positive("Adadelta.epsilon", epsilon);
+    detail::check_epsilon("Adadelta.epsilon", epsilon);
   }
 
   /// v and u.

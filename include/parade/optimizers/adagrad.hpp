@@ -32,7 +32,7 @@ struct Adagrad {
     detail::check_not_negative("Adagrad.rate", rate);
     detail::check_not_negative("Adagrad.rate_decay", rate_decay);
     detail::check_not_negative("Adagrad.initial_accumulator", initial_accumulator);
-    detail::check_positive("Adagrad.epsilon", epsilon);
+    detail::check_epsilon("Adagrad.epsilon", epsilon);
   }
 
   /// G.

@@ -33,7 +33,7 @@ struct Adam {
     detail::check_not_negative("Adam.rate", rate);
     detail::check_below_one("Adam.beta1", beta1);
     detail::check_below_one("Adam.beta2", beta2);
-    detail::check_positive("Adam.epsilon", epsilon);
+    detail::check_epsilon("Adam.epsilon", epsilon);
   }
 
   /// m and v.

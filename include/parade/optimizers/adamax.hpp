@@ -31,7 +31,7 @@ struct Adamax {
     detail::check_not_negative("Adamax.rate", rate);
     detail::check_below_one("Adamax.beta1", beta1);
     detail::check_below_one("Adamax.beta2", beta2);
-    detail::check_positive("Adamax.epsilon", epsilon);
+    detail::check_epsilon("Adamax.epsilon", epsilon);
   }
 
   /// m and u.

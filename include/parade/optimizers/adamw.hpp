@@ -35,7 +35,7 @@ struct AdamW {
     detail::check_not_negative("AdamW.rate", rate);
     detail::check_below_one("AdamW.beta1", beta1);
     detail::check_below_one("AdamW.beta2", beta2);
-    detail::check_positive("AdamW.epsilon", epsilon);
+    detail::check_epsilon("AdamW.epsilon", epsilon);
     detail::check_not_negative("AdamW.weight_decay", weight_decay);
   }
 

@@ -29,7 +29,7 @@ struct AmsGrad {
     detail::check_not_negative("AmsGrad.rate", rate);
     detail::check_below_one("AmsGrad.beta1", beta1);
     detail::check_below_one("AmsGrad.beta2", beta2);
-    detail::check_positive("AmsGrad.epsilon", epsilon);
+    detail::check_epsilon("AmsGrad.epsilon", epsilon);
   }
 
   /// m, v and u.

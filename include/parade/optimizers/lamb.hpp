@@ -37,7 +37,7 @@ struct Lamb {
     detail::check_not_negative("Lamb.rate", rate);
     detail::check_below_one("Lamb.beta1", beta1);
     detail::check_below_one("Lamb.beta2", beta2);
-    detail::check_positive("Lamb.epsilon", epsilon);
+    detail::check_epsilon("Lamb.epsilon", epsilon);
     detail::check_not_negative("Lamb.weight_decay", weight_decay);
   }
 

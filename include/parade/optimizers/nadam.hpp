@@ -36,7 +36,7 @@ struct NAdam {
     detail::check_not_negative("NAdam.rate", rate);
     detail::check_below_one("NAdam.beta1", beta1);
     detail::check_below_one("NAdam.beta2", beta2);
-    detail::check_positive("NAdam.epsilon", epsilon);
+    detail::check_epsilon("NAdam.epsilon", epsilon);
     detail::check_not_negative("NAdam.momentum_decay", momentum_decay);
   }
 

@@ -35,7 +35,7 @@ struct RAdam {
     detail::check_not_negative("RAdam.rate", rate);
     detail::check_below_one("RAdam.beta1", beta1);
     detail::check_below_one("RAdam.beta2", beta2);
-    detail::check_positive("RAdam.epsilon", epsilon);
+    detail::check_epsilon("RAdam.epsilon", epsilon);
   }
 
   /// m and v.

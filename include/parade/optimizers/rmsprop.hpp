@@ -33,7 +33,7 @@ struct RmsProp {
   void check() const {
     detail::check_not_negative("RmsProp.rate", rate);
     detail::check_below_one("RmsProp.smoothing", smoothing);
-    detail::check_positive("RmsProp.epsilon", epsilon);
+    detail::check_epsilon("RmsProp.epsilon", epsilon);
     detail::check_below_one("RmsProp.momentum", momentum);
     if (centered && !(smoothing > 0)) throw OptionError("RmsProp.centered needs smoothing above 0; got 0");
   }
