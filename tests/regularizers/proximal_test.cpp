@@ -187,7 +187,8 @@ TEMPLATE_TEST_CASE("the elastic net's step is a minimum, non-expansive, and has 
   }
 }
 
-TEMPLATE_TEST_CASE("the elastic net gives exact zeros, +0, keeps NaN and infinity, and does not depend on slices", "[regularizers]", float, double) {
+TEMPLATE_TEST_CASE("the elastic net gives exact zeros, +0, keeps NaN and infinity, and does not depend on slices", "[regularizers]", float,
+                   double) {
   using S = TestType;
   const ElasticNet net{.lambda = 2};
   const Vector<S> shrunk =
