@@ -251,7 +251,7 @@ TEST_CASE("a file is read like text in memory, packed or not") {
                        Message((folder.path / "bad.csv").string() + ": line 2, column 2: found 1 value, expected 2, one for each column"));
 }
 
-TEST_CASE("what was written is read again, to the last bit") {
+TEST_CASE("a table that was written is read again, to the last bit") {
   const TemporaryFolder folder;
   const auto file = folder.path / "written.csv";
   const auto small = parse_csv("a,\"b,\"\"c\"\"\"\n0.1,\" x\"\n,\"y\nz\"\n1e-300,\n").table;

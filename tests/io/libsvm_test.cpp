@@ -331,7 +331,7 @@ TEST_CASE("options that break a rule are refused") {
   refused(with([](auto& o) { o.threads = -1; }), "threads must be at least 0; got -1");
 }
 
-TEST_CASE("what was written is read again, to the last bit") {
+TEST_CASE("rows that were written are read again, to the last bit") {
   const TemporaryFolder folder;
   const auto file = folder.path / "written";
   const auto rows = parse_libsvm<float>("1 1:0.1 3:1e-30\n-2\n0 2:16777216 4:-0\n").rows;

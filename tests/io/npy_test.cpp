@@ -238,7 +238,8 @@ TEST_CASE("sizes that the file does not have are refused before memory is taken"
 #endif
 }
 
-TEMPLATE_TEST_CASE("what was written is read again, to the last bit", "", float, double, std::uint8_t, std::int32_t, std::int64_t) {
+TEMPLATE_TEST_CASE("a matrix that was written is read again, to the last bit", "", float, double, std::uint8_t, std::int32_t,
+                   std::int64_t) {
   const Folder folder;
   std::vector<std::string> names{"x.npy"};
   if (PARADE_HAS_ZLIB) names.push_back("x.npy.gz");
