@@ -119,7 +119,13 @@ int main(int argc, char** argv) {
   app.add_option("--file", own_file, "read this file instead")->check(CLI::ExistingFile);
   app.add_option("--python", python, "the Python that has scikit-learn")->capture_default_str();
   app.add_option("--json", json_file, "write all results to this file")->check(bench::can_be_written);
+  bool quick = false;
+  app.add_flag("--quick", quick, "a trial of some seconds, 1 MB and one reading of each; its figures mean nothing");
   CLI11_PARSE(app, argc, argv);
+  if (quick) {
+    megabytes = 1;
+    repeats = 1;
+  }
   if (threads.empty()) threads = {1, parade::available_threads()};
   if (threads.size() == 2 && threads[0] == threads[1]) threads.pop_back();
 

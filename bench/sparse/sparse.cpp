@@ -150,7 +150,14 @@ int main(int argc, char** argv) {
   app.add_option("--seed", options.seed, "of the data and of the order")->capture_default_str();
   app.add_option("--write", options.write, "write the set to this folder, for sklearn_sgd.py, and end");
   app.add_option("--json", options.json, "write all results to this file")->check(bench::can_be_written);
+  bool quick = false;
+  app.add_flag("--quick", quick, "a trial of some seconds on 2000 rows of 1000 features; its figures mean nothing");
   CLI11_PARSE(app, argc, argv);
+  if (quick) {
+    options.samples = 2000;
+    options.features = 1000;
+    options.repeats = 1;
+  }
 
   const auto rows = text_like(options.samples, options.features, options.entries, options.seed);
   if (!options.write.empty()) {
@@ -180,7 +187,7 @@ int main(int argc, char** argv) {
       json["epochs"].push_back({{"epochs", epochs}, {"threads", threads}, {"ns_per_nonzero", spread}, {"objective", objective}});
     }
   std::cout << "features  microseconds a step of 64 rows of 75 entries, on one thread\n";
-  for (int power = 16; power <= 26; power += 2) {
+  for (int power = 16; power <= (quick ? 18 : 26); power += 2) {
     std::vector<double> times;
     for (int i = 0; i < options.repeats; ++i) times.push_back(1e6 * step_seconds(Index{1} << power, 1));
     const bench::Spread spread(times);
