@@ -120,6 +120,6 @@ TEST_CASE("the augmented Lagrangian shows NaN, keeps its multipliers from it, an
   CHECK_THROWS_WITH(AugmentedLagrangianOptions{.growth = 0.5}.check(), "AugmentedLagrangian.growth must be finite and at least 1; got 0.5");
   CHECK_THROWS_WITH(AugmentedLagrangianOptions{.enough = 1}.check(), "AugmentedLagrangian.enough must be in (0, 1); got 1");
   CHECK_THROWS_WITH((AugmentedLagrangianOptions{.beta = 2, .max_beta = 1}.check()),
-                    "AugmentedLagrangian.max_beta must be at least beta; got 1 and 2");
+                    "AugmentedLagrangian.max_beta must be finite and at least beta; got 1 and 2");
   CHECK_THROWS_AS((AugmentedLagrangian{parade::NoFunctions{}, parade::NoFunctions{}, {.beta = std::nan("")}}), parade::OptionError);
 }

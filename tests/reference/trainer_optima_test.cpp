@@ -39,10 +39,10 @@ void check_case(const Case& problem, const DenseData<double>& data, const Loss& 
   if constexpr (requires { regularizer.lambda; }) smooth = regularizer.lambda;
   for (const bool full : {true, false}) {
     INFO((full ? "full batch" : "minibatches"));
-    const double rate = full ? 1 / (bend * optima::curvature(problem.x) + smooth) : 0.2 / (bend * largest + smooth);
+    const double rate = full ? 1 / (bend * optima::curvature(problem.x) + smooth) : 0.5 / (bend * largest + smooth);
     Trainer trainer{parade::Linear<double>{d, k, parade::Intercept::none}, loss, regularizer, parade::Sgd{.rate = rate}, constraint...};
     double value = 0;
-    for (int round = 0; round < 40; ++round) {
+    for (int round = 0; round < (full ? 40 : 400); ++round) {
       const auto summary = trainer.fit(data, {.epochs = full ? 1000 : 100,
                                               .batch_size = full ? n : std::min<Index>(n, 16),
                                               .seed = 1,

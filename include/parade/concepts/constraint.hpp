@@ -95,6 +95,8 @@ concept SeveralConstraints = HasParts<C> && are_constraints<PartsOf<C>, Scalar>;
 /// `check()` and `check(const ParameterList&)` as for a Regularizer. Or several of them, as PerParameter; or one for all of θ: WholeConstraint.
 /// See also: parade::NoConstraint, parade::Box, parade::Simplex, parade::AugmentedLagrangian, Regularizer.
 template <class C, class Scalar>
-concept Constraint = detail::OneConstraint<C, Scalar> || detail::SeveralConstraints<C, Scalar>;
+concept Constraint = (PenaltyConstraint<C, Scalar> || ProjectionConstraint<C, Scalar> || ParameterConstraint<C, Scalar> ||
+                      WholeConstraint<C, Scalar> ||
+                      detail::SeveralConstraints<C, Scalar>)&&(WholeConstraint<C, Scalar> || detail::SoundKinds<C, Scalar>);
 
 }  // namespace parade

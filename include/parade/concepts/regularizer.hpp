@@ -131,7 +131,8 @@ concept SeveralRegularizers = HasParts<R> && are_regularizers<PartsOf<R>, Scalar
 /// called before training starts. Or several of them, as PerParameter.
 /// See also: parade::NoRegularizer, parade::L2, parade::L1, parade::GroupLasso, parade::Only, parade::PerParameter, Constraint.
 template <class R, class Scalar>
-concept Regularizer = detail::OneRegularizer<R, Scalar> || detail::SeveralRegularizers<R, Scalar>;
+concept Regularizer = (SmoothRegularizer<R, Scalar> || ProximalRegularizer<R, Scalar> || ParameterRegularizer<R, Scalar> ||
+                       detail::SeveralRegularizers<R, Scalar>)&&detail::SoundTerms<R, Scalar>;
 
 namespace detail {
 

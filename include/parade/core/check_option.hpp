@@ -18,7 +18,8 @@ inline void check_not_negative(const char* field, double x) { check_option(x >= 
 inline void check_positive(const char* field, double x) { check_option(x > 0 && std::isfinite(x), field, "finite and above 0", x); }
 /// What stands in a denominator against 0 must not become 0 in float.
 inline void check_epsilon(const char* field, double x) {
-  check_option(x >= 0x1p-126 && std::isfinite(x), field, "finite and above 0, at least 2^-126", x);
+  check_option(x > 0 && std::isfinite(x), field, "finite and above 0", x);
+  check_option(x >= 0x1p-126, field, "at least 2^-126, lest it become 0 in float", x);
 }
 inline void check_below_one(const char* field, double x) { check_option(x >= 0 && x < 1, field, "in [0, 1)", x); }
 inline void check_share(const char* field, double x) { check_option(x >= 0 && x <= 1, field, "in [0, 1]", x); }
