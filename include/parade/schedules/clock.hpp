@@ -31,7 +31,7 @@ inline std::int64_t length(std::int64_t steps, const TrainingTime& at) { return 
 /// Throws OptionError unless that is a length that is known.
 inline void check_length(const char* name, std::int64_t steps, const TrainingTime& start) {
   if (steps < 0) throw OptionError(text(name, ".steps must be at least 0; got ", steps));
-  if (steps == 0 && start.total_steps == 0)
+  if (steps == 0 && start.total_steps == 0 && start.steps_per_epoch == 0)  // a run of no epochs has a known length
     throw OptionError(text(name, ".steps must be set where the length of the run is not known, as in partial_fit; got 0"));
 }
 

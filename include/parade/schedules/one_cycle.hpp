@@ -38,7 +38,7 @@ struct OneCycle {
     detail::check_option(final_divisor >= 1 && std::isfinite(final_divisor), "OneCycle.final_divisor", "finite and at least 1",
                          final_divisor);
     if (start.total_steps > detail::length(steps, start)) past_end(start, detail::text("the run has ", start.total_steps));
-    check_inside(start);
+    if (start.total_steps > 0 || start.steps_per_epoch == 0) check_inside(start);  // a run of no epochs asks for no rate
   }
 
   /// Throws OptionError for a time after the cycle.
