@@ -30,9 +30,10 @@ using parade::ConstMatrixRef, parade::ConstVectorRef, parade::Index, parade::Mat
 using S = double;
 
 /// Long and short parameters, and one without elements.
-ParameterList parameters() {
-  return {{"a.weight", 7, 300}, {"a.bias", 7, 1, Role::bias},       {"empty", 0, 3},
-          {"b.weight", 40, 91}, {"b.mean", 40, 1, Role::statistic}, {"c", 1, 1}};
+const ParameterList& parameters() {
+  static const ParameterList list{{"a.weight", 7, 300}, {"a.bias", 7, 1, Role::bias},       {"empty", 0, 3},
+                                  {"b.weight", 40, 91}, {"b.mean", 40, 1, Role::statistic}, {"c", 1, 1}};
+  return list;
 }
 
 /// Stands for the engine: a gradient that is there already.
