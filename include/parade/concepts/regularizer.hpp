@@ -97,10 +97,6 @@ struct EachOf<std::tuple<Ps...>> {
   static constexpr bool any(const Test& test) {
     return (test(std::type_identity<Ps>{}) || ...);
   }
-  template <class Test>
-  static constexpr bool all(const Test& test) {
-    return (test(std::type_identity<Ps>{}) && ...);
-  }
 };
 
 /// Whether a part, or the one that has none, is of a kind: test(std::type_identity<Part>{}).
