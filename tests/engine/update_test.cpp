@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -39,15 +40,12 @@ const ParameterList& parameters() {
 /// Stands for the engine: a gradient that is there already.
 struct Given {
   Vector<S> grad;
-  Index told = 0;  // elements that it was told of as updated
+  std::atomic<Index> told = 0;  // elements that it was told of as updated
   bool stands = false;
   void sum_range(Range range, S* out) const { std::copy_n(grad.data() + range.begin, range.size(), out); }
   static bool sum_range_computes() { return false; }
   void begin_update() { told = 0; }
-  void updated(Range range, const S*) {
-#pragma omp atomic
-    told += range.size();
-  }
+  void updated(Range range, const S*) { told += range.size(); }
   void end_update(bool finite) { stands = finite; }
 };
 
