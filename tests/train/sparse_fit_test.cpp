@@ -74,10 +74,11 @@ void check_same_hash(T trainer, const SparseRows<typename T::Scalar>& rows, FitO
   }
 }
 
-/// Rows so long, and so many, that steps are shared: 2000 features, 40 entries a row.
+/// Rows so long, and so many, that steps are shared: 40 entries a row of 2000 features; with 140 of 20 000, features are cut into 4 ranges for the scores.
+constexpr Index features_of(Index entries) { return entries > 40 ? 20000 : 2000; }
 template <class S>
-SparseRows<S> long_rows(Index rows) {
-  constexpr Index features = 2000, entries = 40;
+SparseRows<S> long_rows(Index rows, Index entries = 40) {
+  const Index features = features_of(entries);
   const Random random(29, Purpose::user, 2);
   std::uint64_t at = 0;
   Vector<std::int64_t> offsets(rows + 1);
@@ -201,6 +202,34 @@ TEST_CASE("theta after training on sparse rows has the same bits for any number 
   check_same_hash(adagrad(1e-3), rows, options);
 }
 
+TEST_CASE("rows so long that each range of features is a task of its own, on up to 4 threads") {
+  constexpr Index count = 401, entries = 140;
+  const auto plain = long_rows<double>(count, entries);
+  REQUIRE(detail::SparseCut::usual_ranges(plain) == 4);
+  Vector<double> weights = Vector<double>::Ones(count);
+  for (Index i = 0; i < count; i += 7) weights[i] = static_cast<double>(i % 3);
+  const SparseRows<double> ones(plain.offsets(), plain.indices(), {}, plain.num_features());
+  const auto rows = GENERATE_COPY(values({plain, plain.with_weights(weights), ones.with_labels(plain.labels())}));
+  const FitOptions options{.epochs = 2, .batch_size = 64, .seed = 5};
+  const auto make = [&](const Both& both) {
+    return Trainer{Linear<double>{rows.num_features()}, Logistic{}, both, Sgd{.rate = 0.5}, StepDecay{.steps = 10, .factor = 0.9}};
+  };
+  check_same_hash(make({1e-3, 0}), rows, options);
+  check_same_hash(make({1e-3, 1e-4}), rows, options);
+  check_same_hash(make({1e-3, 0}), rows, {.epochs = 1, .batch_size = 401, .seed = 5});  // too large for it
+  const auto several = [&] {
+    return Trainer{Linear<double>{rows.num_features(), 3}, SoftmaxCrossEntropy{}, Both{1e-3, 0}, Sgd{.rate = 0.5},
+                   StepDecay{.steps = 10, .factor = 0.9}};
+  };
+  check_same_hash(several(), rows, options);
+  FitOptions shared = options;
+  shared.threads = 2;
+  auto one = make({1e-3, 0}), other = make({1e-3, 0});
+  check_same(one, other, rows, shared, 200);
+  auto three = several(), dense = several();
+  check_same(three, dense, rows, shared, 200);
+}
+
 TEST_CASE("a callback that looks at theta in the midst of an epoch sees theta as it is, and changes no bit") {
   const auto rows = sparse::random_rows<double>(d, n);
   const FitOptions options{.epochs = 2, .batch_size = 7, .seed = 3};
@@ -296,15 +325,17 @@ TEST_CASE("a number that is not finite leaves theta as before the step, on spars
   const int threads = GENERATE(1, 2, 3);
   const double l1 = GENERATE(0.0, 1e-4);
   const bool adaptive = GENERATE(false, true);
-  CAPTURE(threads, l1, adaptive);
+  const Index entries = GENERATE(40, 140), batch = entries > 40 ? 100 : 300;
+  CAPTURE(threads, l1, adaptive, entries);
   // Row 1000 holds a value whose gradient overflows float where its loss does not: 3e38 · dz · 1e3 (the weight).
-  auto rows = long_rows<float>(1500);
+  auto rows = long_rows<float>(1500, entries);
   Vector<float> values = rows.values();
-  values[1000 * 40 + 20] = 3e38F;
+  values[1000 * entries + 20] = 3e38F;
   Vector<double> weights = Vector<double>::Ones(1500);
   weights[1000] = 1e3;
-  const auto bad = SparseRows<float>(rows.offsets(), rows.indices(), values, 2000).with_labels(rows.labels()).with_weights(weights);
-  const FitOptions options{.epochs = 1, .batch_size = 300, .seed = 5, .threads = threads, .shuffle = false};
+  const auto bad =
+      SparseRows<float>(rows.offsets(), rows.indices(), values, rows.num_features()).with_labels(rows.labels()).with_weights(weights);
+  const FitOptions options{.epochs = 1, .batch_size = batch, .seed = 5, .threads = threads, .shuffle = false};
   struct Steps {
     std::vector<std::int64_t> seen;
     void on_step(const StepReport& report) { seen.push_back(report.step); }
@@ -314,10 +345,10 @@ TEST_CASE("a number that is not finite leaves theta as before the step, on spars
     const Summary summary = trainer.fit(bad, options);
     CHECK(summary.stop_reason == StopReason::diverged);
     REQUIRE(summary.divergences.size() == 1);
-    CHECK(summary.divergences[0].step == 4);
+    CHECK(summary.divergences[0].step == 1000 / batch + 1);
     CHECK(summary.divergences[0].parameter == "weight");
     CHECK_THAT(summary.divergences[0].text(), Catch::Matchers::ContainsSubstring("the gradient of 'weight' is not finite"));
-    // The first three batches alone, and the state too: both go on in the same way.
+    // The batches before it alone, and the state too: both go on in the same way.
     const auto part = [](const SparseRows<float>& from, Index begin, Index end) {
       Vector<std::int64_t> offsets = from.offsets().segment(begin, end - begin + 1);
       const std::int64_t first = offsets[0];
@@ -326,7 +357,7 @@ TEST_CASE("a number that is not finite leaves theta as before the step, on spars
                                from.values().segment(first, offsets[end - begin]), from.num_features())
           .with_labels(from.labels().segment(begin, end - begin));
     };
-    reference.fit(part(rows, 0, 900), options);
+    reference.fit(part(rows, 0, 1000 / batch * batch), options);
     CHECK((trainer.theta().array() == reference.theta().array()).all());
     FitOptions more = options;
     more.warm_start = true;
@@ -335,9 +366,10 @@ TEST_CASE("a number that is not finite leaves theta as before the step, on spars
     CHECK((trainer.theta().array() == reference.theta().array()).all());
   };
   const StepDecay schedule{.steps = 1000, .factor = 0.9};
-  const auto sgd = [&] { return Trainer{Linear<float>{2000}, Logistic{}, Both{0, l1}, Sgd{.rate = 1e-3}, schedule}; };
+  const auto sgd = [&] { return Trainer{Linear<float>{rows.num_features()}, Logistic{}, Both{0, l1}, Sgd{.rate = 10}, schedule}; };
   const auto adagrad = [&] {
-    return Trainer{Linear<float>{2000}, Logistic{}, Both{0, l1}, Adagrad{.rate = 1e-3, .initial_accumulator = 0.1}, schedule};
+    return Trainer{Linear<float>{rows.num_features()}, Logistic{}, Both{0, l1}, Adagrad{.rate = 1e-3, .initial_accumulator = 0.1},
+                   schedule};
   };
   adaptive ? check(adagrad(), adagrad()) : check(sgd(), sgd());
 }

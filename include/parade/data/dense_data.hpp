@@ -14,6 +14,7 @@
 
 #include <parade/concepts/dataset.hpp>
 #include <parade/core/error.hpp>
+#include <parade/kernels/prefetch.hpp>
 
 namespace parade {
 
@@ -178,9 +179,7 @@ class DenseData {
   /// Samples lie anywhere in memory, where the hardware cannot guess the next one. Asking for it three samples ahead halves the time to
   /// gather 8-bit images; within a long sample the hardware does well alone.
   void prefetch(Index sample) const {
-    const auto* from = reinterpret_cast<const char*>(values_.get() + sample * features_);
-    const auto bytes = std::min<std::size_t>(4096, static_cast<std::size_t>(features_) * sizeof(T));
-    for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i);
+    kernels::prefetch(values_.get() + sample * features_, std::min<std::size_t>(4096, static_cast<std::size_t>(features_) * sizeof(T)));
   }
 
   template <class Scalar>

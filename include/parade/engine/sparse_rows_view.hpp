@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 #include <vector>
@@ -11,6 +12,7 @@
 #include <parade/core/shard_plan.hpp>
 #include <parade/core/types.hpp>
 #include <parade/engine/team.hpp>
+#include <parade/kernels/prefetch.hpp>
 
 namespace parade::detail {
 
@@ -28,19 +30,12 @@ struct SparseRowsView {
   Index begin(Index row) const { return offsets[row]; }
   Index end(Index row) const { return offsets[row + 1]; }
 
-  /// Rows are visited in an order that no prefetcher of the hardware can guess: a row asked for some rows ahead is there in time.
-  void prefetch_place(Index row) const { __builtin_prefetch(offsets + row); }
-  void prefetch(Index row) const {
-    const Index from = begin(row), to = end(row);
-    prefetch(indices, from, to);
-    if (values) prefetch(values, from, to);
-  }
-
- private:
-  template <class T>
-  static void prefetch(const T* data, Index from, Index to) {
-    for (Index entry = from; entry < to; entry += 64 / static_cast<Index>(sizeof(T))) __builtin_prefetch(data + entry);
-    __builtin_prefetch(data + (to - 1));  // the last line, which the steps may have missed: that one alone would cost as much as all
+  /// Rows are visited in an order that no prefetcher of the hardware can guess: entries asked for some rows ahead are there in time.
+  void prefetch_place(Index row) const { kernels::prefetch(offsets + row); }
+  void prefetch(Range entries) const {
+    const auto count = static_cast<std::size_t>(entries.size());
+    kernels::prefetch(indices + entries.begin, count * sizeof(std::int32_t));
+    if (values) kernels::prefetch(values + entries.begin, count * sizeof(Value));
   }
 };
 template <SparseData D>
@@ -88,10 +83,16 @@ void row_scores(const std::int32_t* indices, const Value* values, Index count, I
   for (Index c = 0; c < k; ++c) out[c] = (sums[c] + sums[k + c]) + (sums[2 * k + c] + sums[3 * k + c]);
 }
 
-/// The features cut into ranges that hold about as many entries of the data each, and where these ranges begin in every row. It decides who
-/// computes what, and no bit.
+/// The features cut into ranges that hold about as many of the first entries of the data each, and where these ranges begin in every row. Twice as many
+/// ranges have the same bounds, and one more between each two.
 class SparseCut {
  public:
+  /// As many ranges as a row has usually dozens of entries, 1 to 8: shorter parts of rows take longer to find than to compute.
+  template <SparseData D>
+  static Index usual_ranges(const D& data) {
+    return std::clamp<Index>(data.offsets()[data.size()] / std::max<Index>(data.size(), 1) / 32, 1, 8);
+  }
+
   template <SparseData D>
   void make(const D& data, Index ranges, Team& team) {
     const SparseRowsView rows(data);
@@ -100,10 +101,9 @@ class SparseCut {
     begins_.assign(static_cast<std::size_t>(ranges) + 1, data.num_features());
     begins_[0] = 0;
     if (ranges > 1 && nonzeros > 0) {
-      constexpr Index most = 1 << 16;
-      std::vector<std::int32_t> seen(static_cast<std::size_t>(std::min(nonzeros, most)));
-      const auto count = static_cast<Index>(seen.size());
-      for (Index i = 0; i < count; ++i) seen[static_cast<std::size_t>(i)] = rows.indices[part_of(nonzeros, count, i).begin];
+      const Index first = std::min<Index>(nonzeros, 1 << 16), count = std::min<Index>(first, 1 << 12);
+      std::vector<std::int32_t> seen(static_cast<std::size_t>(count));
+      for (Index i = 0; i < count; ++i) seen[static_cast<std::size_t>(i)] = rows.indices[part_of(first, count, i).begin];
       std::sort(seen.begin(), seen.end());
       for (Index r = 1; r < ranges; ++r)
         begins_[static_cast<std::size_t>(r)] = seen[static_cast<std::size_t>(part_of(count, ranges, r).begin)];
@@ -125,12 +125,13 @@ class SparseCut {
   Index ranges() const { return ranges_; }
   Range features(Index range) const { return {begins_[static_cast<std::size_t>(range)], begins_[static_cast<std::size_t>(range) + 1]}; }
 
-  /// The entries of a row, which has the entries `all`, in a range.
-  Range entries(Index row, Range all, Index range) const {
+  /// The entries of a row, which has the entries `all`, in the ranges from `first` to before `last`.
+  Range entries(Index row, Range all, Index first, Index last) const {
     const std::uint32_t* split = splits_.data() + row * (ranges_ - 1);
-    return {range == 0 ? all.begin : all.begin + split[range - 1], range == ranges_ - 1 ? all.end : all.begin + split[range]};
+    return {first == 0 ? all.begin : all.begin + split[first - 1], last == ranges_ ? all.end : all.begin + split[last - 1]};
   }
-  void prefetch(Index row) const { __builtin_prefetch(splits_.data() + row * (ranges_ - 1)); }
+  Range entries(Index row, Range all, Index range) const { return entries(row, all, range, range + 1); }
+  void prefetch(Index row) const { kernels::prefetch(splits_.data() + row * (ranges_ - 1)); }
 
  private:
   Index ranges_ = 1;

@@ -30,6 +30,7 @@
 #include <parade/engine/team_size.hpp>
 #include <parade/engine/update.hpp>
 #include <parade/kernels/finite.hpp>
+#include <parade/kernels/prefetch.hpp>
 
 namespace parade {
 namespace detail {
@@ -144,6 +145,45 @@ void add_row(const std::int32_t* __restrict indices, const Value* __restrict val
     for (Index c = 0; c < k; ++c) grad[indices[entry] * k + c] = std::fma(x(entry), dz[c], grad[indices[entry] * k + c]);
 }
 
+/// θ (d) += dz x for one row and one output; `old` (entries) is what was there; zeros (4) are NaN afterwards if a number is not finite. Four, since one
+/// chain would wait for each multiply-add before the next.
+template <bool Ones, class Scalar, class Value>
+void step_row(const std::int32_t* __restrict indices, const Value* __restrict values, Index entries, Scalar dz, Scalar* __restrict theta,
+              Scalar* __restrict old, Scalar* __restrict zeros) {
+  Scalar zero[4] = {zeros[0], zeros[1], zeros[2], zeros[3]};
+  const auto step = [&](Index entry, Scalar& check) {
+    Scalar& element = theta[indices[entry]];
+    old[entry] = element;
+    if constexpr (Ones)
+      element += dz;
+    else
+      element = std::fma(static_cast<Scalar>(values[entry]), dz, element);
+    check = std::fma(Scalar{0}, element, check);
+  };
+  Index entry = 0;
+  for (; entry + 4 <= entries; entry += 4)
+    for (Index i = 0; i < 4; ++i) step(entry + i, zero[i]);
+  for (; entry < entries; ++entry) step(entry, zero[0]);
+  std::copy_n(zero, 4, zeros);
+}
+
+/// The same for k outputs: θ (k,d) += dz xᵀ, old (k, entries), zeros (k).
+template <bool Ones, class Scalar, class Value>
+void step_row(const std::int32_t* __restrict indices, const Value* __restrict values, Index entries, Index k, const Scalar* __restrict dz,
+              Scalar* __restrict theta, Scalar* __restrict old, Scalar* __restrict zeros) {
+  for (Index entry = 0; entry < entries; ++entry) {
+    Scalar* elements = theta + indices[entry] * k;
+    for (Index c = 0; c < k; ++c) {
+      old[entry * k + c] = elements[c];
+      if constexpr (Ones)
+        elements[c] += dz[c];
+      else
+        elements[c] = std::fma(static_cast<Scalar>(values[entry]), dz[c], elements[c]);
+      zeros[c] = std::fma(Scalar{0}, elements[c], zeros[c]);
+    }
+  }
+}
+
 }  // namespace detail
 
 /// Training of a linear model on sparse rows: a step costs what the entries of its batch cost, whatever d is, and gives what the dense computation
@@ -159,9 +199,11 @@ void add_row(const std::int32_t* __restrict indices, const Value* __restrict val
 ///
 ///   g_i ← fma(x_ij, dz_j, g_i),  j = 1 … b
 ///
-/// whoever computes it, and features are cut among threads. A tree over shards would need a sum a shard for each feature, mostly of one entry. A step
-/// has two parallel parts: (1) scores, loss and dz, over samples; (2) gradient and update, over ranges of features (SparseCut). θ is updated in place. What was
-/// there before is kept until the step stands: where a number is not finite, all is as it was.
+/// and where batches are small and there is no L1 (up to some 16 000 entries, usually) the chain begins with θ_i and its terms are steps: see
+/// step_directly. Which of the two it is depends on settings and data alone. Whoever computes the chain, it is the same, and features are cut among threads. A
+/// tree over shards would need a sum a shard for each feature, mostly of one entry. A step has two parallel parts: (1) scores, loss and dz, over samples or, where
+/// rows are long and threads few, over ranges of features (SparseCut); (2) gradient and update, over ranges of features. θ is updated in place. What
+/// was there before is kept until the step stands: where a loss or what would be θ is not finite, all is as it was.
 ///
 /// Small batches are done by the calling thread alone.
 template <LinearModel M, class L, class R, class O>
@@ -235,7 +277,7 @@ class SparseTraining {
       targets_.resize(outputs_, batch_size);
     sums_.resize(static_cast<std::size_t>(ShardPlan(batch_size, shard_size_).shards()));
     workers_.resize(static_cast<std::size_t>(team_->max_workers()));
-    for (Worker& worker : workers_) worker.sums.resize(outputs_ > 1 ? 4 * outputs_ : 0);
+    for (Worker& worker : workers_) worker.sums.resize(5 * outputs_);
 
     // The most entries that a batch can have: those of the b longest rows.
     const std::int64_t* offsets = data.offsets().data();
@@ -252,24 +294,29 @@ class SparseTraining {
     may_share_ = team_->asked() > 1 && usual * static_cast<double>(outputs_) >= least_shared_work && batch_size > 1;
     team_size_ = {};
     step_seconds_ = -1;
-    // Part 0 is all features, for one thread alone.
-    cut_.make(data, may_share_ ? std::min<Index>(2 * team_->asked(), 256) : 1, *team_);
-    parts_.resize(may_share_ ? static_cast<std::size_t>(cut_.ranges()) + 1 : 1);
     is_direct_ = mode_ == Mode::plain && zero_gradient_ == ZeroGradient::linear && usual <= chunk_entries;
+    score_ranges_ = detail::SparseCut::usual_ranges(data);
+    is_by_ranges_ = may_share_ && is_direct_ && score_ranges_ >= team_->asked();
+    partial_scores_.resize(is_by_ranges_ ? outputs_ * batch_size : 0, score_ranges_);
+    // Two for each thread where samples are shared for the scores. Part 0 is all features, for one thread alone.
+    const Index wanted = may_share_ && !is_by_ranges_ ? std::min<Index>(2 * team_->asked(), 256) : 1;
+    pieces_ = (wanted + score_ranges_ - 1) / score_ranges_;
+    cut_.make(data, score_ranges_ * pieces_, *team_);
+    parts_.resize(may_share_ ? static_cast<std::size_t>(cut_.ranges()) + 1 : 1);
     for (std::size_t p = 0; p < parts_.size(); ++p) {
       parts_[p].range = static_cast<Index>(p) - 1;
       parts_[p].features = p == 0 ? Range{0, features_} : cut_.features(parts_[p].range);
-      if (is_direct_)
+      if (is_direct_) {
         parts_[p].old.resize(most * outputs_);
-      else
+        parts_[p].zeros.resize(outputs_ > 1 ? outputs_ : 4);
+        parts_[p].dz.resize(outputs_);
+      } else
         reserve(parts_[p], std::min<Index>(parts_[p].features.size(), most));
     }
     const double chunk = (may_share_ ? team_->asked() : 1) * chunk_entries / std::max(1.0, usual / static_cast<double>(batch_size));
     chunk_ = std::max<Index>(16, static_cast<Index>(std::min(chunk, 1e9)));
     reserve(bias_part_, 1);
-    if (is_direct_) {
-      grad_.setZero(outputs_ * features_);
-    } else {
+    if (!is_direct_) {
       slot_.resize(features_);
       slot_.setConstant(-1);
     }
@@ -309,22 +356,26 @@ class SparseTraining {
     team_->work_alone(alone);
     // What is read for the scores should still be in the cache for the gradient: a large batch is done in chunks. A loss that does not promise to treat
     // every sample by itself is given whole shards.
-    const Index chunks = SampleBySample<L> ? (b + chunk_ - 1) / chunk_ : 1;
-    for (Index c = 0; c < chunks; ++c) {
-      const Range chunk = part_of(b, chunks, c);
-      const Index pieces = !SampleBySample<L> ? plan.shards() : alone ? 1 : std::clamp<Index>(chunk.size() / 8, 1, 4 * team_->asked());
-      team_->for_each(pieces, [&](Index i, int worker) {
-        detail::StopWatch watch;
-        Worker& own = workers_[static_cast<std::size_t>(worker)];
-        const Range piece = part_of(chunk.size(), pieces, i);
-        forward(data, SampleBySample<L> ? Range{chunk.begin + piece.begin, chunk.begin + piece.end} : plan[i], own.sums);
-        own.seconds += watch.lap();
-      });
-      last_chunk_ = chunk;
-      if (c + 1 == chunks) break;  // its gradient is computed where the step is taken
-      is_pending_ = true;
-      for_each_part([&](Part& part) { add_gradient(data, part, chunk); });
-    }
+    const Index chunks = SampleBySample<L> && !is_direct_ ? (b + chunk_ - 1) / chunk_ : 1;
+    if (is_by_ranges_ && !alone) {
+      last_chunk_ = {0, b};
+      compute_by_ranges(data, plan);
+    } else
+      for (Index c = 0; c < chunks; ++c) {
+        const Range chunk = part_of(b, chunks, c);
+        const Index pieces = !SampleBySample<L> ? plan.shards() : alone ? 1 : std::clamp<Index>(chunk.size() / 8, 1, 4 * team_->asked());
+        team_->for_each(pieces, [&](Index i, int worker) {
+          detail::StopWatch watch;
+          Worker& own = workers_[static_cast<std::size_t>(worker)];
+          const Range piece = part_of(chunk.size(), pieces, i);
+          forward(data, SampleBySample<L> ? Range{chunk.begin + piece.begin, chunk.begin + piece.end} : plan[i], own.sums);
+          own.seconds += watch.lap();
+        });
+        last_chunk_ = chunk;
+        if (c + 1 == chunks) break;  // its gradient is computed where the step is taken
+        is_pending_ = true;
+        for_each_part([&](Part& part) { add_gradient(data, part, chunk); });
+      }
     const auto shards = static_cast<std::size_t>(plan.shards());
     for (std::size_t s = 0; s < shards; ++s) {
       sums_[s] = {};
@@ -344,12 +395,15 @@ class SparseTraining {
         detail::StopWatch watch;
         const bool is_bias = task == static_cast<Index>(active_.size());
         Part& part = is_bias ? bias_part_ : active_[static_cast<std::size_t>(task)];
-        is_bias ? add_bias_gradient(part) : add_gradient(data, part, last_chunk_);
+        if (is_bias)
+          add_bias_gradient(part);
+        else if (!is_direct_)
+          add_gradient(data, part, last_chunk_);
         part.gradient_seconds += watch.lap();
         if (is_bias)
           step_bias(weight, at);
         else if (is_direct_)
-          step_direct(data, part, weight, at);
+          step_directly(data, part, weight, at);
         else
           step(part, weight, at);
         if (!is_direct_ || is_bias) {
@@ -375,8 +429,7 @@ class SparseTraining {
         had_to_scale_ = false;
       } else {
         undo(at);
-        if (is_direct_)
-          for (Part& part : active_) undo_direct(data, part);
+        if (is_direct_) undo_directly(data);
         if (std::exchange(had_to_scale_, false)) state_->theta = before_;
       }
       step_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - step_began_).count();
@@ -442,7 +495,7 @@ class SparseTraining {
   enum class Mode { plain, thresholded, paced };  // how elements are read: see detail::PlainElements and so on
 
   struct alignas(64) Worker {
-    Vector<Scalar> sums;  // (4k) for row_scores
+    Vector<Scalar> sums;  // (4k) for row_scores, and (k) for a range's scores
     double seconds = 0;   // in part 1
   };
 
@@ -457,6 +510,10 @@ class SparseTraining {
     Vector<Scalar> old;                 // the same: what was stored before the step
     Vector<double> old_last;            // (capacity)
     bool finite = true, has_finite_grad = true;
+
+    // For step_directly.
+    Vector<Scalar> zeros;  // (4), or (k) where there are several outputs: 0 as long as all is finite
+    Vector<Scalar> dz;     // (k)
 
     // For an optimizer that keeps a state.
     Vector<Scalar> theta, pace, old_pace;  // (k, capacity)
@@ -506,46 +563,119 @@ class SparseTraining {
       for (Index e = i * outputs_; e < (i + 1) * outputs_; ++e) theta[e] = scale * elements(e, i);
   }
 
-  template <class D>
-  void forward(const D& data, Range piece, Vector<Scalar>& sums) {
-    const detail::SparseRowsView rows(data);
-    const auto sample = [&](Index j) { return samples_[static_cast<std::size_t>(j)]; };
-    const Scalar* bias = bias_ >= 0 ? state_->theta.data() + bias_ : nullptr;
-    const auto scale = static_cast<Scalar>(lazy_.scale);
-    constexpr Index ahead = detail::sparse_prefetch_distance;
-    const auto prefetch_place = [&](Index j) {
-      rows.prefetch_place(sample(j));
-      if constexpr (takes_labels) __builtin_prefetch(data.labels().data() + sample(j));
-    };
-    for (Index j = piece.begin; j < std::min(piece.begin + 2 * ahead, piece.end); ++j) prefetch_place(j);
-    for (Index j = piece.begin; j < std::min(piece.begin + ahead, piece.end); ++j) rows.prefetch(sample(j));
-
-    const auto all_rows = [&](const auto& score) {
-      for (Index j = piece.begin; j < piece.end; ++j) {
-        if (j + 2 * ahead < piece.end) prefetch_place(j + 2 * ahead);
-        if (j + ahead < piece.end) rows.prefetch(sample(j + ahead));
-        const Index row = sample(j), begin = rows.begin(row);
-        Scalar* z = &scores_(0, j);
-        const bool absent = data.has_weights() && data.weights()[row] == 0;  // whatever it holds, it must not count
-        score(rows.indices + begin, rows.values ? rows.values + begin : nullptr, absent ? 0 : rows.end(row) - begin, z);
-        for (Index c = 0; c < outputs_; ++c) z[c] = bias ? std::fma(scale, z[c], bias[c]) : scale * z[c];
-      }
-    };
+  /// work(score): score(indices, values, entries, sums, z) is one range's part of a row's scores, into z (k). `sums` (4k) is scratch where k > 1.
+  template <class D, class Work>
+  void with_score(const detail::SparseRowsView<D>& rows, const Work& work) const {
     with_elements([&](const auto& elements) {
       const auto with_ones = [&](auto ones) {
         if (outputs_ == 1)
-          all_rows([&](const std::int32_t* indices, const auto* values, Index count, Scalar* z) {
-            z[0] = detail::row_score<Scalar, ones>(indices, values, count, [&](Index i) { return elements(i, i); });
+          work([&elements](const std::int32_t* indices, const auto* values, Index count, Scalar*, Scalar* z) {
+            z[0] = detail::row_score<Scalar, decltype(ones)::value>(indices, values, count, [&](Index i) { return elements(i, i); });
           });
         else
-          all_rows([&](const std::int32_t* indices, const auto* values, Index count, Scalar* z) {
-            detail::row_scores<Scalar, ones>(
-                indices, values, count, outputs_, [&](Index i, Index c) { return elements(i * outputs_ + c, i); }, sums.data(), z);
+          work([&elements, k = outputs_](const std::int32_t* indices, const auto* values, Index count, Scalar* sums, Scalar* z) {
+            detail::row_scores<Scalar, decltype(ones)::value>(
+                indices, values, count, k, [&](Index i, Index c) { return elements(i * k + c, i); }, sums, z);
           });
       };
       rows.values ? with_ones(std::false_type{}) : with_ones(std::true_type{});
     });
+  }
 
+  /// visit(j, entries) for samples of the batch and their entries in the ranges of the cut from `first` to before `last`; entries that come soon are
+  /// brought into the cache. A row without weight has none: whatever it holds, it must not count.
+  template <class D, class Visit>
+  void visit_rows(const D& data, Range piece, Index first, Index last, const Visit& visit) const {
+    const detail::SparseRowsView rows(data);
+    constexpr Index ahead = detail::sparse_prefetch_distance;
+    const auto prefetch_place = [&](Index j) {
+      rows.prefetch_place(sample(j));
+      cut_.prefetch(sample(j));
+    };
+    const auto entries = [&](Index j) {
+      const Index row = sample(j);
+      return cut_.entries(row, {rows.begin(row), rows.end(row)}, first, last);
+    };
+    for (Index j = piece.begin; j < std::min(piece.begin + 2 * ahead, piece.end); ++j) prefetch_place(j);
+    for (Index j = piece.begin; j < std::min(piece.begin + ahead, piece.end); ++j) rows.prefetch(entries(j));
+    for (Index j = piece.begin; j < piece.end; ++j) {
+      if (j + 2 * ahead < piece.end) prefetch_place(j + 2 * ahead);
+      if (j + ahead < piece.end) rows.prefetch(entries(j + ahead));
+      visit(j, data.has_weights() && data.weights()[sample(j)] == 0 ? Range{} : entries(j));
+    }
+  }
+
+  Index sample(Index j) const { return samples_[static_cast<std::size_t>(j)]; }
+
+  /// Scores, losses and ∂J/∂Z of some samples. The canonical order of a score: each range of features by itself (row_score), and the ranges in order,
+  ///
+  ///   z = C ((s₀ + s₁) + s₂ + …) + bias
+  template <class D>
+  void forward(const D& data, Range piece, Vector<Scalar>& sums) {
+    const detail::SparseRowsView rows(data);
+    for (Index j = piece.begin; j < piece.end; ++j) prefetch_target(data, j);
+    Scalar* of_range = sums.data() + 4 * outputs_;
+    with_score(rows, [&](const auto& score) {
+      visit_rows(data, piece, 0, cut_.ranges(), [&](Index j, Range all) {
+        Scalar* z = &scores_(0, j);
+        for (Index r = 0; r < score_ranges_; ++r) {
+          const Range own = score_ranges_ == 1 || all.size() == 0 ? all : cut_.entries(sample(j), all, r * pieces_, (r + 1) * pieces_);
+          score(rows.indices + own.begin, rows.values ? rows.values + own.begin : nullptr, own.size(), sums.data(), r == 0 ? z : of_range);
+          for (Index c = 0; r > 0 && c < outputs_; ++c) z[c] += of_range[c];
+        }
+        finish_score(z);
+      });
+    });
+    compute_losses(data, piece);
+  }
+
+  /// The same for the whole batch, each range of features by a task of its own. The same task takes the step of these features: so all that a thread reads and
+  /// writes in step after step stays in its core's cache, and it reads only its part of each row.
+  template <class D>
+  void compute_by_ranges(const D& data, const ShardPlan& plan) {
+    const detail::SparseRowsView rows(data);
+    const auto b = static_cast<Index>(samples_.size());
+    for (Index j = 0; j < b; ++j) prefetch_target(data, j);
+    team_->for_each(score_ranges_, [&](Index r, int worker) {
+      detail::StopWatch watch;
+      Worker& own = workers_[static_cast<std::size_t>(worker)];
+      Scalar* z = partial_scores_.data() + r * partial_scores_.rows();
+      with_score(rows, [&](const auto& score) {
+        visit_rows(data, {0, b}, r, r + 1, [&](Index j, Range entries) {
+          score(rows.indices + entries.begin, rows.values ? rows.values + entries.begin : nullptr, entries.size(), own.sums.data(),
+                z + j * outputs_);
+        });
+      });
+      own.seconds += watch.lap();
+    });
+    detail::StopWatch watch;
+    for (Index j = 0; j < b; ++j) {
+      Scalar* z = &scores_(0, j);
+      std::copy_n(partial_scores_.data() + j * outputs_, outputs_, z);
+      for (Index r = 1; r < score_ranges_; ++r)
+        for (Index c = 0; c < outputs_; ++c) z[c] += partial_scores_(j * outputs_ + c, r);
+      finish_score(z);
+    }
+    if constexpr (SampleBySample<L>)
+      compute_losses(data, {0, b});
+    else
+      for (Index s = 0; s < plan.shards(); ++s) compute_losses(data, plan[s]);
+    workers_[0].seconds += watch.lap();
+  }
+
+  void finish_score(Scalar* z) const {
+    const auto scale = static_cast<Scalar>(lazy_.scale);
+    const Scalar* bias = bias_ >= 0 ? state_->theta.data() + bias_ : nullptr;
+    for (Index c = 0; c < outputs_; ++c) z[c] = bias ? std::fma(scale, z[c], bias[c]) : scale * z[c];
+  }
+
+  template <class D>
+  void prefetch_target(const D& data, Index j) const {
+    if constexpr (takes_labels) kernels::prefetch(data.labels().data() + sample(j));
+  }
+
+  template <class D>
+  void compute_losses(const D& data, Range piece) {
     const Index begin = piece.begin, m = piece.size();
     for (Index j = begin; j < piece.end; ++j) {
       if constexpr (takes_labels)
@@ -599,9 +729,7 @@ class SparseTraining {
     detail::SlotTable<Scalar> table{slot_.data(), part.touched.data(), part.grad.data(), static_cast<std::int32_t>(part.count)};
     for_each_row(data, part, chunk, [&](auto ones, Index j, const std::int32_t* indices, const auto* values, Index entries) {
       prefetch_next(rows, part, j - chunk.begin);
-      if (is_direct_)
-        detail::add_row<ones>(indices, values, entries, outputs_, &dscores_(0, j), grad_.data());
-      else if (outputs_ == 1)
+      if (outputs_ == 1)
         table.template add_row<ones>(indices, values, entries, dscores_(0, j));
       else
         table.template add_row<ones>(indices, values, entries, outputs_, &dscores_(0, j));
@@ -609,73 +737,94 @@ class SparseTraining {
     part.count = table.count;
   }
 
-  /// work(ones, j, indices, values, entries) for the part's entries of every row of a chunk that is there, in order.
+  /// The part's entries of row j of the batch; none where it has no weight.
+  Range entries_of(const std::int64_t* offsets, const Part& part, Index j) const {
+    const Index row = samples_[static_cast<std::size_t>(j)];
+    if (weights_.size() > 0 && weights_[j] == 0) return {};
+    const Range all{offsets[row], offsets[row + 1]};
+    return part.range < 0 ? all : cut_.entries(row, all, part.range);
+  }
+
+  /// work(ones, j, indices, values, entries) for the part's entries of every row of a chunk, in order.
   template <class D, class Work>
   void for_each_row(const D& data, const Part& part, Range chunk, const Work& work) const {
     const detail::SparseRowsView rows(data);
     const auto all_rows = [&](auto ones) {
       for (Index j = chunk.begin; j < chunk.end; ++j) {
-        const Index row = samples_[static_cast<std::size_t>(j)];
         if (part.range >= 0 && j + 4 < chunk.end) cut_.prefetch(samples_[static_cast<std::size_t>(j) + 4]);
-        if (weights_.size() > 0 && weights_[j] == 0) continue;
-        const Range all{rows.begin(row), rows.end(row)}, entries = part.range < 0 ? all : cut_.entries(row, all, part.range);
+        const Range entries = entries_of(rows.offsets, part, j);
         work(ones, j, rows.indices + entries.begin, rows.values ? rows.values + entries.begin : nullptr, entries.size());
       }
     };
     rows.values ? all_rows(std::false_type{}) : all_rows(std::true_type{});
   }
 
-  /// The step of plain elements where batches are small: once more through the entries. The first entry of a feature brings its whole gradient and
-  /// leaves 0, so that the others change nothing: quicker than to keep account of what occurs.
+  /// The step of plain elements where batches are small: no gradient is ever stored, its terms are added to θ one by one, in the order of the samples,
+  ///
+  ///   θ_i ← fma(x_ij, −α dz_j / (W C), θ_i),  j = 1 … b
+  ///
+  /// half as much work as to sum them first.
   template <class D>
-  void step_direct(const D& data, Part& part, double weight, const StepInfo& at) {
+  void step_directly(const D& data, Part& part, double weight, const StepInfo& at) {
+    const detail::SparseRowsView rows(data);
     const auto factor = static_cast<Scalar>(-at.rate / (weight * next_.scale));
-    Scalar *stored = state_->theta.data() + weight_, *grad = grad_.data(), *old = part.old.data();
-    Scalar zero = 0;
-    for_each_row(data, part, last_chunk_, [&](auto, Index, const std::int32_t* indices, const auto*, Index entries) {
-      for (Index entry = 0; entry < entries; ++entry) {
-        const Index first = indices[entry] * outputs_;
-        for (Index e = first; e < first + outputs_; ++e) {
-          const Scalar v = std::fma(factor, grad[e], stored[e]);
-          *old++ = stored[e];
-          stored[e] = v;
-          grad[e] = 0;
-          zero = std::fma(Scalar{0}, v, zero);  // NaN if one is not finite
+    Scalar *stored = state_->theta.data() + weight_, *old = part.old.data();
+    part.zeros.setZero();
+    for_each_row(data, part, {0, static_cast<Index>(samples_.size())},
+                 [&](auto ones, Index j, const std::int32_t* indices, const auto* values, Index entries) {
+                   prefetch_next(rows, part, j);
+                   if (outputs_ == 1) {
+                     detail::step_row<ones>(indices, values, entries, factor * dscores_(0, j), stored, old, part.zeros.data());
+                   } else {
+                     part.dz = factor * dscores_.col(j);
+                     detail::step_row<ones>(indices, values, entries, outputs_, part.dz.data(), stored, old, part.zeros.data());
+                   }
+                   old += entries * outputs_;
+                 });
+    part.finite = (part.zeros.array() == 0).all();
+  }
+
+  /// Puts back what was stored, from the last term to the first, and finds out whether the gradient itself was not finite.
+  template <class D>
+  void undo_directly(const D& data) {
+    const detail::SparseRowsView rows(data);
+    const auto b = static_cast<Index>(samples_.size());
+    Scalar* stored = state_->theta.data() + weight_;
+    Vector<Scalar> grad = Vector<Scalar>::Zero(outputs_ * features_);
+    for (Part& part : active_) {
+      Index entries = 0;
+      for_each_row(data, part, {0, b}, [&](auto ones, Index j, const std::int32_t* indices, const auto* values, Index count) {
+        detail::add_row<ones>(indices, values, count, outputs_, &dscores_(0, j), grad.data());
+        entries += count;
+      });
+      const Scalar* old = part.old.data() + entries * outputs_;
+      for (Index j = b; j-- > 0;) {
+        const Range own = entries_of(rows.offsets, part, j);
+        for (Index e = own.end; e-- > own.begin;) {
+          old -= outputs_;
+          std::copy_n(old, outputs_, stored + rows.indices[e] * outputs_);
         }
       }
-    });
-    part.finite = zero == 0;
+    }
+    if (!kernels::all_finite(grad.data(), grad.size())) active_[0].has_finite_grad = false;
   }
 
-  /// Puts back what was stored: the first entry of a feature has what was there before the step, so that it must come last.
-  template <class D>
-  void undo_direct(const D& data, Part& part) {
-    Scalar* stored = state_->theta.data() + weight_;
-    const Scalar* old = part.old.data();
-    for_each_row(data, part, last_chunk_, [&](auto, Index, const std::int32_t* indices, const auto*, Index entries) {
-      for (Index entry = 0; entry < entries; ++entry, old += outputs_)
-        for (Index c = 0; c < outputs_; ++c) {
-          Scalar& g = grad_[indices[entry] * outputs_ + c];
-          if (g != 0) continue;  // not the first
-          stored[indices[entry] * outputs_ + c] = old[c];
-          g = 1;
-        }
-    });
-    grad_.setZero();
-    part.has_finite_grad = true;
-    add_gradient(data, part, last_chunk_);
-    part.has_finite_grad = kernels::all_finite(grad_.data(), grad_.size());
-    grad_.setZero();
-  }
-
-  /// One row of the next batch for each of this one, since memory has little to do while gradients are computed. The parts take turns.
+  /// One row of the next batch for each of this one, since memory has little to do while gradients are computed. Where samples are shared for the
+  /// scores the parts take turns, else each brings its own entries.
   template <class Value>
   void prefetch_next(const detail::SparseRowsView<Value>& rows, const Part& part, Index j) const {
     constexpr Index ahead = 2 * detail::sparse_prefetch_distance;
     const auto next = static_cast<Index>(std::min(next_samples_.size(), static_cast<std::size_t>(chunk_)));
-    if (part.range >= 0 && j % static_cast<Index>(active_.size()) != part.range) return;
-    if (j + ahead < next) rows.prefetch_place(next_samples_[static_cast<std::size_t>(j + ahead)]);
-    if (j < next) rows.prefetch(next_samples_[static_cast<std::size_t>(j)]);
+    if (part.range >= 0 && !is_by_ranges_ && j % static_cast<Index>(active_.size()) != part.range) return;
+    if (j + ahead < next) {
+      const Index row = next_samples_[static_cast<std::size_t>(j + ahead)];
+      rows.prefetch_place(row);
+      cut_.prefetch(row);
+    }
+    if (j >= next) return;
+    const Index row = next_samples_[static_cast<std::size_t>(j)];
+    const Range all{rows.begin(row), rows.end(row)};
+    rows.prefetch(part.range >= 0 && is_by_ranges_ ? cut_.entries(row, all, part.range) : all);
   }
 
   void add_bias_gradient(Part& part) const {
@@ -919,11 +1068,14 @@ class SparseTraining {
   bool is_behind_ = false;             // θ of the state is not θ
   bool had_to_scale_ = false;          // θ was multiplied by c, and before_ is what it was
   Vector<Scalar> before_;
-  Vector<double> last_;        // (d) B when the feature was last stored
-  Vector<Scalar> pace_;        // (k,d) D⁻¹
-  bool is_direct_ = false;     // see step_direct
-  Vector<Scalar> grad_;        // (k,d) where it is; 0 between steps
-  Vector<std::int32_t> slot_;  // (d) the feature's slot in its part; −1 between steps, and where it does not occur
+  Vector<double> last_;            // (d) B when the feature was last stored
+  Vector<Scalar> pace_;            // (k,d) D⁻¹
+  bool is_direct_ = false;         // see step_directly
+  bool is_by_ranges_ = false;      // see compute_by_ranges
+  Index score_ranges_ = 1;         // whose parts of a score are summed by themselves
+  Index pieces_ = 1;               // ranges of the cut in each of them
+  Matrix<Scalar> partial_scores_;  // (k·b, score ranges)
+  Vector<std::int32_t> slot_;      // (d) the feature's slot in its part; −1 between steps, and where it does not occur
 
   // Who computes.
   bool may_share_ = false;  // steps are large enough for the team
