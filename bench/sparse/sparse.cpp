@@ -69,11 +69,11 @@ parade::SparseRows<float> text_like(Index n, Index d, Index entries, std::uint64
 }
 
 struct Options {
-  Index samples = 200000, features = 47000, entries = 75, batch_size = 64;
+  Index samples = 200000, features = 47000, entries = 75, batch_size = 64, epochs = 1;
   int threads = 0, repeats = 3;
   double rate = 120;
   std::uint64_t seed = 1;
-  std::string json, write;
+  std::string json, write, read, theta;
 };
 
 /// α = base / (1 + 1.4 base λt): the schedule of stochastic gradient descent for a strongly convex objective (Bottou 2012), a little steeper, since batches
@@ -84,17 +84,20 @@ struct InverseTime {
 };
 
 struct Result {
-  double nanoseconds, objective;
+  double seconds, nanoseconds, objective;
+  Vector<float> theta;
 };
 
 Result train(const parade::SparseRows<float>& rows, const Options& options, int threads, Index epochs) {
+  const auto began = std::chrono::steady_clock::now();
   const double lambda = 1 / static_cast<double>(rows.size());
   parade::Trainer trainer{parade::Linear<float>{rows.num_features(), 1, parade::Intercept::none}, parade::Logistic{},
                           parade::L2{.lambda = lambda}, parade::Sgd{.rate = options.rate}, InverseTime{1.4 * options.rate * lambda}};
   const auto summary = trainer.fit(
       rows, {.epochs = epochs, .batch_size = options.batch_size, .seed = options.seed, .threads = threads, .check_data = false});
-  return {summary.seconds.wall * 1e9 / static_cast<double>(rows.nonzeros() * epochs),
-          trainer.evaluate(rows).loss + summary.history.back().penalty};
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  return {seconds, seconds * 1e9 / static_cast<double>(rows.nonzeros() * epochs),
+          trainer.evaluate(rows).loss + summary.history.back().penalty, trainer.theta()};
 }
 
 /// Mean seconds of a step of 64 rows of 75 entries, at evenly spread features of d.
@@ -135,6 +138,23 @@ void write_bytes(const std::filesystem::path& file, const void* data, Index byte
   out.write(static_cast<const char*>(data), bytes);
 }
 
+template <class T>
+Vector<T> read_vector(const std::filesystem::path& file) {
+  Vector<T> vector(static_cast<Index>(std::filesystem::file_size(file) / sizeof(T)));
+  std::ifstream in{file, std::ios::binary};
+  in.read(reinterpret_cast<char*>(vector.data()), vector.size() * static_cast<Index>(sizeof(T)));
+  if (!in) throw parade::DataError(file.string() + " cannot be read");
+  return vector;
+}
+
+/// What --write wrote.
+parade::SparseRows<float> read_rows(const std::filesystem::path& folder) {
+  const auto indices = read_vector<std::int32_t>(folder / "indices.i32");
+  return parade::SparseRows<float>(read_vector<std::int64_t>(folder / "offsets.i64"), indices, read_vector<float>(folder / "values.f32"),
+                                   indices.maxCoeff() + 1)
+      .with_labels(read_vector<Label>(folder / "labels.i32"));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -148,7 +168,10 @@ int main(int argc, char** argv) {
   app.add_option("--threads", options.threads, "the larger number of threads; 0: all")->capture_default_str();
   app.add_option("--repeats", options.repeats, "of everything, interleaved")->check(bench::positive)->capture_default_str();
   app.add_option("--seed", options.seed, "of the data and of the order")->capture_default_str();
-  app.add_option("--write", options.write, "write the set to this folder, for sklearn_sgd.py, and end");
+  app.add_option("--write", options.write, "write the set to this folder, and end");
+  app.add_option("--read", options.read, "train once on the set that is in this folder, print the seconds, and end: for peers.py");
+  app.add_option("--epochs", options.epochs, "of that training")->check(bench::positive)->needs("--read");
+  app.add_option("--theta", options.theta, "write theta after it to this file")->needs("--read");
   app.add_option("--json", options.json, "write all results to this file")->check(bench::can_be_written);
   bool quick = false;
   app.add_flag("--quick", quick, "a trial of some seconds on 2000 rows of 1000 features; its figures mean nothing");
@@ -157,6 +180,13 @@ int main(int argc, char** argv) {
     options.samples = 2000;
     options.features = 1000;
     options.repeats = 1;
+  }
+
+  if (!options.read.empty()) {
+    const Result result = train(read_rows(options.read), options, options.threads, options.epochs);
+    if (!options.theta.empty()) write_bytes(options.theta, result.theta.data(), result.theta.size() * 4);
+    std::cout << result.seconds << "\n";
+    return 0;
   }
 
   const auto rows = text_like(options.samples, options.features, options.entries, options.seed);

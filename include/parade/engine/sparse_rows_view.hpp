@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 #include <vector>
 
@@ -138,5 +139,37 @@ class SparseCut {
   std::vector<Index> begins_;          // (ranges + 1) features
   std::vector<std::uint32_t> splits_;  // (ranges − 1, n): entries of the row before each range but the first
 };
+
+/// max |x| of all entries, infinite if one is not finite.
+template <SparseData D>
+double largest_value(const D& data, Team& team) {
+  if (data.all_ones()) return 1;
+  const SparseRowsView rows(data);
+  constexpr Index piece = 1 << 16;
+  const Index nonzeros = rows.offsets[data.size()];
+  std::vector<double> largest(static_cast<std::size_t>((nonzeros + piece - 1) / piece));
+  team.for_each(static_cast<Index>(largest.size()), [&](Index task, int) {
+    const auto* values = rows.values + task * piece;
+    const Index count = std::min(piece, nonzeros - task * piece);
+    using Value = typename D::Value;
+    Value most[16] = {};
+    bool finite = true;
+    Index e = 0;
+    for (; e + 16 <= count; e += 16)
+      for (Index i = 0; i < 16; ++i) {
+        const Value size = std::abs(values[e + i]);
+        finite &= size <= std::numeric_limits<Value>::max();
+        most[i] = size > most[i] ? size : most[i];
+      }
+    for (; e < count; ++e) {
+      const Value size = std::abs(values[e]);
+      finite &= size <= std::numeric_limits<Value>::max();
+      most[0] = size > most[0] ? size : most[0];
+    }
+    largest[static_cast<std::size_t>(task)] =
+        finite ? static_cast<double>(*std::max_element(most, most + 16)) : std::numeric_limits<double>::infinity();
+  });
+  return largest.empty() ? 0 : *std::max_element(largest.begin(), largest.end());
+}
 
 }  // namespace parade::detail

@@ -145,41 +145,45 @@ void add_row(const std::int32_t* __restrict indices, const Value* __restrict val
     for (Index c = 0; c < k; ++c) grad[indices[entry] * k + c] = std::fma(x(entry), dz[c], grad[indices[entry] * k + c]);
 }
 
-/// θ (d) += dz x for one row and one output; `old` (entries) is what was there; zeros (4) are NaN afterwards if a number is not finite. Four, since one
-/// chain would wait for each multiply-add before the next.
-template <bool Ones, class Scalar, class Value>
+/// θ (d) += dz x for one row and one output. Where Careful, `old` (entries) is what was there, and zeros (4) are NaN afterwards if a number is not
+/// finite. Four, since one chain would wait for each multiply-add before the next.
+template <bool Ones, bool Careful, class Scalar, class Value>
 void step_row(const std::int32_t* __restrict indices, const Value* __restrict values, Index entries, Scalar dz, Scalar* __restrict theta,
-              Scalar* __restrict old, Scalar* __restrict zeros) {
-  Scalar zero[4] = {zeros[0], zeros[1], zeros[2], zeros[3]};
-  const auto step = [&](Index entry, Scalar& check) {
+              [[maybe_unused]] Scalar* __restrict old, [[maybe_unused]] Scalar* __restrict zeros) {
+  const auto step = [&](Index entry) {
     Scalar& element = theta[indices[entry]];
-    old[entry] = element;
+    if constexpr (Careful) old[entry] = element;
     if constexpr (Ones)
       element += dz;
     else
       element = std::fma(static_cast<Scalar>(values[entry]), dz, element);
-    check = std::fma(Scalar{0}, element, check);
+    return element;
   };
-  Index entry = 0;
-  for (; entry + 4 <= entries; entry += 4)
-    for (Index i = 0; i < 4; ++i) step(entry + i, zero[i]);
-  for (; entry < entries; ++entry) step(entry, zero[0]);
-  std::copy_n(zero, 4, zeros);
+  if constexpr (Careful) {
+    Scalar zero[4] = {zeros[0], zeros[1], zeros[2], zeros[3]};
+    Index entry = 0;
+    for (; entry + 4 <= entries; entry += 4)
+      for (Index i = 0; i < 4; ++i) zero[i] = std::fma(Scalar{0}, step(entry + i), zero[i]);
+    for (; entry < entries; ++entry) zero[0] = std::fma(Scalar{0}, step(entry), zero[0]);
+    std::copy_n(zero, 4, zeros);
+  } else {
+    for (Index entry = 0; entry < entries; ++entry) step(entry);
+  }
 }
 
 /// The same for k outputs: θ (k,d) += dz xᵀ, old (k, entries), zeros (k).
-template <bool Ones, class Scalar, class Value>
+template <bool Ones, bool Careful, class Scalar, class Value>
 void step_row(const std::int32_t* __restrict indices, const Value* __restrict values, Index entries, Index k, const Scalar* __restrict dz,
-              Scalar* __restrict theta, Scalar* __restrict old, Scalar* __restrict zeros) {
+              Scalar* __restrict theta, [[maybe_unused]] Scalar* __restrict old, [[maybe_unused]] Scalar* __restrict zeros) {
   for (Index entry = 0; entry < entries; ++entry) {
     Scalar* elements = theta + indices[entry] * k;
     for (Index c = 0; c < k; ++c) {
-      old[entry * k + c] = elements[c];
+      if constexpr (Careful) old[entry * k + c] = elements[c];
       if constexpr (Ones)
         elements[c] += dz[c];
       else
         elements[c] = std::fma(static_cast<Scalar>(values[entry]), dz[c], elements[c]);
-      zeros[c] = std::fma(Scalar{0}, elements[c], zeros[c]);
+      if constexpr (Careful) zeros[c] = std::fma(Scalar{0}, elements[c], zeros[c]);
     }
   }
 }
@@ -295,6 +299,7 @@ class SparseTraining {
     team_size_ = {};
     step_seconds_ = -1;
     is_direct_ = mode_ == Mode::plain && zero_gradient_ == ZeroGradient::linear && usual <= chunk_entries;
+    largest_value_ = is_direct_ ? detail::largest_value(data, *team_) : 0;
     score_ranges_ = detail::SparseCut::usual_ranges(data);
     is_by_ranges_ = may_share_ && is_direct_ && score_ranges_ >= team_->asked();
     partial_scores_.resize(is_by_ranges_ ? outputs_ * batch_size : 0, score_ranges_);
@@ -330,6 +335,7 @@ class SparseTraining {
     state_ = &state;
     lazy_ = {};
     is_behind_ = false;
+    if (is_direct_) bound_ = largest_stored();
     if (mode_ != Mode::plain) last_.setZero();
     if (mode_ != Mode::paced) return;
     pace_.setZero();
@@ -391,6 +397,7 @@ class SparseTraining {
     if constexpr (SaysZeroGradient<O>) {
       if (!begin_shrinkage(at)) return false;
       is_pending_ = true;
+      is_careful_ = is_direct_ && must_be_careful(weight, at);
       const auto work = [&](Index task, int) {
         detail::StopWatch watch;
         const bool is_bias = task == static_cast<Index>(active_.size());
@@ -431,6 +438,7 @@ class SparseTraining {
         undo(at);
         if (is_direct_) undo_directly(data);
         if (std::exchange(had_to_scale_, false)) state_->theta = before_;
+        if (is_direct_) bound_ = largest_stored();
       }
       step_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - step_began_).count();
       return finite;
@@ -444,6 +452,7 @@ class SparseTraining {
     with_elements([&](const auto& elements) {
       for_each_piece([&](Range features) { write_theta(elements, features, state_->theta.data() + weight_); });
     });
+    bound_ *= std::abs(lazy_.scale);
     lazy_ = {};
     if (mode_ != Mode::plain) last_.setZero();
     is_behind_ = false;
@@ -763,25 +772,50 @@ class SparseTraining {
   ///
   ///   θ_i ← fma(x_ij, −α dz_j / (W C), θ_i),  j = 1 … b
   ///
-  /// half as much work as to sum them first.
+  /// half as much work as to sum them first. What was there before is kept only where a bound of what may come does not say that all stays finite.
   template <class D>
   void step_directly(const D& data, Part& part, double weight, const StepInfo& at) {
     const detail::SparseRowsView rows(data);
     const auto factor = static_cast<Scalar>(-at.rate / (weight * next_.scale));
     Scalar *stored = state_->theta.data() + weight_, *old = part.old.data();
     part.zeros.setZero();
-    for_each_row(data, part, {0, static_cast<Index>(samples_.size())},
-                 [&](auto ones, Index j, const std::int32_t* indices, const auto* values, Index entries) {
-                   prefetch_next(rows, part, j);
-                   if (outputs_ == 1) {
-                     detail::step_row<ones>(indices, values, entries, factor * dscores_(0, j), stored, old, part.zeros.data());
-                   } else {
-                     part.dz = factor * dscores_.col(j);
-                     detail::step_row<ones>(indices, values, entries, outputs_, part.dz.data(), stored, old, part.zeros.data());
-                   }
-                   old += entries * outputs_;
-                 });
+    const auto with_care = [&](auto careful) {
+      for_each_row(data, part, {0, static_cast<Index>(samples_.size())},
+                   [&](auto ones, Index j, const std::int32_t* indices, const auto* values, Index entries) {
+                     prefetch_next(rows, part, j);
+                     if (outputs_ == 1) {
+                       detail::step_row<ones, careful>(indices, values, entries, factor * dscores_(0, j), stored, old, part.zeros.data());
+                     } else {
+                       part.dz = factor * dscores_.col(j);
+                       detail::step_row<ones, careful>(indices, values, entries, outputs_, part.dz.data(), stored, old, part.zeros.data());
+                     }
+                     if constexpr (careful) old += entries * outputs_;
+                   });
+    };
+    is_careful_ ? with_care(std::true_type{}) : with_care(std::false_type{});
     part.finite = (part.zeros.array() == 0).all();
+  }
+
+  /// max |θ_i / C|, infinite if one is not finite.
+  double largest_stored() const {
+    const auto stored = state_->theta.segment(weight_, outputs_ * features_);
+    if (stored.size() == 0) return 0;
+    if (!kernels::all_finite(stored.data(), stored.size())) return std::numeric_limits<double>::infinity();
+    return static_cast<double>(stored.cwiseAbs().maxCoeff());
+  }
+
+  /// Whether this step might leave the range of numbers: no |θ_i / C| grows by more than Σ_j |α dz_j / (W C)| max |x|.
+  bool must_be_careful(double weight, const StepInfo& at) {
+    double sum = 0;
+    for (Index j = 0; j < static_cast<Index>(samples_.size()); ++j) {
+      double largest = 0;
+      for (Index c = 0; c < outputs_; ++c) largest += std::abs(static_cast<double>(dscores_(c, j)));
+      sum += largest;
+    }
+    const double bound = bound_ + std::abs(at.rate / (weight * next_.scale)) * sum * largest_value_;
+    if (!(bound < static_cast<double>(std::numeric_limits<Scalar>::max()) / 16)) return true;
+    bound_ = bound;
+    return false;
   }
 
   /// Puts back what was stored, from the last term to the first, and finds out whether the gradient itself was not finite.
@@ -854,6 +888,7 @@ class SparseTraining {
           state_->theta = before_;
           return false;
         }
+        bound_ *= std::abs(c);
       }
     }
     threshold_ = effective_rate(at) * weight_shrinkage_.l1 / std::abs(next_.scale);  // of this step, over C
@@ -1071,6 +1106,9 @@ class SparseTraining {
   Vector<double> last_;            // (d) B when the feature was last stored
   Vector<Scalar> pace_;            // (k,d) D⁻¹
   bool is_direct_ = false;         // see step_directly
+  bool is_careful_ = true;         // in this step, which then may be undone
+  double bound_ = 0;               // |θ_i / C| is not above it
+  double largest_value_ = 0;       // max |x|; infinite if one is not finite
   bool is_by_ranges_ = false;      // see compute_by_ranges
   Index score_ranges_ = 1;         // whose parts of a score are summed by themselves
   Index pieces_ = 1;               // ranges of the cut in each of them
