@@ -7,11 +7,13 @@
 #include <vector>
 
 #include <parade/losses/logistic.hpp>
+#include <parade/losses/poisson.hpp>
 #include <parade/losses/softmax_cross_entropy.hpp>
 #include <parade/models/linear.hpp>
 #include <parade/optimizers/adagrad.hpp>
 #include <parade/optimizers/ftrl_proximal.hpp>
 #include <parade/optimizers/sgd.hpp>
+#include <parade/regularizers/elastic_net.hpp>
 #include <parade/regularizers/l2.hpp>
 #include <parade/schedules/step_decay.hpp>
 #include <parade/train/trainer.hpp>
@@ -134,6 +136,85 @@ TEST_CASE("sparse rows where the rate is large for the regularizer: the factor o
   const Both both{(1 - factor) / 0.05, l1};
   auto a = sgd_trainer<double>(both, 0.05), c = sgd_trainer<double>(both, 0.05);
   check_same(a, c, sparse::random_rows<double>(d, n), {.epochs = factor < -1 && b == 1 ? 1 : 3, .batch_size = b, .seed = 3}, 5000);
+}
+
+TEST_CASE("the elastic net on sparse rows, whose L2 is in the proximal step, also where its factor is tiny") {
+  const auto rows = sparse::random_rows<double>(d, n);
+  const auto make = [](double lambda, bool biases) {
+    return Trainer{Linear<double>{d}, Logistic{}, ElasticNet{.lambda = lambda, .l1_ratio = 0.25, .biases = biases}, Sgd{.rate = 0.5},
+                   StepDecay{.steps = 10, .factor = 0.9}};
+  };
+  for (const double lambda : {0.01, 0.5, 1e14}) {
+    CAPTURE(lambda);
+    auto one = make(lambda, lambda > 0.1), other = make(lambda, lambda > 0.1);
+    check_same(one, other, rows, {.epochs = 4, .batch_size = 7, .seed = 3}, 500);
+  }
+}
+
+TEST_CASE("a batch at the limit between the two kinds of steps, and rows of which most are empty") {
+  // As many entries as are computed directly: 16384, in batches of all 93 rows.
+  constexpr Index count = 93;
+  Vector<std::int64_t> offsets(count + 1);
+  for (Index i = 0; i <= count; ++i) offsets[i] = i * 16384 / count;
+  Vector<std::int32_t> indices(16384);
+  for (Index i = 0; i < count; ++i)
+    for (Index e = offsets[i]; e < offsets[i + 1]; ++e) indices[e] = static_cast<std::int32_t>((e - offsets[i]) * 5 + i % 5);
+  Vector<Label> labels(count);
+  for (Index i = 0; i < count; ++i) labels[i] = static_cast<Label>(i % 2);
+  const auto full = SparseRows<double>(offsets, indices, {}, 1000).with_labels(labels);
+  const auto make = [](Index features) {
+    return Trainer{Linear<double>{features}, Logistic{}, Both{0.01, 0}, Sgd{.rate = 0.1}, StepDecay{.steps = 10, .factor = 0.9}};
+  };
+  check_same_hash(make(1000), full, {.epochs = 3, .batch_size = count, .seed = 5});
+  auto one = make(1000), other = make(1000);
+  check_same(one, other, full, {.epochs = 3, .batch_size = count, .seed = 5}, 200);
+
+  constexpr Index many = 40000;
+  Vector<std::int64_t> rare(many + 1);
+  for (Index i = 0; i <= many; ++i) rare[i] = i / 10;
+  Vector<std::int32_t> few(many / 10);
+  for (Index e = 0; e < few.size(); ++e) few[e] = static_cast<std::int32_t>(e * 7 % 50);
+  Vector<Label> classes(many);
+  for (Index i = 0; i < many; ++i) classes[i] = static_cast<Label>(i % 3 == 0);
+  const auto empty = SparseRows<double>(rare, few, {}, 50).with_labels(classes);
+  check_same_hash(make(50), empty, {.epochs = 2, .batch_size = 20000, .seed = 5});
+  auto a = make(50), b = make(50);
+  check_same(a, b, empty, {.epochs = 2, .batch_size = 20000, .seed = 5}, 2000);
+}
+
+TEST_CASE("a batch may name a sample twice, and not more samples than were reserved") {
+  Vector<std::int64_t> offsets(6);
+  offsets << 0, 300, 301, 302, 303, 304;
+  Vector<std::int32_t> indices(304);
+  for (Index e = 0; e < 300; ++e) indices[e] = static_cast<std::int32_t>(e);
+  for (Index e = 300; e < 304; ++e) indices[e] = static_cast<std::int32_t>(e);
+  Vector<double> values = Vector<double>::Ones(304);
+  values[0] = 1e200;  // so that a step has to be careful
+  Vector<Label> labels(5);
+  labels << 1, 0, 1, 0, 1;
+  const auto rows = SparseRows<double>(offsets, indices, values, 304).with_labels(labels);
+  Team team(1);
+  using Training = SparseTraining<Linear<double>, Logistic, Both, Sgd>;
+  Training training(Linear<double>{304}, Logistic{}, Both{}, Sgd{.rate = 1e150}, team);
+  TrainingState<double> state(305, 0);
+  training.reserve(rows, 4);
+  const std::vector<Index> samples{0, 0, 0, 0}, too_many{0, 1, 2, 3, 4}, outside{0, 5};
+  team.run([&] {
+    training.begin(state, 0);
+    const BatchSum sum = training.accumulate(rows, samples);
+    CHECK_FALSE(training.update(rows, sum.weight, {1e150, 1}));  // 1e350
+    CHECK(state.theta.isZero(0));
+    CHECK(std::string(training.find_not_finite().parameter) == "");  // the gradient is finite
+    CHECK_THROWS_AS(training.accumulate(rows, too_many), DataError);
+    CHECK_THROWS_AS(training.accumulate(rows, outside), DataError);
+  });
+}
+
+TEST_CASE("thresholds beyond all numbers leave zeros, on sparse rows too") {
+  const auto rows = sparse::random_rows<double>(d, n);
+  Trainer trainer{Linear<double>{d}, Logistic{}, Both{0, 1e300}, Sgd{.rate = 1e10}, StepDecay{.steps = 10, .factor = 0.9}};
+  CHECK(trainer.fit(rows, {.epochs = 2, .batch_size = 7}).stop_reason == StopReason::completed);
+  CHECK(trainer.parameter("weight").isZero(0));
 }
 
 TEST_CASE("sparse rows in float") {
@@ -302,7 +383,7 @@ TEST_CASE("a pair without an exact lazy form is refused before anything is chang
   };
   const StepDecay schedule{.steps = 10, .factor = 0.9};
   refused(Trainer{Linear<double>{d}, Logistic{}, Both{}, Sgd{.rate = 0.1, .momentum = 0.9}, schedule}, "a feature goes on moving");
-  refused(Trainer{Linear<double>{d}, Logistic{}, Both{0.1, 0}, Adagrad{.rate = 0.1}, schedule}, "L2 in the gradient");
+  refused(Trainer{Linear<double>{d}, Logistic{}, Both{0.1, 0}, Adagrad{.rate = 0.1}, schedule}, "L2 has no exact lazy form");
   refused(Trainer{Linear<double>{d}, Logistic{}, Both{0, 0.1}, FtrlProximal{}, schedule}, "computes theta anew");
 }
 
@@ -317,6 +398,9 @@ TEST_CASE("what does not fit is refused, on sparse rows too") {
   mixed[3] = -1;
   mixed[4] = 0;
   CHECK_THROWS_WITH(trainer.fit(rows.with_labels(mixed), {.batch_size = 7}), Catch::Matchers::ContainsSubstring("the data has both"));
+  Team team(1);
+  CHECK_THROWS_WITH(detail::check_sparse_values(team, Linear<double>{d}, Poisson{}, rows.with_targets(Matrix<double>::Constant(1, n, -3))),
+                    Catch::Matchers::ContainsSubstring("target 0 of sample 0 is -3"));
   CHECK_THROWS_AS(rows.with_weights(Vector<double>::Zero(n)), DataError);
   CHECK_THROWS_AS(rows.with_weights(Vector<double>::Constant(n, -1)), DataError);
 }

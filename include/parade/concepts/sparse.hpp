@@ -63,9 +63,11 @@ concept HasEffectiveRate = requires(const O optimizer, const StepInfo& at) {
   { optimizer.effective_rate(at) } -> std::convertible_to<double>;
 };
 
-/// λR(θ) = λ₂/2 ‖θ‖² + λ₁‖θ‖₁, the first part in the gradient, the second by the soft threshold.
+/// λR(θ) = λ₂/2 ‖θ‖² + λ₁‖θ‖₁, the second part by the soft threshold, the first in the gradient or, after the threshold, in the proximal step too:
+/// θ ← θ/(1 + αλ₂).
 struct Shrinkage {
   double l2 = 0, l1 = 0;
+  bool l2_in_prox = false;
 };
 
 /// Regularizer with `shrinkage()`, const, which says that it is this and nothing else. `ShrinkageOf` names the class itself.

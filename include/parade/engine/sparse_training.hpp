@@ -49,6 +49,11 @@ struct LazyShrinkage {
   double sum = 0;    // B
 };
 
+/// What one step makes of an element by L2 alone.
+inline double factor_of_l2(const Shrinkage& shrinkage, double rate) {
+  return shrinkage.l2_in_prox ? 1 / std::fma(rate, shrinkage.l2, 1.0) : std::fma(-rate, shrinkage.l2, 1.0);
+}
+
 /// An element as it is stored, and what it is now, over C.
 template <class Scalar>
 struct PlainElements {
@@ -126,25 +131,6 @@ struct SlotTable {
   }
 };
 
-/// grad (k,d) += dz xᵀ for one row.
-template <bool Ones, class Scalar, class Value>
-void add_row(const std::int32_t* __restrict indices, const Value* __restrict values, Index entries, Index k, const Scalar* __restrict dz,
-             Scalar* __restrict grad) {
-  const auto x = [&](Index entry) {
-    if constexpr (Ones)
-      return Scalar{1};
-    else
-      return static_cast<Scalar>(values[entry]);
-  };
-  if (k == 1) {
-    const Scalar only = dz[0];
-    for (Index entry = 0; entry < entries; ++entry) grad[indices[entry]] = std::fma(x(entry), only, grad[indices[entry]]);
-    return;
-  }
-  for (Index entry = 0; entry < entries; ++entry)
-    for (Index c = 0; c < k; ++c) grad[indices[entry] * k + c] = std::fma(x(entry), dz[c], grad[indices[entry] * k + c]);
-}
-
 /// θ (d) += dz x for one row and one output. Where Careful, `old` (entries) is what was there, and zeros (4) are NaN afterwards if a number is not
 /// finite. Four, since one chain would wait for each multiply-add before the next.
 template <bool Ones, bool Careful, class Scalar, class Value>
@@ -207,7 +193,8 @@ void step_row(const std::int32_t* __restrict indices, const Value* __restrict va
 /// step_directly. Which of the two it is depends on settings and data alone. Whoever computes the chain, it is the same, and features are cut among threads. A
 /// tree over shards would need a sum a shard for each feature, mostly of one entry. A step has two parallel parts: (1) scores, loss and dz, over samples or, where
 /// rows are long and threads few, over ranges of features (SparseCut); (2) gradient and update, over ranges of features. θ is updated in place. What
-/// was there before is kept until the step stands: where a loss or what would be θ is not finite, all is as it was.
+/// was there before is kept until the step stands: where a loss or what would be θ is not finite, all is as it was. (That includes terms of
+/// a batch that would cancel each other only after one has left the range of numbers.)
 ///
 /// Small batches are done by the calling thread alone.
 template <LinearModel M, class L, class R, class O>
@@ -246,7 +233,8 @@ class SparseTraining {
   /// Throws OptionError for an optimizer and a regularizer that have no exact lazy form together.
   void check() const {
     const char* pairs =
-        "; on sparse data there are: Sgd without momentum with L1, L2 or both; Adagrad with L1 or no regularizer; FtrlProximal, which has "
+        "; on sparse data there are: Sgd without momentum with L1, L2 or ElasticNet; Adagrad with L1 or no regularizer; FtrlProximal, "
+        "which has "
         "l1 and "
         "l2 of its own, with no regularizer";
     if constexpr (!HasShrinkage<R>)
@@ -259,8 +247,8 @@ class SparseTraining {
     const double l2 = std::max(weight_shrinkage_.l2, bias_shrinkage_.l2), l1 = std::max(weight_shrinkage_.l1, bias_shrinkage_.l1);
     if (l2 != 0 && zero_gradient_ != ZeroGradient::linear)
       throw OptionError(
-          detail::text("L2 in the gradient has no exact lazy form with this optimizer: in every step it changes the optimizer's state of "
-                       "features that do not occur",
+          detail::text("L2 has no exact lazy form with this optimizer: in every step it changes each feature by another factor, or the "
+                       "optimizer's state",
                        pairs));
     if (l1 != 0 && zero_gradient_ == ZeroGradient::returns)
       throw OptionError(detail::text("L1 has no exact lazy form with this optimizer: it computes theta anew from its state", pairs));
@@ -312,7 +300,6 @@ class SparseTraining {
       parts_[p].range = static_cast<Index>(p) - 1;
       parts_[p].features = p == 0 ? Range{0, features_} : cut_.features(parts_[p].range);
       if (is_direct_) {
-        parts_[p].old.resize(most * outputs_);
         parts_[p].zeros.resize(outputs_ > 1 ? outputs_ : 4);
         parts_[p].dz.resize(outputs_);
       } else
@@ -350,6 +337,10 @@ class SparseTraining {
   /// `next`: the samples of the next batch, if they are known: they are brought into the cache meanwhile.
   template <SparseData D>
   BatchSum accumulate(const D& data, std::span<const Index> samples, std::span<const Index> next = {}) {
+    detail::check_samples(samples, data.size());
+    if (static_cast<Index>(samples.size()) > values_.size())
+      throw DataError(
+          detail::text("a batch must have at most as many samples as were reserved, ", values_.size(), "; got ", samples.size()));
     discard();
     samples_ = samples;
     next_samples_ = next;
@@ -398,6 +389,7 @@ class SparseTraining {
       if (!begin_shrinkage(at)) return false;
       is_pending_ = true;
       is_careful_ = is_direct_ && must_be_careful(weight, at);
+      if (is_careful_) reserve_old(data);
       const auto work = [&](Index task, int) {
         detail::StopWatch watch;
         const bool is_bias = task == static_cast<Index>(active_.size());
@@ -776,7 +768,7 @@ class SparseTraining {
   template <class D>
   void step_directly(const D& data, Part& part, double weight, const StepInfo& at) {
     const detail::SparseRowsView rows(data);
-    const auto factor = static_cast<Scalar>(-at.rate / (weight * next_.scale));
+    const auto factor = static_cast<Scalar>(-at.rate / (weight * step_scale_));
     Scalar *stored = state_->theta.data() + weight_, *old = part.old.data();
     part.zeros.setZero();
     const auto with_care = [&](auto careful) {
@@ -812,25 +804,37 @@ class SparseTraining {
       for (Index c = 0; c < outputs_; ++c) largest += std::abs(static_cast<double>(dscores_(c, j)));
       sum += largest;
     }
-    const double bound = bound_ + std::abs(at.rate / (weight * next_.scale)) * sum * largest_value_;
-    if (!(bound < static_cast<double>(std::numeric_limits<Scalar>::max()) / 16)) return true;
+    gradient_bound_ = sum * largest_value_;
+    const double bound = bound_ + std::abs(at.rate / (weight * step_scale_)) * gradient_bound_;
+    const double room = static_cast<double>(std::numeric_limits<Scalar>::max()) / 16;
+    if (!(bound < room)) return true;
+    for (Index c = 0; bias_ >= 0 && c < outputs_; ++c) {
+      const double size = std::abs(static_cast<double>(state_->theta[bias_ + c]));
+      const double keep = std::max(1.0, std::abs(detail::factor_of_l2(bias_shrinkage_, at.rate)));
+      if (!(std::fma(size, keep, std::abs(at.rate / weight) * sum) < room)) return true;
+    }
     bound_ = bound;
     return false;
   }
 
-  /// Puts back what was stored, from the last term to the first, and finds out whether the gradient itself was not finite.
+  template <class D>
+  void reserve_old(const D& data) {
+    for (Part& part : active_) {
+      Index entries = 0;
+      for (Index j = 0; j < static_cast<Index>(samples_.size()); ++j) entries += entries_of(data.offsets().data(), part, j).size();
+      if (part.old.size() < entries * outputs_) part.old.resize(entries * outputs_);
+    }
+  }
+
+  /// Puts back what was stored, from the last term to the first.
   template <class D>
   void undo_directly(const D& data) {
     const detail::SparseRowsView rows(data);
     const auto b = static_cast<Index>(samples_.size());
     Scalar* stored = state_->theta.data() + weight_;
-    Vector<Scalar> grad = Vector<Scalar>::Zero(outputs_ * features_);
     for (Part& part : active_) {
       Index entries = 0;
-      for_each_row(data, part, {0, b}, [&](auto ones, Index j, const std::int32_t* indices, const auto* values, Index count) {
-        detail::add_row<ones>(indices, values, count, outputs_, &dscores_(0, j), grad.data());
-        entries += count;
-      });
+      for (Index j = 0; j < b; ++j) entries += entries_of(rows.offsets, part, j).size();
       const Scalar* old = part.old.data() + entries * outputs_;
       for (Index j = b; j-- > 0;) {
         const Range own = entries_of(rows.offsets, part, j);
@@ -840,7 +844,8 @@ class SparseTraining {
         }
       }
     }
-    if (!kernels::all_finite(grad.data(), grad.size())) active_[0].has_finite_grad = false;
+    // The gradient is stored nowhere; its elements are at most this.
+    if (!(gradient_bound_ <= static_cast<double>(std::numeric_limits<Scalar>::max()))) active_[0].has_finite_grad = false;
   }
 
   /// One row of the next batch for each of this one, since memory has little to do while gradients are computed. Where samples are shared for the
@@ -870,28 +875,29 @@ class SparseTraining {
   /// What this step does to C and B. Where C would leave its range, or be 0, every feature is brought up to date at once.
   bool begin_shrinkage(const StepInfo& at) {
     const auto in_range = [](double scale) { return std::abs(scale) >= 0x1p-40 && std::abs(scale) <= 0x1p40; };
-    const double c = std::fma(-at.rate, weight_shrinkage_.l2, 1.0);
+    const double c = detail::factor_of_l2(weight_shrinkage_, at.rate);
     had_to_scale_ = false;
+    if (!in_range(lazy_.scale * c)) settle();
+    // Thresholds are added up in double: where those to come are tiny beside the sum, it begins anew.
+    const double threshold = effective_rate(at) * weight_shrinkage_.l1;
+    if (threshold > 0 && lazy_.sum > 0x1p36 * threshold / std::abs(lazy_.scale)) settle();
     next_ = {lazy_.scale * c, 0};
-    if (!in_range(next_.scale)) {
-      settle();
-      next_.scale = c;
-      if (!in_range(c)) {  // then not even one step can be put off
-        had_to_scale_ = true;
-        before_ = state_->theta;
-        next_.scale = 1;
-        const auto factor = static_cast<Scalar>(c);
-        for_each_piece([&](Range features) {
-          for (Index e = weight_ + features.begin * outputs_; e < weight_ + features.end * outputs_; ++e) state_->theta[e] *= factor;
-        });
-        if (!kernels::all_finite(state_->theta.data(), state_->theta.size())) {
-          state_->theta = before_;
-          return false;
-        }
-        bound_ *= std::abs(c);
+    step_scale_ = weight_shrinkage_.l2_in_prox ? lazy_.scale : next_.scale;
+    if (!in_range(next_.scale) && !weight_shrinkage_.l2_in_prox) {  // then not even one step can be put off
+      had_to_scale_ = true;
+      before_ = state_->theta;
+      next_.scale = step_scale_ = 1;
+      const auto factor = static_cast<Scalar>(c);
+      for_each_piece([&](Range features) {
+        for (Index e = weight_ + features.begin * outputs_; e < weight_ + features.end * outputs_; ++e) state_->theta[e] *= factor;
+      });
+      if (!kernels::all_finite(state_->theta.data(), state_->theta.size())) {
+        state_->theta = before_;
+        return false;
       }
+      bound_ *= std::abs(c);
     }
-    threshold_ = effective_rate(at) * weight_shrinkage_.l1 / std::abs(next_.scale);  // of this step, over C
+    threshold_ = std::min(threshold / std::abs(step_scale_), 0x1p1000);  // of this step, over C
     next_.sum = lazy_.sum + threshold_;
     return true;
   }
@@ -917,7 +923,7 @@ class SparseTraining {
   template <class Elements>
   void step_linear(Part& part, const Elements& elements, double weight, const StepInfo& at) {
     Scalar* stored = state_->theta.data() + weight_;
-    const auto factor = static_cast<Scalar>(-at.rate / (weight * next_.scale));
+    const auto factor = static_cast<Scalar>(-at.rate / (weight * step_scale_));
     const auto threshold = static_cast<Scalar>(threshold_);
     Scalar zero = 0;
     for (Index t = 0; t < part.count; ++t) {
@@ -1036,13 +1042,17 @@ class SparseTraining {
     Matrix<Scalar>& states = state_->states();
     for (Index c = 0; c < outputs_; ++c) part.old[c] = bias[c];
     if (zero_gradient_ == ZeroGradient::linear) {
-      const auto factor = static_cast<Scalar>(-at.rate / weight), keep = static_cast<Scalar>(std::fma(-at.rate, bias_shrinkage_.l2, 1.0));
+      const auto factor = static_cast<Scalar>(-at.rate / weight),
+                 keep = static_cast<Scalar>(detail::factor_of_l2(bias_shrinkage_, at.rate));
       const auto threshold = static_cast<Scalar>(at.rate * bias_shrinkage_.l1);
+      const bool in_prox = bias_shrinkage_.l2_in_prox;
       for (Index c = 0; c < outputs_; ++c) {
-        bias[c] = std::fma(factor, part.grad[c], bias[c] * keep);
-        if (threshold == 0) continue;
-        const Scalar left = std::abs(bias[c]) - threshold;
-        bias[c] = left <= 0 ? Scalar{0} : std::copysign(left, bias[c]);
+        bias[c] = std::fma(factor, part.grad[c], in_prox ? bias[c] : bias[c] * keep);
+        if (threshold != 0) {
+          const Scalar left = std::abs(bias[c]) - threshold;
+          bias[c] = left <= 0 ? Scalar{0} : std::copysign(left, bias[c]);
+        }
+        if (in_prox) bias[c] *= keep;
       }
       part.kept = 1;
       part.finite = kernels::all_finite(bias, outputs_);
@@ -1100,6 +1110,7 @@ class SparseTraining {
   State* state_ = nullptr;
   detail::LazyShrinkage lazy_, next_;  // before and after the step
   double threshold_ = 0;               // of the step, over C
+  double step_scale_ = 1;              // the C that the step's gradient is divided by: that after it, or before it where L2 is in the prox
   bool is_behind_ = false;             // θ of the state is not θ
   bool had_to_scale_ = false;          // θ was multiplied by c, and before_ is what it was
   Vector<Scalar> before_;
@@ -1107,6 +1118,7 @@ class SparseTraining {
   Vector<Scalar> pace_;            // (k,d) D⁻¹
   bool is_direct_ = false;         // see step_directly
   bool is_careful_ = true;         // in this step, which then may be undone
+  double gradient_bound_ = 0;      // of this step: no element of Σ w_i ∇J_i is larger
   double bound_ = 0;               // |θ_i / C| is not above it
   double largest_value_ = 0;       // max |x|; infinite if one is not finite
   bool is_by_ranges_ = false;      // see compute_by_ranges

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include <parade/concepts/regularizer.hpp>
+#include <parade/concepts/sparse.hpp>
 #include <parade/core/error.hpp>
 #include <parade/core/parameters.hpp>
 #include <parade/core/types.hpp>
@@ -32,6 +33,10 @@ struct ElasticNet {
   }
 
   bool applies_to(const ParameterBlock& block) const { return biases || block.role != Role::bias; }
+
+  /// For sparse data.
+  using ShrinkageOf = ElasticNet;
+  Shrinkage shrinkage() const { return {.l2 = lambda * (1 - l1_ratio), .l1 = lambda * l1_ratio, .l2_in_prox = true}; }
 
   /// λR, summed in double, element after element.
   template <class T>

@@ -33,9 +33,19 @@ void for_each_rows(Team& team, Index n, Task&& task) {
   });
 }
 
-/// As check_values, for sparse rows.
+/// Throws DataError for an entry of row i that is not finite.
+template <class Scalar, class Value>
+void check_entries(const SparseRowsView<Value>& rows, Index i) {
+  if (!rows.values) return;
+  for (Index entry = rows.begin(i); entry < rows.end(i); ++entry)
+    if (!std::isfinite(static_cast<Scalar>(rows.values[entry])))
+      throw DataError(text("feature ", rows.indices[entry], " of sample ", i, " is ", rows.values[entry],
+                           "; it must be finite in the model's scalar type"));
+}
+
+/// As check_values, for sparse rows; where they are not `for_training`, labels 0 and −1 may stand beside each other and all weights be 0.
 template <class M, class L, SparseData D>
-void check_sparse_values(Team& team, const M& model, const L& loss, const D& data) {
+void check_sparse_values(Team& team, const M& model, const L& loss, const D& data, bool for_training = true) {
   struct alignas(64) Seen {
     bool zero = false, minus = false, weight = false;
   };
@@ -48,11 +58,7 @@ void check_sparse_values(Team& team, const M& model, const L& loss, const D& dat
       own.weight |= weight > 0;
       if (weight != 0 && !std::isnormal(static_cast<typename M::Scalar>(weight)))
         throw DataError(text("the weight of sample ", i, " is ", weight, "; it must be 0 or in the range of the model's scalar type"));
-      if (rows.values)
-        for (Index entry = rows.begin(i); entry < rows.end(i); ++entry)
-          if (!std::isfinite(static_cast<typename M::Scalar>(rows.values[entry])))
-            throw DataError(text("feature ", rows.indices[entry], " of sample ", i, " is ", rows.values[entry],
-                                 "; it must be finite in the model's scalar type"));
+      check_entries<typename M::Scalar>(rows, i);
       if constexpr (std::is_same_v<typename L::Target, Label>) {
         const Label label = data.labels()[i];
         own.zero |= label == 0;
@@ -61,13 +67,19 @@ void check_sparse_values(Team& team, const M& model, const L& loss, const D& dat
           if (const std::string rule = loss.check_target(label, model.num_outputs()); !rule.empty())
             throw DataError(text("the label of sample ", i, " is ", label, "; ", rule));
       } else {
-        for (Index c = 0; c < data.num_targets(); ++c)
-          if (!std::isfinite(static_cast<typename M::Scalar>(data.targets()(c, i))))
+        for (Index c = 0; c < data.num_targets(); ++c) {
+          const auto target = static_cast<typename M::Scalar>(data.targets()(c, i));
+          if (!std::isfinite(target))
             throw DataError(
                 text("target ", c, " of sample ", i, " is ", data.targets()(c, i), "; it must be finite in the model's scalar type"));
+          if constexpr (ChecksRealTarget<L>)
+            if (const std::string rule = loss.check_target(static_cast<double>(target), model.num_outputs()); !rule.empty())
+              throw DataError(text("target ", c, " of sample ", i, " is ", target, "; ", rule));
+        }
       }
     }
   });
+  if (!for_training) return;
   const auto any = [&](bool Seen::*what) { return std::any_of(seen.begin(), seen.end(), [what](const Seen& s) { return s.*what; }); };
   if constexpr (HasTwoClasses<L>)
     if (any(&Seen::zero) && any(&Seen::minus))
@@ -111,7 +123,9 @@ Matrix<typename M::Scalar> compute_sparse_scores(Team& team, const M& model, con
   detail::check_features(model, data);
   std::vector<Vector<Scalar>> sums(static_cast<std::size_t>(team.max_workers()));
   Matrix<Scalar> scores(model.num_outputs(), data.size());
+  const detail::SparseRowsView view(data);
   detail::for_each_rows(team, data.size(), [&](Index, int worker, Range rows) {
+    for (Index i = rows.begin; i < rows.end; ++i) detail::check_entries<Scalar>(view, i);
     detail::linear_scores(model, theta, data, rows, sums[static_cast<std::size_t>(worker)], scores.middleCols(rows.begin, rows.size()));
   });
   return scores;
@@ -125,7 +139,7 @@ Evaluation evaluate_sparse(Team& team, const M& model, const L& loss, const Vect
   using Counts = decltype(Evaluation::confusion);
   detail::check_theta(model.parameters().size(), theta.size());
   detail::check_shapes(model, loss, data);
-  if (data.size() > 0) detail::check_sparse_values(team, model, loss, data);
+  if (data.size() > 0) detail::check_sparse_values(team, model, loss, data, false);
   const Index n = data.size(), k = model.num_outputs();
   const auto pieces = static_cast<std::size_t>((n + detail::evaluation_piece - 1) / detail::evaluation_piece);
   struct Worker {

@@ -249,7 +249,8 @@ class Trainer {
     return std::sqrt(squares) / step;
   }
 
-  /// θ (P). Throws std::logic_error before the first fit, partial_fit or initialize.
+  /// θ (P). Throws std::logic_error before the first fit, partial_fit or initialize. What is returned is θ until the next step or change; in a callback of
+  /// a run on sparse data it is a copy that is made by each call, in O(P), for one thread at a time.
   const Vector<Scalar>& theta() const {
     if (!initialized()) throw std::logic_error("the trainer holds no parameters yet: call fit, partial_fit or initialize first");
     if constexpr (LinearModel<M>)
