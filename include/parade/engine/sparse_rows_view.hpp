@@ -108,18 +108,35 @@ class SparseCut {
       for (Index r = 1; r < ranges; ++r)
         begins_[static_cast<std::size_t>(r)] = seen[static_cast<std::size_t>(part_of(count, ranges, r).begin)];
     }
-    splits_.resize(static_cast<std::size_t>(n * (ranges - 1)));
-    constexpr Index piece = 4096;
-    if (ranges > 1)
-      team.for_each((n + piece - 1) / piece, [&](Index task, int) {
-        for (Index row = task * piece; row < std::min(n, (task + 1) * piece); ++row) {
-          const std::int32_t *begin = rows.indices + rows.begin(row), *end = rows.indices + rows.end(row), *at = begin;
-          for (Index r = 1; r < ranges; ++r) {
-            at = std::lower_bound(at, end, begins_[static_cast<std::size_t>(r)]);
-            splits_[static_cast<std::size_t>(row * (ranges - 1) + r - 1)] = static_cast<std::uint32_t>(at - begin);
+    change_rows(data, team);
+  }
+
+  /// The same ranges for other rows.
+  template <SparseData D>
+  void change_rows(const D& data, Team& team) {
+    const SparseRowsView rows(data);
+    const Index n = data.size(), inner = ranges_ - 1;
+    if (inner == 0) return;
+    if (splits_.size() < static_cast<std::size_t>(n * inner)) splits_ = std::vector<std::uint32_t>(static_cast<std::size_t>(n * inner));
+    constexpr Index piece = 4096, short_row = 512;
+    team.for_each((n + piece - 1) / piece, [&](Index task, int) {
+      for (Index row = task * piece; row < std::min(n, (task + 1) * piece); ++row) {
+        const std::int32_t *begin = rows.indices + rows.begin(row), *end = rows.indices + rows.end(row), *at = begin;
+        std::uint32_t* split = splits_.data() + row * inner;
+        for (Index r = 0; r < inner; ++r) {
+          const Index first = begins_[static_cast<std::size_t>(r) + 1];
+          if (end - begin <= short_row) {  // counted without a branch, in vectors: a search would be wrong about every other turn
+            const auto last = static_cast<std::int32_t>(first - 1);
+            std::uint32_t count = 0;
+            for (const std::int32_t* index = begin; index != end; ++index) count += *index <= last ? 1u : 0u;
+            split[r] = count;
+          } else {
+            at = std::lower_bound(at, end, first);
+            split[r] = static_cast<std::uint32_t>(at - begin);
           }
         }
-      });
+      }
+    });
   }
 
   Index ranges() const { return ranges_; }
