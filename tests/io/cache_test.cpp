@@ -112,7 +112,7 @@ TEMPLATE_TEST_CASE("sparse rows come back from a cache as they were", "", float,
   const auto file = folder.path / "rows.cache";
   const bool values = GENERATE(true, false);
   const int what = GENERATE(0, 1, 2);
-  const Index n = GENERATE(0, 1, 53), block = GENERATE(0, 1, 7, 53, 1000);
+  const Index n = GENERATE(0, 1, 53), block = GENERATE(0, 1, 7, 1000);
   CAPTURE(values, what, n, block);
   auto rows = sparse::random_rows<S>(30, n, 3, values);  // row 5 is empty
   if (what == 1)
@@ -120,7 +120,7 @@ TEMPLATE_TEST_CASE("sparse rows come back from a cache as they were", "", float,
   if (what == 2) rows = rows.with_weights(weights_of(n)).with_targets(training::random_matrix<double>(1, n, 3));
   const CacheSchema schema{{"one", "", "drei: \xC3\xA4"}, {}, {"a note"}};
   write_cache(file, rows, {.rows_per_block = block, .schema = schema});
-  check_same(read_cache<SparseRows<S>>(file, GENERATE(1, 3)), rows);
+  check_same(read_cache<SparseRows<S>>(file, 3), rows);
   const CacheInfo info = CacheFile{file}.info();
   CHECK(info.schema == schema);
   CHECK(info.samples == n);
@@ -136,7 +136,7 @@ TEMPLATE_TEST_CASE("dense samples come back from a cache as they were", "", floa
   const TemporaryFolder folder;
   const auto file = folder.path / "dense.cache";
   const int what = GENERATE(0, 1, 2);
-  const Index n = GENERATE(0, 1, 41), block = GENERATE(0, 1, 7, 41, 1000);
+  const Index n = GENERATE(0, 1, 41), block = GENERATE(0, 1, 7, 1000);
   CAPTURE(what, n, block);
   Matrix<T> x(5, n);
   for (Index i = 0; i < x.size(); ++i) x.data()[i] = static_cast<T>(3 * i % 250);
