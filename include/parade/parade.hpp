@@ -6,7 +6,8 @@
 //   θ ← θ − α [ (1/W) Σ_i w_i ∇J(θ; x_i, y_i) + λ∇R(θ) + β∇C(θ) ]
 //
 // This header brings everything but MPI and but files other than IDX. Those are included by name, for what they take to compile:
-// <parade/io/libsvm.hpp>, <parade/io/npy.hpp>, <parade/io/csv.hpp> and <parade/data/table_data.hpp>.
+// <parade/io/libsvm.hpp>, <parade/io/npy.hpp>, <parade/io/csv.hpp>, <parade/data/table_data.hpp>, and for data larger than memory
+// <parade/data/cached.hpp>, <parade/data/cache.hpp> and <parade/data/make_cache.hpp>.
 
 #include <parade/callbacks/early_stopping.hpp>
 #include <parade/callbacks/progress_bar.hpp>

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <regex>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <parade/callbacks/early_stopping.hpp>
@@ -252,6 +254,14 @@ TEST_CASE("the progress bar draws over its line on a terminal") {
   CAPTURE(text);
   CHECK(std::regex_search(text, std::regex("\repoch 1/2 \\[=*> *\\] +[0-9]+ %  loss [0-9.e-]+.*\x1b\\[K")));
   CHECK(std::regex_search(text, std::regex("\repoch 2/2  loss [0-9.e-]+  [0-9.e+]+ samples/s\x1b\\[K\n$")));
+
+  out.str("");
+  parade::ProgressBar slow{out, true};
+  slow.on_begin();
+  slow.on_step({.step = 1, .epoch = 1, .epochs = 3, .samples_done = 10, .samples = 50});
+  std::this_thread::sleep_for(std::chrono::milliseconds(150));
+  slow.on_step({.step = 2, .epoch = 1, .epochs = 3, .samples_done = 20, .samples = 50});  // 20 samples in 0.15 s or more, 130 to go
+  CHECK(std::regex_search(out.str(), std::regex("[0-9]+ samples/s  [1-9][0-9]* s left\x1b\\[K$")));
 
   parade::ProgressBar bar{out, true};
   for (const Index done : {0, 25, 50}) {  // a full bar is as wide as an empty one

@@ -41,7 +41,7 @@ TEST_CASE("a cut of the features gives every entry of every row to one range") {
   const Index ranges = GENERATE(1, 2, 4, 7);
   Team team(2);
   detail::SparseCut cut;
-  cut.make(rows, ranges, team);
+  cut.make(rows, sparse_shape(rows), ranges, team);
   REQUIRE(cut.ranges() == ranges);
   CHECK(cut.features(0).begin == 0);
   CHECK(cut.features(ranges - 1).end == 60);
@@ -66,9 +66,10 @@ TEST_CASE("a cut of the features gives every entry of every row to one range") {
 TEST_CASE("data without rows or entries is cut too") {
   Team team(1);
   detail::SparseCut cut;
-  cut.make(SparseRows<double>{}, 3, team);
+  const SparseRows<double> nothing, empty(Vector<std::int64_t>::Zero(4), {}, {}, 10);
+  cut.make(nothing, sparse_shape(nothing), 3, team);
   CHECK(cut.features(2).end == 0);
-  cut.make(SparseRows<double>(Vector<std::int64_t>::Zero(4), {}, {}, 10), 3, team);
+  cut.make(empty, sparse_shape(empty), 3, team);
   CHECK(cut.features(2).end == 10);
   CHECK(cut.entries(1, {0, 0}, 1) == Range{0, 0});
 }

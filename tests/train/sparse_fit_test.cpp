@@ -286,7 +286,7 @@ TEST_CASE("theta after training on sparse rows has the same bits for any number 
 TEST_CASE("rows so long that each range of features is a task of its own, on up to 4 threads") {
   constexpr Index count = 401, entries = 140;
   const auto plain = long_rows<double>(count, entries);
-  REQUIRE(detail::SparseCut::usual_ranges(plain) == 4);
+  REQUIRE(sparse_shape(plain).ranges() == 4);
   Vector<double> weights = Vector<double>::Ones(count);
   for (Index i = 0; i < count; i += 7) weights[i] = static_cast<double>(i % 3);
   const SparseRows<double> ones(plain.offsets(), plain.indices(), {}, plain.num_features());

@@ -20,7 +20,7 @@ namespace parade {
 
 /// Shows how a run goes: on a terminal a bar that moves, elsewhere a plain line an epoch.
 ///
-///   epoch  3/10 [=========>          ]  48 %  loss 0.1234  291000 samples/s
+///   epoch  3/10 [=========>          ]  48 %  loss 0.1234  291000 samples/s  5 s left
 ///   epoch  3/10  loss 0.1189  validation loss 0.1302  accuracy 0.9612  287000 samples/s
 ///
 /// It writes to standard error's log stream, or to the stream it is given; there it draws a bar only if told that it is a terminal.
@@ -51,7 +51,11 @@ class ProgressBar {
          << std::string(static_cast<std::size_t>(filled < width ? width - filled - 1 : 0), ' ') << "] " << std::setw(3)
          << static_cast<int>(100 * done) << " %  loss " << report.loss;
     const double seconds = std::chrono::duration<double>(now - epoch_begin_).count();
-    if (seconds > 0) line << "  " << detail::whole(static_cast<double>(report.samples_done) / seconds) << " samples/s";
+    if (const double rate = static_cast<double>(report.samples_done) / seconds; seconds > 0 && rate > 0) {
+      const double left = static_cast<double>(report.epochs - report.epoch) * static_cast<double>(report.samples) +
+                          static_cast<double>(report.samples - report.samples_done);
+      line << "  " << detail::whole(rate) << " samples/s  " << detail::whole(left / rate) << " s left";
+    }
     *out_ << '\r' << line.str() << "\x1b[K" << std::flush;
     drawing_ = true;
   }

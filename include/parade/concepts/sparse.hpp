@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <cstdint>
 #include <type_traits>
+#include <vector>
 
 #include <parade/concepts/dataset.hpp>
 #include <parade/concepts/model.hpp>
@@ -29,6 +31,35 @@ concept SparseData = requires(const D data) {
   { data.has_weights() } -> std::convertible_to<bool>;
   { data.num_targets() } -> std::convertible_to<Index>;
 };
+
+/// What decides how sparse rows are cut. It must be that of all of the data, of which there may be only some in memory: bits depend on it.
+struct SparseShape {
+  static constexpr Index first_entries = 1 << 16, most_seen = 1 << 12;
+
+  double entries_a_row = 0;
+  std::vector<std::int32_t> seen;  // features of some of the first entries of the data, rising
+
+  /// rows and nonzeros of all of the data; the indices of the first `first_entries` of them, or more.
+  SparseShape(Index rows, Index nonzeros, const std::int32_t* indices)
+      : entries_a_row(static_cast<double>(nonzeros) / static_cast<double>(std::max<Index>(rows, 1))) {
+    const Index first = std::min(nonzeros, first_entries), count = std::min(first, most_seen);
+    for (Index i = 0; i < count; ++i) seen.push_back(indices[i * first / count]);
+    std::sort(seen.begin(), seen.end());
+  }
+
+  /// Into how many ranges the features are cut for the scores: 1 to 8, one for each 32 entries that a row has usually; shorter parts of rows take
+  /// longer to find than to compute.
+  Index ranges() const { return static_cast<Index>(std::clamp(entries_a_row / 32, 1.0, 8.0)); }
+};
+
+/// Of rows in memory, unless they say that they are some of others.
+template <SparseData D>
+SparseShape sparse_shape(const D& data) {
+  if constexpr (requires { data.shape(); })
+    return data.shape();
+  else
+    return SparseShape(data.size(), data.offsets()[data.size()], data.indices().data());
+}
 
 /// A model that is Z = W x + b and nothing else: W (k,d) is its block `weight`, b (k) its block `bias`, which may be missing. `LinearModelOf` names
 /// the class itself: what inherits from it may have a forward of its own.

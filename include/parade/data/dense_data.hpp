@@ -17,6 +17,21 @@
 #include <parade/kernels/prefetch.hpp>
 
 namespace parade {
+namespace detail {
+
+/// x = S(value) · S(scale) + S(offset) for the d values of a sample.
+template <class T, class Scalar>
+void convert_sample(const T* from, Scalar* to, Index d, double by, double plus) {
+  const auto scale = static_cast<Scalar>(by), offset = static_cast<Scalar>(plus);
+  if (plus != 0)
+    for (Index j = 0; j < d; ++j) to[j] = std::fma(static_cast<Scalar>(from[j]), scale, offset);
+  else if (by != 1)
+    for (Index j = 0; j < d; ++j) to[j] = static_cast<Scalar>(from[j]) * scale;
+  else
+    for (Index j = 0; j < d; ++j) to[j] = static_cast<Scalar>(from[j]);
+}
+
+}  // namespace detail
 
 /// Dense samples in memory, as float, double or 8-bit, with labels, real targets and weights where they are given.
 ///
@@ -136,7 +151,7 @@ class DenseData {
       const Index i = samples[static_cast<std::size_t>(s)];
       PARADE_ASSERT(i >= 0 && i < samples_);
       if (s + 3 < batch.size) prefetch(samples[static_cast<std::size_t>(s + 3)]);
-      convert(values_.get() + i * features_, batch.x.data() + s * features_);
+      detail::convert_sample(values_.get() + i * features_, batch.x.data() + s * features_, features_, scale_, offset_);
       if (labels_) batch.labels[s] = (*labels_)[i];
       if (targets_) batch.targets.col(s) = targets_->col(i).template cast<Scalar>();
       if (weights_) batch.weights[s] = (*weights_)[i];
@@ -180,18 +195,6 @@ class DenseData {
   /// gather 8-bit images; within a long sample the hardware does well alone.
   void prefetch(Index sample) const {
     kernels::prefetch(values_.get() + sample * features_, std::min<std::size_t>(4096, static_cast<std::size_t>(features_) * sizeof(T)));
-  }
-
-  template <class Scalar>
-  void convert(const T* from, Scalar* to) const {
-    const auto scale = static_cast<Scalar>(scale_), offset = static_cast<Scalar>(offset_);
-    const Index d = features_;
-    if (offset_ != 0)
-      for (Index j = 0; j < d; ++j) to[j] = std::fma(static_cast<Scalar>(from[j]), scale, offset);
-    else if (scale_ != 1)
-      for (Index j = 0; j < d; ++j) to[j] = static_cast<Scalar>(from[j]) * scale;
-    else
-      for (Index j = 0; j < d; ++j) to[j] = static_cast<Scalar>(from[j]);
   }
 
   std::shared_ptr<const T> values_;  // (d,n)

@@ -88,39 +88,43 @@ void row_scores(const std::int32_t* indices, const Value* values, Index count, I
 /// ranges have the same bounds, and one more between each two.
 class SparseCut {
  public:
-  /// As many ranges as a row has usually dozens of entries, 1 to 8: shorter parts of rows take longer to find than to compute.
   template <SparseData D>
-  static Index usual_ranges(const D& data) {
-    return std::clamp<Index>(data.offsets()[data.size()] / std::max<Index>(data.size(), 1) / 32, 1, 8);
-  }
-
-  template <SparseData D>
-  void make(const D& data, Index ranges, Team& team) {
-    const SparseRowsView rows(data);
-    const Index n = data.size(), nonzeros = rows.offsets[n];
+  void make(const D& data, const SparseShape& shape, Index ranges, Team& team) {
     ranges_ = ranges;
     begins_.assign(static_cast<std::size_t>(ranges) + 1, data.num_features());
     begins_[0] = 0;
-    if (ranges > 1 && nonzeros > 0) {
-      const Index first = std::min<Index>(nonzeros, 1 << 16), count = std::min<Index>(first, 1 << 12);
-      std::vector<std::int32_t> seen(static_cast<std::size_t>(count));
-      for (Index i = 0; i < count; ++i) seen[static_cast<std::size_t>(i)] = rows.indices[part_of(first, count, i).begin];
-      std::sort(seen.begin(), seen.end());
-      for (Index r = 1; r < ranges; ++r)
-        begins_[static_cast<std::size_t>(r)] = seen[static_cast<std::size_t>(part_of(count, ranges, r).begin)];
-    }
-    splits_.resize(static_cast<std::size_t>(n * (ranges - 1)));
-    constexpr Index piece = 4096;
-    if (ranges > 1)
-      team.for_each((n + piece - 1) / piece, [&](Index task, int) {
-        for (Index row = task * piece; row < std::min(n, (task + 1) * piece); ++row) {
-          const std::int32_t *begin = rows.indices + rows.begin(row), *end = rows.indices + rows.end(row), *at = begin;
-          for (Index r = 1; r < ranges; ++r) {
-            at = std::lower_bound(at, end, begins_[static_cast<std::size_t>(r)]);
-            splits_[static_cast<std::size_t>(row * (ranges - 1) + r - 1)] = static_cast<std::uint32_t>(at - begin);
+    const auto count = static_cast<Index>(shape.seen.size());
+    for (Index r = 1; count > 0 && r < ranges; ++r)
+      begins_[static_cast<std::size_t>(r)] = shape.seen[static_cast<std::size_t>(part_of(count, ranges, r).begin)];
+    change_rows(data, team);
+  }
+
+  /// The same ranges for other rows.
+  template <SparseData D>
+  void change_rows(const D& data, Team& team) {
+    const SparseRowsView rows(data);
+    const Index n = data.size(), inner = ranges_ - 1;
+    if (inner == 0) return;
+    if (splits_.size() < static_cast<std::size_t>(n * inner)) splits_ = std::vector<std::uint32_t>(static_cast<std::size_t>(n * inner));
+    constexpr Index piece = 4096, short_row = 512;
+    team.for_each((n + piece - 1) / piece, [&](Index task, int) {
+      for (Index row = task * piece; row < std::min(n, (task + 1) * piece); ++row) {
+        const std::int32_t *begin = rows.indices + rows.begin(row), *end = rows.indices + rows.end(row), *at = begin;
+        std::uint32_t* split = splits_.data() + row * inner;
+        for (Index r = 0; r < inner; ++r) {
+          const Index first = begins_[static_cast<std::size_t>(r) + 1];
+          if (end - begin <= short_row) {  // counted without a branch, in vectors: a search would be wrong about every other turn
+            const auto last = static_cast<std::int32_t>(first - 1);
+            std::uint32_t count = 0;
+            for (const std::int32_t* index = begin; index != end; ++index) count += *index <= last ? 1u : 0u;
+            split[r] = count;
+          } else {
+            at = std::lower_bound(at, end, first);
+            split[r] = static_cast<std::uint32_t>(at - begin);
           }
         }
-      });
+      }
+    });
   }
 
   Index ranges() const { return ranges_; }

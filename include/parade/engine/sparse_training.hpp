@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <numeric>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -257,8 +258,6 @@ class SparseTraining {
   /// Makes room for batches of up to `batch_size` samples of this data set, and finds out where its rows are to be cut. Not inside `team.run`.
   template <SparseData D>
   void reserve(const D& data, Index batch_size) {
-    const auto b = static_cast<std::size_t>(batch_size);
-    const Index n = data.size();
     scores_.resize(outputs_, batch_size);
     dscores_.resize(outputs_, batch_size);
     values_.resize(batch_size);
@@ -271,16 +270,9 @@ class SparseTraining {
     workers_.resize(static_cast<std::size_t>(team_->max_workers()));
     for (Worker& worker : workers_) worker.sums.resize(5 * outputs_);
 
-    // The most entries that a batch can have: those of the b longest rows.
-    const std::int64_t* offsets = data.offsets().data();
-    std::vector<std::int64_t> lengths(static_cast<std::size_t>(n));
-    for (Index i = 0; i < n; ++i) lengths[static_cast<std::size_t>(i)] = offsets[i + 1] - offsets[i];
-    const auto longest = lengths.begin() + static_cast<std::ptrdiff_t>(std::min(b, lengths.size()));
-    if (longest != lengths.end()) std::nth_element(lengths.begin(), longest, lengths.end(), std::greater<>{});
-    std::int64_t most = 0;
-    for (auto length = lengths.begin(); length != longest; ++length) most += *length;
-
-    const double usual = static_cast<double>(offsets[n]) / static_cast<double>(std::max<Index>(n, 1)) * static_cast<double>(batch_size);
+    const Index most = most_entries(data, batch_size);
+    const SparseShape shape = sparse_shape(data);
+    const double usual = shape.entries_a_row * static_cast<double>(batch_size);
     discard();
     active_ = {};
     may_share_ = team_->asked() > 1 && usual * static_cast<double>(outputs_) >= least_shared_work && batch_size > 1;
@@ -288,13 +280,13 @@ class SparseTraining {
     step_seconds_ = -1;
     is_direct_ = mode_ == Mode::plain && zero_gradient_ == ZeroGradient::linear && usual <= chunk_entries;
     largest_value_ = is_direct_ ? detail::largest_value(data, *team_) : 0;
-    score_ranges_ = detail::SparseCut::usual_ranges(data);
+    score_ranges_ = shape.ranges();
     is_by_ranges_ = may_share_ && is_direct_ && score_ranges_ >= team_->asked();
     partial_scores_.resize(is_by_ranges_ ? outputs_ * batch_size : 0, score_ranges_);
     // Two for each thread where samples are shared for the scores. Part 0 is all features, for one thread alone.
     const Index wanted = may_share_ && !is_by_ranges_ ? std::min<Index>(2 * team_->asked(), 256) : 1;
     pieces_ = (wanted + score_ranges_ - 1) / score_ranges_;
-    cut_.make(data, score_ranges_ * pieces_, *team_);
+    cut_.make(data, shape, score_ranges_ * pieces_, *team_);
     parts_.resize(may_share_ ? static_cast<std::size_t>(cut_.ranges()) + 1 : 1);
     for (std::size_t p = 0; p < parts_.size(); ++p) {
       parts_[p].range = static_cast<Index>(p) - 1;
@@ -302,9 +294,9 @@ class SparseTraining {
       if (is_direct_) {
         parts_[p].zeros.resize(outputs_ > 1 ? outputs_ : 4);
         parts_[p].dz.resize(outputs_);
-      } else
-        reserve(parts_[p], std::min<Index>(parts_[p].features.size(), most));
+      }
     }
+    reserve_parts(most);
     const double chunk = (may_share_ ? team_->asked() : 1) * chunk_entries / std::max(1.0, usual / static_cast<double>(batch_size));
     chunk_ = std::max<Index>(16, static_cast<Index>(std::min(chunk, 1e9)));
     reserve(bias_part_, 1);
@@ -314,6 +306,17 @@ class SparseTraining {
     }
     if (mode_ != Mode::plain) last_.resize(features_);
     if (mode_ == Mode::paced) pace_.resize(outputs_ * features_);
+  }
+
+  /// Goes on with other rows of the same kind, in batches no larger than before; not in the midst of a step. The cut of the features stays.
+  template <SparseData D>
+  void change_rows(const D& data) {
+    discard();
+    samples_ = next_samples_ = {};
+    active_ = {};
+    if (const Index most = most_entries(data, scores_.cols()); most > most_entries_) reserve_parts(most);
+    if (is_direct_) largest_value_ = detail::largest_value(data, *team_);
+    cut_.change_rows(data, *team_);
   }
 
   /// From now on `state` is what is trained; it must live until `settle`. Its θ is what it says until the first step, and again after `settle`.
@@ -522,6 +525,27 @@ class SparseTraining {
 
     double gradient_seconds = 0, update_seconds = 0;
   };
+
+  /// The most entries that a batch can have: those of the b longest rows.
+  template <class D>
+  static Index most_entries(const D& data, Index batch_size) {
+    if constexpr (requires { data.most_batch_entries(); }) {
+      return data.most_batch_entries();
+    } else {
+      const std::int64_t* offsets = data.offsets().data();
+      std::vector<std::int64_t> lengths(static_cast<std::size_t>(data.size()));
+      for (Index i = 0; i < data.size(); ++i) lengths[static_cast<std::size_t>(i)] = offsets[i + 1] - offsets[i];
+      const auto longest = lengths.begin() + static_cast<std::ptrdiff_t>(std::min(static_cast<std::size_t>(batch_size), lengths.size()));
+      if (longest != lengths.end()) std::nth_element(lengths.begin(), longest, lengths.end(), std::greater<>{});
+      return std::accumulate(lengths.begin(), longest, std::int64_t{0});
+    }
+  }
+
+  void reserve_parts(Index most) {
+    most_entries_ = most;
+    for (Part& part : parts_)
+      if (!is_direct_) reserve(part, std::min<Index>(part.features.size(), most));
+  }
 
   void reserve(Part& part, Index capacity) const {
     const Index size = capacity * outputs_;
@@ -1135,6 +1159,7 @@ class SparseTraining {
   detail::SparseCut cut_;
   std::vector<Part> parts_;
   std::span<Part> active_;  // those of this step
+  Index most_entries_ = 0;  // of a batch, that there is room for
   Part bias_part_;
 
   // The batch.

@@ -234,6 +234,12 @@ class Team {
     }
   }
 
+  /// Returns when no late worker is in a race any more: what races read may then change. Called between loops and races.
+  void wait_for_late() const {
+    while (std::any_of(workers_.begin(), workers_.end(), [](const Worker& w) { return w.holds.load() != no_slot; }))
+      std::this_thread::yield();
+  }
+
  private:
   /// More threads than cores: then looking for work takes the core from the one that is waited for.
   bool crowded() const { return asked_ > limits_.available(); }

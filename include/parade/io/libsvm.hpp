@@ -479,16 +479,17 @@ struct LibsvmFacts {
   }
 };
 
-template <class Scalar>
-LibsvmData<Scalar> read_libsvm(const TextSource& source, const LibsvmOptions& options, const LibsvmRules& rules, std::size_t piece_bytes) {
+/// Parses the text round by round, and calls add(pieces, count, done, threads) for each in order, where `done` is the share of the text that has been
+/// read then. Of the report it adds what is found: rows left out, and why. Throws FileError for the first error in the order of the text, unless these are skipped.
+template <class Scalar, class Add>
+LibsvmFacts parse_rounds(const TextSource& source, const LibsvmOptions& options, const LibsvmRules& rules, std::size_t piece_bytes,
+                         LibsvmReport& report, const Add& add) {
   const auto count = static_cast<Index>((source.size() + piece_bytes - 1) / piece_bytes);
   const auto wanted = static_cast<Index>(options.threads > 0 ? options.threads : available_threads());
   const int threads = static_cast<int>(std::clamp<Index>(wanted, 1, std::max<Index>(count, 1)));
   const Index round = std::min(count, std::max<Index>(8 * Index{threads}, 64));  // few rounds: threads wait for each other at their ends
   std::vector<LibsvmPiece<Scalar>> pieces(static_cast<std::size_t>(round));
-  LibsvmRows<Scalar> rows{rules.index_base.value_or(1)};
   LibsvmFacts facts;
-  LibsvmReport report;
   report.bytes = source.size();
 
   for (Index first = 0; first < count; first += round) {
@@ -516,42 +517,63 @@ LibsvmData<Scalar> read_libsvm(const TextSource& source, const LibsvmOptions& op
       report.skipped += piece.skipped;
       facts.add(piece);
     }
-    rows.add(pieces, size, static_cast<double>(first + size) / static_cast<double>(count), threads);
+    add(pieces, size, static_cast<double>(first + size) / static_cast<double>(count), threads);
   }
-  pieces.clear();
+  return facts;
+}
 
-  // Where the file as a whole says what a line may hold, lines that do not fit are found by reading again.
-  LibsvmRules found = rules;
+/// Fills in what the file as a whole says that a line may hold. True if there may be lines that do not fit, which are found by reading again.
+inline bool complete_rules(LibsvmRules& rules, const LibsvmFacts& facts, const LibsvmOptions& options) {
   bool again = false;
-  if (!found.index_base) {
-    found.index_base = facts.has_index_0 ? 0 : 1;
+  if (!rules.index_base) {
+    rules.index_base = facts.has_index_0 ? 0 : 1;
     again |= facts.has_index_0 && options.num_features > 0 && facts.largest_index >= options.num_features;
   }
-  if (found.targets == LibsvmTargets::automatic) {
-    found.targets = facts.has_comma ? LibsvmTargets::label_sets : facts.has_no_class ? LibsvmTargets::real : LibsvmTargets::labels;
+  if (rules.targets == LibsvmTargets::automatic) {
+    rules.targets = facts.has_comma ? LibsvmTargets::label_sets : facts.has_no_class ? LibsvmTargets::real : LibsvmTargets::labels;
     again |= facts.has_comma && facts.has_no_id;
   }
-  if (!found.queries) {
-    found.queries = facts.begins_with_query;
+  if (!rules.queries) {
+    rules.queries = facts.begins_with_query;
     again |= facts.has_query && facts.has_no_query;
   }
-  if (again) return read_libsvm<Scalar>(source, options, found, piece_bytes);
+  return again;
+}
+
+/// d, of a text with these facts.
+inline Index libsvm_features(const LibsvmOptions& options, const LibsvmFacts& facts, int index_base) {
+  return options.num_features > 0 ? options.num_features : std::max<Index>(0, facts.largest_index + 1 - index_base);
+}
+
+template <class Scalar>
+LibsvmData<Scalar> read_libsvm(const TextSource& source, const LibsvmOptions& options, const LibsvmRules& rules, std::size_t piece_bytes) {
+  LibsvmRows<Scalar> rows{rules.index_base.value_or(1)};
+  LibsvmReport report;
+  const LibsvmFacts facts =
+      parse_rounds<Scalar>(source, options, rules, piece_bytes, report,
+                           [&](auto& pieces, Index count, double done, int threads) { rows.add(pieces, count, done, threads); });
+  LibsvmRules found = rules;
+  if (complete_rules(found, facts, options)) return read_libsvm<Scalar>(source, options, found, piece_bytes);
 
   report.rows = rows.rows();
   report.nonzeros = rows.entries();
   report.index_base = *found.index_base;
   report.targets = found.targets;
-  const Index d = options.num_features > 0 ? options.num_features : std::max<Index>(0, facts.largest_index + 1 - report.index_base);
-  return {rows.finish(d, report.index_base, report.targets, options.not_finite), std::move(report)};
+  return {rows.finish(libsvm_features(options, facts, report.index_base), report.index_base, report.targets, options.not_finite),
+          std::move(report)};
 }
 
-template <class Scalar>
-LibsvmData<Scalar> read_libsvm(const TextSource& source, const LibsvmOptions& options, std::size_t piece_bytes = libsvm_piece) {
+inline void check_libsvm_options(const LibsvmOptions& options) {
   if (options.index_base && *options.index_base != 0 && *options.index_base != 1)
     throw OptionError(text("index_base must be 0 or 1; got ", *options.index_base));
   if (options.num_features < 0 || options.num_features > Index{1} << 31)
     throw OptionError(text("num_features must be in [0, 2^31]; got ", options.num_features));
   if (options.threads < 0) throw OptionError(text("threads must be at least 0; got ", options.threads));
+}
+
+template <class Scalar>
+LibsvmData<Scalar> read_libsvm(const TextSource& source, const LibsvmOptions& options, std::size_t piece_bytes = libsvm_piece) {
+  check_libsvm_options(options);
   return read_libsvm<Scalar>(source, options, {options.index_base, options.targets, std::nullopt}, piece_bytes);
 }
 

@@ -11,6 +11,7 @@
 #include <parade/concepts/dataset.hpp>
 #include <parade/concepts/loss.hpp>
 #include <parade/concepts/model.hpp>
+#include <parade/concepts/windowed.hpp>
 #include <parade/core/error.hpp>
 #include <parade/core/report.hpp>
 #include <parade/core/shard_plan.hpp>
@@ -34,17 +35,54 @@ namespace detail {
 /// Samples are evaluated in pieces of this size: a constant, so that sums do not depend on the number of threads.
 inline constexpr Index evaluation_piece = 256;
 
-/// Calls task(piece, worker, indices of the piece's samples) for every piece of [0, n), in parallel.
+/// Calls task(piece, worker, indices of the piece's samples) for every piece of [first, end), in parallel; pieces are counted from sample 0.
 template <class Task>
-void for_each_piece(Team& team, Index n, Task&& task) {
+void for_each_piece(Team& team, Range part, Task&& task) {
   std::vector<std::vector<Index>> indices(static_cast<std::size_t>(team.max_workers()));
-  team.for_each((n + evaluation_piece - 1) / evaluation_piece, [&](Index piece, int worker) {
+  team.for_each((part.size() + evaluation_piece - 1) / evaluation_piece, [&](Index i, int worker) {
     auto& samples = indices[static_cast<std::size_t>(worker)];
-    samples.resize(static_cast<std::size_t>(std::min(evaluation_piece, n - piece * evaluation_piece)));
-    std::iota(samples.begin(), samples.end(), piece * evaluation_piece);
-    task(piece, worker, std::span<const Index>(samples));
+    const Index begin = part.begin + i * evaluation_piece;
+    samples.resize(static_cast<std::size_t>(std::min(evaluation_piece, part.end - begin)));
+    std::iota(samples.begin(), samples.end(), begin);
+    task(part.begin / evaluation_piece + i, worker, std::span<const Index>(samples));
   });
 }
+
+/// Samples that are brought into memory window by window, in their order: work(window, part) for each, where part is which samples of the whole these are.
+/// All but the last are whole pieces.
+template <WindowedData D, class Work>
+void for_each_window(const D& data, Work&& work) {
+  if (data.size() == 0) return;
+  const auto stream = data.open({.batch_size = evaluation_piece, .epochs = 1, .shuffle = false});
+  for (Index begin = 0; begin < data.size();) {
+    const auto& window = stream->next();
+    const Range part{begin, begin + static_cast<Index>(window.samples().size())};
+    if (part.size() > 0) work(window, part);
+    begin = part.end;
+  }
+}
+template <class D, class Work>
+void for_each_window(const D& data, Work&& work) {
+  if (data.size() > 0) work(data, Range{0, data.size()});
+}
+
+/// What a pass over the data has seen, of which some is judged at its end.
+struct SeenValues {
+  bool zero = false, minus = false, weight = false;
+
+  void add(const SeenValues& other) {
+    zero |= other.zero;
+    minus |= other.minus;
+    weight |= other.weight;
+  }
+  template <class L>
+  void check() const {
+    if constexpr (HasTwoClasses<L>)
+      if (zero && minus)
+        throw DataError("the labels of a loss on two classes must be 0 and 1, or else -1 and +1; the data has both 0 and -1");
+    if (!weight) throw DataError("the weight of at least one sample must be above 0; all are 0");
+  }
+};
 
 /// Throws DataError for the first number of a gathered batch that is not finite. `samples`: their indices in the data.
 template <class Derived>
@@ -95,26 +133,24 @@ template <class Batch, class M, class L, class D>
 void check_values(Team& team, const M& model, const L& loss, const D& data) {
   const auto workers = static_cast<std::size_t>(team.max_workers());
   std::vector<Batch> batches(workers);
-  struct Seen {
-    bool zero = false, minus = false, weight = false;
-  };
-  std::vector<Seen> seen(workers);
-  for_each_piece(team, data.size(), [&](Index, int w, std::span<const Index> samples) {
-    const auto worker = static_cast<std::size_t>(w);
-    auto& batch = batches[worker];
-    data.reserve(batch, evaluation_piece);
-    data.gather(samples, batch);
-    check_batch(model, loss, batch, samples);
-    if constexpr (HasTwoClasses<L>) {
-      seen[worker].zero |= (batch.labels.head(batch.size).array() == 0).any();
-      seen[worker].minus |= (batch.labels.head(batch.size).array() < 0).any();
-    }
-    seen[worker].weight |= batch.weights.size() == 0 || (batch.weights.head(batch.size).array() > 0).any();
+  std::vector<SeenValues> seen(workers);
+  for_each_window(data, [&](const auto& window, Range part) {
+    for_each_piece(team, part, [&](Index, int w, std::span<const Index> samples) {
+      const auto worker = static_cast<std::size_t>(w);
+      auto& batch = batches[worker];
+      window.reserve(batch, evaluation_piece);
+      window.gather(samples, batch);
+      check_batch(model, loss, batch, samples);
+      if constexpr (HasTwoClasses<L>) {
+        seen[worker].zero |= (batch.labels.head(batch.size).array() == 0).any();
+        seen[worker].minus |= (batch.labels.head(batch.size).array() < 0).any();
+      }
+      seen[worker].weight |= batch.weights.size() == 0 || (batch.weights.head(batch.size).array() > 0).any();
+    });
   });
-  const auto any = [&](bool Seen::*what) { return std::any_of(seen.begin(), seen.end(), [what](const Seen& s) { return s.*what; }); };
-  if (any(&Seen::zero) && any(&Seen::minus))
-    throw DataError("the labels of a loss on two classes must be 0 and 1, or else -1 and +1; the data has both 0 and -1");
-  if (!any(&Seen::weight)) throw DataError("the weight of at least one sample must be above 0; all are 0");
+  SeenValues all;
+  for (const SeenValues& of : seen) all.add(of);
+  all.check<L>();
 }
 
 }  // namespace detail
@@ -144,21 +180,23 @@ Evaluation evaluate(Team& team, const M& model, const L& loss, const Vector<type
     preparation.reserve(model, theta.size());
     preparation(model, theta, [&](Index count, auto&& work) { team.for_each(count, work); });
     const auto& prepared = preparation.get();
-    detail::for_each_piece(team, n, [&](Index piece, int w, std::span<const Index> samples) {
-      auto& own = worker[static_cast<std::size_t>(w)];
-      own.reserve(model, data, detail::evaluation_piece);
-      const auto p = static_cast<std::size_t>(piece);
-      own.gather(data, samples);
-      detail::check_batch(model, loss, own.batch, samples);
-      sums[p] = own.forward(model, loss, prepared, [&](const ConstMatrixRef<typename M::Scalar>& z) {
-        if (scores) scores->middleCols(samples.front(), z.cols()) = z;
-        if constexpr (labelled) {
-          for (Index j = 0; j < z.cols(); ++j) {
-            const Label guess = predicted_label(z.col(j)), truth = k == 1 ? (own.batch.labels[j] > 0 ? 1 : 0) : own.batch.labels[j];
-            if (guess == truth) right[p] += own.batch.weights.size() > 0 ? own.batch.weights[j] : 1;
-            if (truth >= 0 && truth < classes) ++confusion[static_cast<std::size_t>(w)](truth, guess);
+    detail::for_each_window(data, [&](const auto& window, Range part) {
+      detail::for_each_piece(team, part, [&](Index piece, int w, std::span<const Index> samples) {
+        auto& own = worker[static_cast<std::size_t>(w)];
+        own.reserve(model, window, detail::evaluation_piece);
+        const auto p = static_cast<std::size_t>(piece);
+        own.gather(window, samples);
+        detail::check_batch(model, loss, own.batch, samples);
+        sums[p] = own.forward(model, loss, prepared, [&](const ConstMatrixRef<typename M::Scalar>& z) {
+          if (scores) scores->middleCols(samples.front(), z.cols()) = z;
+          if constexpr (labelled) {
+            for (Index j = 0; j < z.cols(); ++j) {
+              const Label guess = predicted_label(z.col(j)), truth = k == 1 ? (own.batch.labels[j] > 0 ? 1 : 0) : own.batch.labels[j];
+              if (guess == truth) right[p] += own.batch.weights.size() > 0 ? own.batch.weights[j] : 1;
+              if (truth >= 0 && truth < classes) ++confusion[static_cast<std::size_t>(w)](truth, guess);
+            }
           }
-        }
+        });
       });
     });
   });
@@ -190,12 +228,14 @@ Matrix<typename M::Scalar> compute_scores(Team& team, const M& model, const Vect
     preparation.reserve(model, theta.size());
     preparation(model, theta, [&](Index count, auto&& work) { team.for_each(count, work); });
     const auto& prepared = preparation.get();
-    detail::for_each_piece(team, data.size(), [&](Index, int w, std::span<const Index> samples) {
-      auto& batch = batches[static_cast<std::size_t>(w)];
-      data.reserve(batch, detail::evaluation_piece);
-      data.gather(samples, batch);
-      detail::check_inputs(batch, samples);
-      scores.middleCols(samples.front(), batch.size) = model.forward(prepared, batch.input(), workspaces[static_cast<std::size_t>(w)]);
+    detail::for_each_window(data, [&](const auto& window, Range part) {
+      detail::for_each_piece(team, part, [&](Index, int w, std::span<const Index> samples) {
+        auto& batch = batches[static_cast<std::size_t>(w)];
+        window.reserve(batch, detail::evaluation_piece);
+        window.gather(samples, batch);
+        detail::check_inputs(batch, samples);
+        scores.middleCols(samples.front(), batch.size) = model.forward(prepared, batch.input(), workspaces[static_cast<std::size_t>(w)]);
+      });
     });
   });
   return scores;

@@ -5,6 +5,7 @@
 
 #include <parade/core/error.hpp>
 #include <parade/core/types.hpp>
+#include <parade/data/sampler.hpp>
 #include <parade/engine/team.hpp>
 
 namespace parade {
@@ -17,7 +18,7 @@ enum class OnDivergence {
 };
 
 /// How `Trainer::fit` runs. All fields are checked before anything starts. Of these, the bits of θ depend on epochs, batch_size, seed,
-/// shard_size, shuffle, warm_start, on_divergence and svrg; never on threads.
+/// shard_size, shuffle, windows, warm_start, on_divergence and svrg; never on threads.
 struct FitOptions {
   Index epochs = 10;       // passes over the data, in [0, 2³² − 1]
   Index batch_size = 128;  // samples a step over all workers, in [1, n]; the last batch of an epoch may be smaller
@@ -34,6 +35,8 @@ struct FitOptions {
   /// whose noise goes to 0 as θ and θ̃ go to the optimum, so that a constant rate converges. A step costs two gradients. Epochs are counted from the start
   /// of this fit. 0: plain.
   Index svrg = 0;
+  /// The order in which the same data would come if it were larger than memory: see WindowOrder, Cached. Without shuffle it is the order of the data in any case.
+  WindowShuffle windows = {};
 
   /// Throws OptionError naming the field, the value and the rule. n: samples in the data.
   void check(Index n) const {
@@ -44,6 +47,7 @@ struct FitOptions {
     Team::check(threads);
     if (shard_size < 0) throw OptionError(detail::text("shard_size must be at least 1, or 0 for the default; got ", shard_size));
     if (svrg < 0) throw OptionError(detail::text("svrg must be at least 1, epochs between two gradients over all data, or 0; got ", svrg));
+    windows.check();
   }
 };
 

@@ -25,66 +25,67 @@
 namespace parade {
 namespace detail {
 
-/// Calls task(piece, worker, rows of the piece) for every piece of [0, n), in parallel.
+/// Calls task(piece, worker, rows of the piece) for every piece of [part.begin, part.end), in parallel. Rows are counted from part.begin, pieces from row 0 of
+/// the whole data.
 template <class Task>
-void for_each_rows(Team& team, Index n, Task&& task) {
-  team.for_each((n + evaluation_piece - 1) / evaluation_piece, [&](Index piece, int worker) {
-    task(piece, worker, Range{piece * evaluation_piece, std::min(n, (piece + 1) * evaluation_piece)});
+void for_each_rows(Team& team, Range part, Task&& task) {
+  team.for_each((part.size() + evaluation_piece - 1) / evaluation_piece, [&](Index i, int worker) {
+    task(part.begin / evaluation_piece + i, worker, Range{i * evaluation_piece, std::min(part.size(), (i + 1) * evaluation_piece)});
   });
 }
 
-/// Throws DataError for an entry of row i that is not finite.
+/// Throws DataError for an entry of row i, which is sample `sample`, that is not finite.
 template <class Scalar, class Value>
-void check_entries(const SparseRowsView<Value>& rows, Index i) {
+void check_entries(const SparseRowsView<Value>& rows, Index i, Index sample) {
   if (!rows.values) return;
   for (Index entry = rows.begin(i); entry < rows.end(i); ++entry)
     if (!std::isfinite(static_cast<Scalar>(rows.values[entry])))
-      throw DataError(text("feature ", rows.indices[entry], " of sample ", i, " is ", rows.values[entry],
+      throw DataError(text("feature ", rows.indices[entry], " of sample ", sample, " is ", rows.values[entry],
                            "; it must be finite in the model's scalar type"));
 }
 
 /// As check_values, for sparse rows; where they are not `for_training`, labels 0 and −1 may stand beside each other and all weights be 0.
-template <class M, class L, SparseData D>
-void check_sparse_values(Team& team, const M& model, const L& loss, const D& data, bool for_training = true) {
-  struct alignas(64) Seen {
-    bool zero = false, minus = false, weight = false;
-  };
+template <class M, class L, class D>
+void check_sparse_values(Team& team, const M& model, const L& loss, const D& all, bool for_training = true) {
+  struct alignas(64) Seen : SeenValues {};
   std::vector<Seen> seen(static_cast<std::size_t>(team.max_workers()));
-  const SparseRowsView rows(data);
-  for_each_rows(team, data.size(), [&](Index, int worker, Range piece) {
-    Seen& own = seen[static_cast<std::size_t>(worker)];
-    for (Index i = piece.begin; i < piece.end; ++i) {
-      const double weight = data.has_weights() ? data.weights()[i] : 1;
-      own.weight |= weight > 0;
-      if (weight != 0 && !std::isnormal(static_cast<typename M::Scalar>(weight)))
-        throw DataError(text("the weight of sample ", i, " is ", weight, "; it must be 0 or in the range of the model's scalar type"));
-      check_entries<typename M::Scalar>(rows, i);
-      if constexpr (std::is_same_v<typename L::Target, Label>) {
-        const Label label = data.labels()[i];
-        own.zero |= label == 0;
-        own.minus |= label < 0;
-        if constexpr (ChecksTarget<L>)
-          if (const std::string rule = loss.check_target(label, model.num_outputs()); !rule.empty())
-            throw DataError(text("the label of sample ", i, " is ", label, "; ", rule));
-      } else {
-        for (Index c = 0; c < data.num_targets(); ++c) {
-          const auto target = static_cast<typename M::Scalar>(data.targets()(c, i));
-          if (!std::isfinite(target))
-            throw DataError(
-                text("target ", c, " of sample ", i, " is ", data.targets()(c, i), "; it must be finite in the model's scalar type"));
-          if constexpr (ChecksRealTarget<L>)
-            if (const std::string rule = loss.check_target(static_cast<double>(target), model.num_outputs()); !rule.empty())
-              throw DataError(text("target ", c, " of sample ", i, " is ", target, "; ", rule));
+  for_each_window(all, [&](const auto& data, Range part) {
+    const SparseRowsView rows(data);
+    for_each_rows(team, part, [&](Index, int worker, Range piece) {
+      Seen& own = seen[static_cast<std::size_t>(worker)];
+      for (Index i = piece.begin; i < piece.end; ++i) {
+        const Index sample = part.begin + i;
+        const double weight = data.has_weights() ? data.weights()[i] : 1;
+        own.weight |= weight > 0;
+        if (weight != 0 && !std::isnormal(static_cast<typename M::Scalar>(weight)))
+          throw DataError(
+              text("the weight of sample ", sample, " is ", weight, "; it must be 0 or in the range of the model's scalar type"));
+        check_entries<typename M::Scalar>(rows, i, sample);
+        if constexpr (std::is_same_v<typename L::Target, Label>) {
+          const Label label = data.labels()[i];
+          own.zero |= label == 0;
+          own.minus |= label < 0;
+          if constexpr (ChecksTarget<L>)
+            if (const std::string rule = loss.check_target(label, model.num_outputs()); !rule.empty())
+              throw DataError(text("the label of sample ", sample, " is ", label, "; ", rule));
+        } else {
+          for (Index c = 0; c < data.num_targets(); ++c) {
+            const auto target = static_cast<typename M::Scalar>(data.targets()(c, i));
+            if (!std::isfinite(target))
+              throw DataError(text("target ", c, " of sample ", sample, " is ", data.targets()(c, i),
+                                   "; it must be finite in the model's scalar type"));
+            if constexpr (ChecksRealTarget<L>)
+              if (const std::string rule = loss.check_target(static_cast<double>(target), model.num_outputs()); !rule.empty())
+                throw DataError(text("target ", c, " of sample ", sample, " is ", target, "; ", rule));
+          }
         }
       }
-    }
+    });
   });
   if (!for_training) return;
-  const auto any = [&](bool Seen::*what) { return std::any_of(seen.begin(), seen.end(), [what](const Seen& s) { return s.*what; }); };
-  if constexpr (HasTwoClasses<L>)
-    if (any(&Seen::zero) && any(&Seen::minus))
-      throw DataError("the labels of a loss on two classes must be 0 and 1, or else -1 and +1; the data has both 0 and -1");
-  if (!any(&Seen::weight)) throw DataError("the weight of at least one sample must be above 0; all are 0");
+  SeenValues total;
+  for (const Seen& of : seen) total.add(of);
+  total.check<L>();
 }
 
 /// Z (k, rows) of a linear model at θ, in the canonical order of row_scores. `sums` (4k).
@@ -116,81 +117,90 @@ void linear_scores(const M& model, const Vector<Scalar>& theta, const D& data, R
 }  // namespace detail
 
 /// As compute_scores, for sparse rows.
-template <LinearModel M, SparseData D>
-Matrix<typename M::Scalar> compute_sparse_scores(Team& team, const M& model, const Vector<typename M::Scalar>& theta, const D& data) {
-  using Scalar = typename M::Scalar;
-  detail::check_theta(model.parameters().size(), theta.size());
-  detail::check_features(model, data);
-  std::vector<Vector<Scalar>> sums(static_cast<std::size_t>(team.max_workers()));
-  Matrix<Scalar> scores(model.num_outputs(), data.size());
-  const detail::SparseRowsView view(data);
-  detail::for_each_rows(team, data.size(), [&](Index, int worker, Range rows) {
-    for (Index i = rows.begin; i < rows.end; ++i) detail::check_entries<Scalar>(view, i);
-    detail::linear_scores(model, theta, data, rows, sums[static_cast<std::size_t>(worker)], scores.middleCols(rows.begin, rows.size()));
-  });
-  return scores;
-}
+template <LinearModel M, class D>
+  requires SparseDataFor<D, M> || WindowedSparseFor<D, M> Matrix<typename M::Scalar> compute_sparse_scores(
+      Team& team, const M& model, const Vector<typename M::Scalar>& theta, const D& data) {
+    using Scalar = typename M::Scalar;
+    detail::check_theta(model.parameters().size(), theta.size());
+    detail::check_features(model, data);
+    std::vector<Vector<Scalar>> sums(static_cast<std::size_t>(team.max_workers()));
+    Matrix<Scalar> scores(model.num_outputs(), data.size());
+    detail::for_each_window(data, [&](const auto& window, Range part) {
+      const detail::SparseRowsView view(window);
+      detail::for_each_rows(team, part, [&](Index, int worker, Range rows) {
+        for (Index i = rows.begin; i < rows.end; ++i) detail::check_entries<Scalar>(view, i, part.begin + i);
+        detail::linear_scores(model, theta, window, rows, sums[static_cast<std::size_t>(worker)],
+                              scores.middleCols(part.begin + rows.begin, rows.size()));
+      });
+    });
+    return scores;
+  }
 
 /// As evaluate, for sparse rows: loss, accuracy and confusion, in parallel, over the canonical tree on pieces of fixed size.
-template <LinearModel M, class L, SparseData D>
-Evaluation evaluate_sparse(Team& team, const M& model, const L& loss, const Vector<typename M::Scalar>& theta, const D& data) {
-  using Scalar = typename M::Scalar;
-  constexpr bool labelled = std::is_same_v<typename L::Target, Label>;
-  using Counts = decltype(Evaluation::confusion);
-  detail::check_theta(model.parameters().size(), theta.size());
-  detail::check_shapes(model, loss, data);
-  if (data.size() > 0) detail::check_sparse_values(team, model, loss, data, false);
-  const Index n = data.size(), k = model.num_outputs();
-  const auto pieces = static_cast<std::size_t>((n + detail::evaluation_piece - 1) / detail::evaluation_piece);
-  struct Worker {
-    Matrix<Scalar> scores, dscores, targets;
-    Vector<Scalar> values, sums;
-    Vector<Label> labels;
-    Vector<double> weights;
-    Counts confusion;
-  };
-  const Index classes = std::max<Index>(k, 2);
-  std::vector<Worker> workers(static_cast<std::size_t>(team.max_workers()));
-  std::vector<BatchSum> sums(pieces);
-  std::vector<double> right(pieces);
-  detail::for_each_rows(team, n, [&](Index piece, int w, Range rows) {
-    Worker& own = workers[static_cast<std::size_t>(w)];
-    const Index m = rows.size();
-    const auto p = static_cast<std::size_t>(piece);
-    own.scores.resize(k, m);
-    own.dscores.resize(k, m);
-    own.values.resize(m);
-    detail::linear_scores(model, theta, data, rows, own.sums, MatrixRef<Scalar>(own.scores));
-    const ConstMatrixRef<Scalar> z = own.scores;
-    if (data.has_weights()) own.weights = data.weights().segment(rows.begin, m);
-    if constexpr (labelled) {
-      own.labels = data.labels().segment(rows.begin, m);
-      loss.value_and_gradient(z, TargetsRef<Label, Scalar>(own.labels), VectorRef<Scalar>(own.values), MatrixRef<Scalar>(own.dscores));
-      if (own.confusion.size() == 0) own.confusion = Counts::Zero(classes, classes);
-      for (Index j = 0; j < m; ++j) {
-        const Label guess = predicted_label(own.scores.col(j)), truth = k == 1 ? (own.labels[j] > 0 ? 1 : 0) : own.labels[j];
-        if (guess == truth) right[p] += data.has_weights() ? own.weights[j] : 1;
-        if (truth >= 0 && truth < classes) ++own.confusion(truth, guess);
+template <LinearModel M, class L, class D>
+  requires SparseDataFor<D, M> || WindowedSparseFor<D, M> Evaluation evaluate_sparse(Team& team, const M& model, const L& loss,
+                                                                                     const Vector<typename M::Scalar>& theta,
+                                                                                     const D& all) {
+    using Scalar = typename M::Scalar;
+    constexpr bool labelled = std::is_same_v<typename L::Target, Label>;
+    using Counts = decltype(Evaluation::confusion);
+    detail::check_theta(model.parameters().size(), theta.size());
+    detail::check_shapes(model, loss, all);
+    if (all.size() > 0) detail::check_sparse_values(team, model, loss, all, false);
+    const Index n = all.size(), k = model.num_outputs();
+    const auto pieces = static_cast<std::size_t>((n + detail::evaluation_piece - 1) / detail::evaluation_piece);
+    struct Worker {
+      Matrix<Scalar> scores, dscores, targets;
+      Vector<Scalar> values, sums;
+      Vector<Label> labels;
+      Vector<double> weights;
+      Counts confusion;
+    };
+    const Index classes = std::max<Index>(k, 2);
+    std::vector<Worker> workers(static_cast<std::size_t>(team.max_workers()));
+    std::vector<BatchSum> sums(pieces);
+    std::vector<double> right(pieces);
+    const auto evaluate_piece = [&](const auto& data, Index piece, int w, Range rows) {
+      Worker& own = workers[static_cast<std::size_t>(w)];
+      const Index m = rows.size();
+      const auto p = static_cast<std::size_t>(piece);
+      own.scores.resize(k, m);
+      own.dscores.resize(k, m);
+      own.values.resize(m);
+      detail::linear_scores(model, theta, data, rows, own.sums, MatrixRef<Scalar>(own.scores));
+      const ConstMatrixRef<Scalar> z = own.scores;
+      if (data.has_weights()) own.weights = data.weights().segment(rows.begin, m);
+      if constexpr (labelled) {
+        own.labels = data.labels().segment(rows.begin, m);
+        loss.value_and_gradient(z, TargetsRef<Label, Scalar>(own.labels), VectorRef<Scalar>(own.values), MatrixRef<Scalar>(own.dscores));
+        if (own.confusion.size() == 0) own.confusion = Counts::Zero(classes, classes);
+        for (Index j = 0; j < m; ++j) {
+          const Label guess = predicted_label(own.scores.col(j)), truth = k == 1 ? (own.labels[j] > 0 ? 1 : 0) : own.labels[j];
+          if (guess == truth) right[p] += data.has_weights() ? own.weights[j] : 1;
+          if (truth >= 0 && truth < classes) ++own.confusion(truth, guess);
+        }
+      } else {
+        own.targets = data.targets().middleCols(rows.begin, m).template cast<Scalar>();
+        loss.value_and_gradient(z, TargetsRef<Real, Scalar>(own.targets), VectorRef<Scalar>(own.values), MatrixRef<Scalar>(own.dscores));
       }
-    } else {
-      own.targets = data.targets().middleCols(rows.begin, m).template cast<Scalar>();
-      loss.value_and_gradient(z, TargetsRef<Real, Scalar>(own.targets), VectorRef<Scalar>(own.values), MatrixRef<Scalar>(own.dscores));
-    }
-    detail::add_samples(sums[p], own.values, own.weights, {0, m});
-  });
+      detail::add_samples(sums[p], own.values, own.weights, {0, m});
+    };
+    detail::for_each_window(all, [&](const auto& data, Range part) {
+      detail::for_each_rows(team, part, [&](Index piece, int w, Range rows) { evaluate_piece(data, piece, w, rows); });
+    });
 
-  const BatchSum total = detail::tree_sum(std::span<const BatchSum>(sums));
-  Evaluation result;
-  result.samples = n;
-  result.weight = total.weight;
-  if (total.weight > 0) result.loss = total.loss / total.weight;
-  if constexpr (labelled) {
-    if (total.weight > 0) result.accuracy = detail::tree_sum(std::span<const double>(right)) / total.weight;
-    result.confusion = Counts::Zero(classes, classes);
-    for (const Worker& worker : workers)
-      if (worker.confusion.size() > 0) result.confusion += worker.confusion;
+    const BatchSum total = detail::tree_sum(std::span<const BatchSum>(sums));
+    Evaluation result;
+    result.samples = n;
+    result.weight = total.weight;
+    if (total.weight > 0) result.loss = total.loss / total.weight;
+    if constexpr (labelled) {
+      if (total.weight > 0) result.accuracy = detail::tree_sum(std::span<const double>(right)) / total.weight;
+      result.confusion = Counts::Zero(classes, classes);
+      for (const Worker& worker : workers)
+        if (worker.confusion.size() > 0) result.confusion += worker.confusion;
+    }
+    return result;
   }
-  return result;
-}
 
 }  // namespace parade

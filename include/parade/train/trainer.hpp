@@ -27,6 +27,7 @@
 #include <parade/concepts/regularizer.hpp>
 #include <parade/concepts/schedule.hpp>
 #include <parade/concepts/sparse.hpp>
+#include <parade/concepts/windowed.hpp>
 #include <parade/core/hash.hpp>
 #include <parade/data/sampler.hpp>
 #include <parade/engine/parallel_gradient.hpp>
@@ -95,6 +96,9 @@ struct SparseTrainingOf<M, L, R, O> {
 /// A linear model also takes sparse rows, by the same functions; a step then costs what the entries of its batch cost: see SparseTraining, which also
 /// says for which optimizers and regularizers.
 ///
+/// Data that is larger than memory comes window by window (WindowedData: parade::CachedRows, parade::CachedDense), and is fitted and evaluated by the same
+/// functions.
+///
 /// It is written with public parts only: ParallelGradient sums over a minibatch, ParallelUpdate divides once by W, adds λ∇R and β∇C and steps;
 /// EpochOrder, as in `Batches`, brings the samples of each step. See examples/05_own_loop.cpp for the same loop by hand.
 template <class M, class L, class R, class O, class H = detail::ConstantRate, class C = detail::Unconstrained>
@@ -130,6 +134,12 @@ class Trainer {
   Summary fit(const D& data, const FitOptions& options = {}, Callbacks&&... callbacks) {
     return fit_to(data, options, callbacks...);
   }
+  /// The order is that of `data.windows()`, and options.windows is that or nothing. What goes wrong while windows are brought (a file that was cut off, say)
+  /// is thrown; θ is that of the last step.
+  template <WindowedDataFor<M, Batch> D, Callback... Callbacks>
+  Summary fit(const D& data, const FitOptions& options = {}, Callbacks&&... callbacks) {
+    return fit_to(data, options, callbacks...);
+  }
 
   /// One step on a batch that the user brings: all samples of `data`. θ starts from the seed if there is none yet.
   /// Returns the sums over the batch at the θ before the step. Throws as `fit` does, and std::runtime_error if the step is not finite; θ is
@@ -159,10 +169,18 @@ class Trainer {
   Matrix<Scalar> scores(const D& data) {
     return compute_sparse_scores(team(), model_, theta(), data);
   }
+  template <WindowedDataFor<M, Batch> D>
+  Matrix<Scalar> scores(const D& data) {
+    if constexpr (trains_sparse<D>)
+      return compute_sparse_scores(team(), model_, theta(), data);
+    else
+      return compute_scores<Batch>(team(), model_, theta(), data);
+  }
 
   /// For a loss on labels, the class of every sample (n): argmax of its scores, or for one output 1 where the score is above 0, else 0. For a
   /// loss on real targets, the scores (k,n).
-  template <DataFor<M, Batch> D>
+  template <class D>
+    requires DataFor<D, M, Batch> || WindowedDataFor<D, M, Batch>
   auto predict(const D& data) {
     Matrix<Scalar> z = scores(data);
     if constexpr (std::is_same_v<typename L::Target, Label>) {
@@ -183,11 +201,18 @@ class Trainer {
   Evaluation evaluate(const D& data) {
     return evaluate_sparse(team(), model_, loss_, theta(), data);
   }
+  template <WindowedDataFor<M, Batch> D>
+  Evaluation evaluate(const D& data) {
+    if constexpr (trains_sparse<D>)
+      return evaluate_sparse(team(), model_, loss_, theta(), data);
+    else
+      return parade::evaluate<Batch>(team(), model_, loss_, theta(), data);
+  }
 
   /// The share of the weight that is predicted right.
-  template <DataFor<M, Batch> D>
-    requires std::same_as<typename L::Target, Label>
-  double accuracy(const D& data) { return evaluate(data).accuracy; }
+  template <class D>
+    requires(DataFor<D, M, Batch> || WindowedDataFor<D, M, Batch>)
+  &&std::same_as<typename L::Target, Label> double accuracy(const D& data) { return evaluate(data).accuracy; }
 
   /// How far θ is from a stationary point of F(θ) + λR(θ) over all of the data, F = (1/W) Σ w_i J_i and all that is smooth: the norm of the proximal
   /// gradient map,
@@ -328,6 +353,33 @@ class Trainer {
     void end_update(bool stands) { engine.end_update(stands); }
   };
 
+  /// What is in memory at a time: all of the data, or one of the windows that it comes in.
+  template <class D>
+  struct InMemory {
+    using type = D;
+  };
+  template <WindowedData D>
+  struct InMemory<D> {
+    using type = typename D::Window;
+  };
+  template <class D>
+  static constexpr bool trains_sparse = SparseData<typename InMemory<D>::type>;
+
+  /// Where the samples of a fit come from.
+  template <class D>
+  struct Source {
+    const D& all;
+    const D& part() const { return all; }
+  };
+  template <WindowedData D>
+  struct Source<D> {
+    decltype(std::declval<const D&>().open({})) stream;
+    const typename D::Window* window = nullptr;  // the last that came
+    bool is_new = true;                          // nothing was done with it yet
+
+    const typename D::Window& part() const { return *window; }
+  };
+
   /// What one call of `fit` carries along.
   struct Run {
     const FitOptions& options;
@@ -347,7 +399,13 @@ class Trainer {
     const Index n = data.size();
     if (n == 0) throw DataError("the data must have at least 1 sample; got 0");
     options.check(n);
-    if constexpr (SparseData<D>)
+    if constexpr (WindowedData<D>) {
+      if (options.svrg != 0) throw OptionError(detail::text("svrg must be 0 for data that comes window by window; got ", options.svrg));
+      if (options.windows != WindowShuffle{} && options.windows != data.windows())
+        throw OptionError(detail::text("windows must be those of the data, ", data.windows().block, " samples and ", data.windows().blocks,
+                                       " blocks, or not be given; got ", options.windows.block, " and ", options.windows.blocks));
+    }
+    if constexpr (trains_sparse<D>)
       if (options.svrg != 0)
         throw OptionError(detail::text("svrg must be 0 for sparse data, whose steps never touch all of θ; got ", options.svrg));
     const std::int64_t steps_per_epoch = (n + options.batch_size - 1) / options.batch_size;
@@ -361,8 +419,23 @@ class Trainer {
     // What the process may use can have changed since the last fit.
     if (options.threads == 0 && engine_ && engine_->team().asked() != thread_limits().available()) threads_ = -1;  // set_up makes another
     set_up(options.threads, options.shard_size);
-    reserve(data, options.batch_size);
     Team& team = engine_->team();
+    const bool goes_on = options.warm_start && initialized();
+    const auto check = [&] {
+      if (!options.check_data) return;
+      check_values(data);
+      (check_validation_values(callbacks), ...);
+    };
+    Source<D> source{[&]() -> decltype(auto) {
+      if constexpr (WindowedData<D>) {
+        team.run(check);  // before there are windows for training: that would be twice the memory
+        return data.open({options.batch_size, options.seed, goes_on ? epochs_ : 0, std::max<Index>(1, options.epochs), options.shuffle});
+      } else {
+        return static_cast<const D&>(data);
+      }
+    }()};
+    if constexpr (WindowedData<D>) source.window = &source.stream->next();
+    reserve(source.part(), options.batch_size);
     Run run{options, start, time, {}, {}, {}, {}};
     Summary& summary = run.summary;
     summary.seed = options.seed;
@@ -376,13 +449,10 @@ class Trainer {
     with_hooks(
         [&] {
           team.run([&] {
-            if (options.check_data) {
-              check_values(data);
-              (check_validation_values(callbacks), ...);
-            }
-            if (!options.warm_start || !initialized()) start_from_seed(options.seed);
-            if constexpr (SparseData<D>) sparse_->begin(state(), steps_);
-            for (Index epoch = 1; epoch <= options.epochs && !run.stopped; ++epoch) this->epoch(run, epoch, data, callbacks...);
+            if constexpr (!WindowedData<D>) check();
+            if (!goes_on) start_from_seed(options.seed);
+            if constexpr (trains_sparse<D>) sparse_->begin(state(), steps_);
+            for (Index epoch = 1; epoch <= options.epochs && !run.stopped; ++epoch) this->epoch(run, epoch, source, callbacks...);
           });
         },
         callbacks...);
@@ -506,7 +576,7 @@ class Trainer {
   }
   template <class D>
   void check_values(const D& data) {
-    if constexpr (SparseData<D>)
+    if constexpr (trains_sparse<D>)
       detail::check_sparse_values(engine_->team(), model_, loss_, data);
     else
       detail::check_values<Batch>(engine_->team(), model_, loss_, data);
@@ -630,50 +700,70 @@ class Trainer {
   }
 
   template <class D, class... Callbacks>
-  void epoch(Run& run, Index epoch, const D& data, Callbacks&... callbacks) {
+  void epoch(Run& run, Index epoch, Source<D>& source, Callbacks&... callbacks) {
     const auto begin = Clock::now();
     const FitOptions& options = run.options;
-    const auto b = static_cast<std::size_t>(options.batch_size);
-    if (!run.order) run.order.emplace(data.size(), options.seed);
-    if constexpr (!SparseData<D>)
-      if (options.svrg > 0 && (epoch - 1) % options.svrg == 0) set_anchor(run, epoch, data);
+    const auto b = static_cast<std::size_t>(options.batch_size), n = static_cast<std::size_t>(run.summary.samples);
+    if constexpr (!WindowedData<D>)
+      if (!run.order) run.order.emplace(source.all.size(), options.seed, options.windows);
+    if constexpr (!SparseData<D> && !WindowedData<D>)
+      if (options.svrg > 0 && (epoch - 1) % options.svrg == 0) set_anchor(run, epoch, source.all);
     const bool use_anchor = options.svrg > 0 && anchor_.is_valid;
-    const std::span<const Index> samples = options.shuffle ? run.order->shuffle(epochs_) : run.order->in_order();
 
-    const Settled settled(SparseData<D> ? sparse_.get() : nullptr);
+    const Settled settled(trains_sparse<D> ? sparse_.get() : nullptr);
     BatchSum total;
+    std::size_t done = 0;   // samples
     bool finished = false;  // every batch has had its turn
     double callback_seconds = 0, alpha = 0;
-    for (std::size_t first = 0; first < samples.size() && !run.stopped; first += b) {
-      const auto batch = samples.subspan(first, std::min(b, samples.size() - first));
-      bool is_sound = true;
-      if constexpr (!SparseData<D>) {
-        if (use_anchor) {
-          is_sound = std::isfinite(engine_->accumulate(anchor_.theta, data, batch, {options.seed, steps_}).loss);
-          engine_->reduce(anchor_.of_batch);
+    const auto train_on = [&](const auto& data, std::span<const Index> samples) {
+      constexpr bool is_sparse = trains_sparse<D>;
+      for (std::size_t first = 0; first < samples.size() && !run.stopped; first += b) {
+        const auto batch = samples.subspan(first, std::min(b, samples.size() - first));
+        done += batch.size();
+        bool is_sound = true;
+        if constexpr (!is_sparse) {
+          if (use_anchor) {
+            is_sound = std::isfinite(engine_->accumulate(anchor_.theta, data, batch, {options.seed, steps_}).loss);
+            engine_->reduce(anchor_.of_batch);
+          }
+        }
+        const BatchSum sum = accumulate(data, batch, options.seed, true,
+                                        samples.subspan(first + batch.size()).first(std::min(b, samples.size() - first - batch.size())));
+        run.time.step = steps_;
+        alpha = run.rate_factor * rate(run.time);
+        ((alpha *= rate_factor(callbacks)), ...);
+        if (!is_sound || !update(data, sum, alpha, use_anchor)) {
+          engine_->end_step();
+          diverged(run, epoch, data);
+          finished = !run.stopped && done == n;
+          continue;
+        }
+        finished = done == n;
+        total = total + sum;
+        if constexpr ((HasOnStep<Callbacks&> || ...)) {
+          engine_->end_step();
+          const auto called = Clock::now();
+          StepReport report{steps_, epoch, options.epochs, static_cast<Index>(done), run.summary.samples, 0, alpha};
+          report.loss = sum.weight > 0 ? sum.loss / sum.weight : 0;
+          (ask_step(run, epoch, callbacks, report), ...);
+          callback_seconds += seconds_since(called);
         }
       }
-      const BatchSum sum = accumulate(data, batch, options.seed, true,
-                                      samples.subspan(first + batch.size()).first(std::min(b, samples.size() - first - batch.size())));
-      run.time.step = steps_;
-      alpha = run.rate_factor * rate(run.time);
-      ((alpha *= rate_factor(callbacks)), ...);
-      if (!is_sound || !update(data, sum, alpha, use_anchor)) {
-        engine_->end_step();
-        diverged(run, epoch, data);
-        finished = !run.stopped && first + batch.size() == samples.size();
-        continue;
+    };
+    if constexpr (WindowedData<D>) {
+      for (bool more = true; more && !run.stopped;) {
+        if (!source.is_new) {
+          engine_->end_step();
+          engine_->team().wait_for_late();
+          source.window = &source.stream->next();
+          if constexpr (trains_sparse<D>) sparse_->change_rows(*source.window);
+        }
+        source.is_new = false;
+        train_on(*source.window, source.window->samples());
+        more = !source.window->ends_epoch();
       }
-      finished = first + batch.size() == samples.size();
-      total = total + sum;
-      if constexpr ((HasOnStep<Callbacks&> || ...)) {
-        engine_->end_step();
-        const auto called = Clock::now();
-        StepReport report{steps_, epoch, options.epochs, static_cast<Index>(first + batch.size()), data.size(), 0, alpha};
-        report.loss = sum.weight > 0 ? sum.loss / sum.weight : 0;
-        (ask_step(run, epoch, callbacks, report), ...);
-        callback_seconds += seconds_since(called);
-      }
+    } else {
+      train_on(source.all, options.shuffle ? run.order->shuffle(epochs_) : run.order->in_order());
     }
     engine_->end_step();
     settled.now();
@@ -741,7 +831,7 @@ class Trainer {
   Divergence locate(const D& data, Index epoch) {
     if constexpr (SparseData<D>) {
       const auto bad = sparse_->find_not_finite();
-      return Divergence{steps_ + 1, epoch, bad.shard, bad.sample, bad.parameter};
+      return Divergence{steps_ + 1, epoch, bad.shard, number_of(data, bad.sample), bad.parameter};
     } else {
       const auto bad = engine_->find_not_finite(data);
       Divergence divergence{steps_ + 1, epoch, bad.shard, bad.sample, {}};
@@ -749,6 +839,13 @@ class Trainer {
         if (bad.parameter >= block.offset && bad.parameter < block.offset + block.size()) divergence.parameter = block.name;
       return divergence;
     }
+  }
+
+  /// The index of a sample in the whole data.
+  template <class D>
+  static Index number_of(const D& data, Index sample) {
+    if constexpr (Window<D>) return sample < 0 ? sample : data.number(sample);
+    return sample;
   }
 
   template <class D>

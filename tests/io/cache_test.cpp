@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: MIT
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <parade/core/hash.hpp>
+#include <parade/core/random.hpp>
+#include <parade/data/cache.hpp>
+#include <parade/data/cached.hpp>
+#include <parade/data/make_cache.hpp>
+#include <parade/io/cache.hpp>
+
+#include "support/catch.hpp"
+#include "support/sparse.hpp"
+#include "support/temporary_folder.hpp"
+#include "support/training.hpp"
+
+namespace {
+
+using namespace parade;
+
+std::string bytes_of(const std::filesystem::path& file) {
+  std::ifstream in{file, std::ios::binary};
+  return {std::istreambuf_iterator<char>{in}, {}};
+}
+void write_bytes(const std::filesystem::path& file, const std::string& bytes) { std::ofstream{file, std::ios::binary} << bytes; }
+
+template <class S>
+void check_same(const SparseRows<S>& a, const SparseRows<S>& b) {
+  CHECK(a.offsets() == b.offsets());
+  CHECK(a.indices() == b.indices());
+  CHECK(a.values() == b.values());
+  CHECK(a.num_features() == b.num_features());
+  REQUIRE(a.has_labels() == b.has_labels());
+  REQUIRE(a.has_weights() == b.has_weights());
+  REQUIRE(a.num_targets() == b.num_targets());
+  if (a.has_labels()) CHECK(a.labels() == b.labels());
+  if (a.has_weights()) CHECK(a.weights() == b.weights());
+  if (a.num_targets() > 0) CHECK(a.targets() == b.targets());
+}
+
+template <class T>
+void check_same(const DenseData<T>& a, const DenseData<T>& b) {
+  CHECK(a.values() == b.values());
+  CHECK(a.scale() == b.scale());
+  CHECK(a.offset() == b.offset());
+  REQUIRE(a.has_labels() == b.has_labels());
+  REQUIRE(a.has_weights() == b.has_weights());
+  REQUIRE(a.num_targets() == b.num_targets());
+  if (a.has_labels()) CHECK(a.labels() == b.labels());
+  if (a.has_weights()) CHECK(a.weights() == b.weights());
+  if (a.num_targets() > 0) CHECK(a.targets() == b.targets());
+}
+
+Vector<double> weights_of(Index n) {
+  Vector<double> weights(n);
+  for (Index i = 0; i < n; ++i) weights[i] = i % 3 == 1 ? 0 : 0.5 + static_cast<double>(i);
+  return weights;
+}
+
+/// Reads it in both ways: all at once and window by window, to the end.
+template <class D, class C>
+std::string error_of(const std::filesystem::path& file) {
+  std::string message;
+  const auto attempt = [&](const auto& read) {
+    try {
+      read();
+    } catch (const FileError& error) {
+      message = error.what();
+    } catch (const DataError& error) {
+      message = error.what();
+    } catch (const OptionError& error) {
+      message = error.what();
+    }
+  };
+  attempt([&] { read_cache<D>(file, 1); });
+  attempt([&] {
+    const C cached{file, {.window_blocks = 1}};
+    if (cached.size() == 0) return;
+    const auto stream = cached.open({.batch_size = 3});
+    while (!stream->next().ends_epoch()) {
+    }
+  });
+  return message;
+}
+
+}  // namespace
+
+TEST_CASE("fast_hash is XXH64") {
+  // Of its own tests: 222 bytes of a generator, with seed 0 (https://github.com/Cyan4973/xxHash, cli/xsum_sanity_check.c).
+  CHECK(fast_hash({}) == 0xEF46DB3751D8E999);
+  CHECK(fast_hash(std::as_bytes(std::span("abc", 3))) == 0x44BC2CF5AD770999);
+  std::vector<std::uint8_t> bytes;
+  for (std::uint64_t generator = 2654435761; bytes.size() < 222; generator *= 11400714785074694797u)
+    bytes.push_back(static_cast<std::uint8_t>(generator >> 56));
+  CHECK(fast_hash(std::as_bytes(std::span(bytes).first(1))) == 0xE934A84ADB052768);
+  CHECK(fast_hash(std::as_bytes(std::span(bytes).first(14))) == 0x8282DCC4994E35C8);
+  CHECK(fast_hash(std::as_bytes(std::span(bytes))) == 0xB641AE8CB691C174);
+}
+
+TEMPLATE_TEST_CASE("sparse rows come back from a cache as they were", "", float, double) {
+  using S = TestType;
+  const TemporaryFolder folder;
+  const auto file = folder.path / "rows.cache";
+  const bool values = GENERATE(true, false);
+  const int what = GENERATE(0, 1, 2);
+  const Index n = GENERATE(0, 1, 53), block = GENERATE(0, 1, 7, 1000);
+  CAPTURE(values, what, n, block);
+  auto rows = sparse::random_rows<S>(30, n, 3, values);  // row 5 is empty
+  if (what == 1)
+    rows = SparseRows<S>(rows.offsets(), rows.indices(), rows.values(), 31).with_targets(training::random_matrix<double>(2, n, 3));
+  if (what == 2) rows = rows.with_weights(weights_of(n)).with_targets(training::random_matrix<double>(1, n, 3));
+  const CacheSchema schema{{"one", "", "drei: \xC3\xA4"}, {}, {"a note"}};
+  write_cache(file, rows, {.rows_per_block = block, .schema = schema});
+  check_same(read_cache<SparseRows<S>>(file, 3), rows);
+  const CacheInfo info = CacheFile{file}.info();
+  CHECK(info.schema == schema);
+  CHECK(info.samples == n);
+  CHECK(info.nonzeros == rows.nonzeros());
+  CHECK(info.all_ones == rows.all_ones());
+  CHECK(info.blocks == (n == 0 ? 0 : block == 0 ? 1 : (n + block - 1) / block));
+  CHECK(info.bytes == std::filesystem::file_size(file));
+  CHECK(std::distance(std::filesystem::directory_iterator{folder.path}, {}) == 1);  // nothing else is left
+}
+
+TEMPLATE_TEST_CASE("dense samples come back from a cache as they were", "", float, double, std::uint8_t) {
+  using T = TestType;
+  const TemporaryFolder folder;
+  const auto file = folder.path / "dense.cache";
+  const int what = GENERATE(0, 1, 2);
+  const Index n = GENERATE(0, 1, 41), block = GENERATE(0, 1, 7, 1000);
+  CAPTURE(what, n, block);
+  Matrix<T> x(5, n);
+  for (Index i = 0; i < x.size(); ++i) x.data()[i] = static_cast<T>(3 * i % 250);
+  DenseData<T> data(x);
+  if (what != 1) data = data.with_labels(Vector<Label>::LinSpaced(n, 0, static_cast<Label>(n)));
+  if (what > 0) data = data.with_targets(training::random_matrix<double>(3, n, 3)).with_scale(0.25, 2);
+  if (what == 2) data = data.with_weights(weights_of(n));
+  write_cache(file, data, {.rows_per_block = block});
+  check_same(read_cache<DenseData<T>>(file), data);
+}
+
+TEST_CASE("a cache that is written chunk by chunk is the same file") {
+  const TemporaryFolder folder;
+  const auto rows = sparse::random_rows<float>(30, 100).with_weights(weights_of(100));
+  const Index block = GENERATE(0, 9);
+  write_cache(folder.path / "whole", rows, {.rows_per_block = block});
+  CacheWriter<SparseRows<float>> writer{folder.path / "chunks", {.rows_per_block = block}};
+  for (Index first = 0, size = 1; first < 100; first += size, size = std::min<Index>(2 * size + 1, 100 - first)) {
+    const Index begin = rows.offsets()[first], count = rows.offsets()[first + size] - begin;
+    Vector<std::int64_t> offsets = rows.offsets().segment(first, size + 1);
+    offsets.array() -= begin;
+    writer.add(SparseRows<float>(offsets, rows.indices().segment(begin, count), rows.values().segment(begin, count),
+                                 first < 50 ? 29 + (first > 3) : 30)
+                   .with_labels(rows.labels().segment(first, size))
+                   .with_weights(rows.weights().segment(first, size)));
+  }
+  CHECK(writer.size() == 100);
+  CHECK(!std::filesystem::exists(folder.path / "chunks"));
+  writer.finish();
+  CHECK(bytes_of(folder.path / "chunks") == bytes_of(folder.path / "whole"));
+}
+
+TEST_CASE("by default a block holds about a mebibyte") {
+  const TemporaryFolder folder;
+  const DenseData<float> data(Matrix<float>::Random(512, 1300));
+  write_cache(folder.path / "dense", data);
+  const CacheInfo info = CacheFile{folder.path / "dense"}.info();
+  CHECK(info.rows_per_block == 512);
+  CHECK(info.blocks == 3);
+}
+
+TEST_CASE("a cache that is not finished leaves nothing, and what it cannot hold is refused") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "x.cache";
+  const auto rows = sparse::random_rows<float>(30, 10);
+  const auto is_empty = [&] { return std::filesystem::is_empty(folder.path); };
+  {
+    CacheWriter<SparseRows<float>> writer{file};
+    writer.add(rows);
+    CHECK(!is_empty());
+    CHECK_THROWS_WITH(writer.add(rows.with_weights(weights_of(10))),
+                      "labels, targets and weights must be there as in what was added first");
+  }
+  CHECK(is_empty());
+  CHECK_THROWS_WITH(write_cache(file, rows, {.num_features = 29}), "rows must have at most num_features = 29 features; got 30");
+  CHECK_THROWS_AS(write_cache(file, rows, {.rows_per_block = -1}), OptionError);
+  CHECK_THROWS_AS(write_cache(file, rows.with_queries(Vector<std::int64_t>::Zero(10))), DataError);
+  CHECK_THROWS_AS((CacheWriter<SparseRows<float>>{file, {.all_ones = true}}.add(rows)), DataError);
+  CHECK_THROWS_AS(CacheWriter<DenseData<float>>{file}.finish(), DataError);
+  CHECK_THROWS_AS(write_cache(folder.path / "none" / "x", rows), FileError);
+  CHECK(is_empty());
+  write_cache(file, rows, {.num_features = 35});
+  CHECK(read_cache<SparseRows<float>>(file).num_features() == 35);
+  CHECK_THROWS_WITH(read_cache<SparseRows<double>>(file), Catch::Contains("found sparse rows of float, expected sparse rows of double"));
+  CHECK_THROWS_WITH(CachedDense<float>{file}, Catch::Contains("found sparse rows of float, expected dense data of float"));
+  CHECK_THROWS_AS(CacheFile{folder.path / "none"}, FileError);
+  CHECK_THROWS_AS(CacheFile{folder.path}, FileError);
+}
+
+TEST_CASE("a cache that is cut off anywhere, or has a byte changed, is refused") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "x.cache", damaged = folder.path / "damaged.cache";
+  const bool sparse = GENERATE(true, false);
+  if (sparse)
+    write_cache(file, sparse::random_rows<float>(20, 9).with_weights(weights_of(9)), {.rows_per_block = 4, .schema = {{"a"}, {}, {"b"}}});
+  else
+    write_cache(file, DenseData<std::uint8_t>(Matrix<std::uint8_t>::Constant(3, 9, 7)).with_labels(Vector<Label>::Ones(9)),
+                {.rows_per_block = 4});
+  const auto check = [&](const std::string& bytes) {
+    write_bytes(damaged, bytes);
+    const std::string error = sparse ? error_of<SparseRows<float>, CachedRows<float>>(damaged)
+                                     : error_of<DenseData<std::uint8_t>, CachedDense<std::uint8_t>>(damaged);
+    CAPTURE(error);
+    CHECK(error.find("damaged.cache") != std::string::npos);
+  };
+  const std::string whole = bytes_of(file);
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    CAPTURE(size);
+    check(whole.substr(0, size));
+  }
+  check(whole + '\0');
+  for (std::size_t at = 0; at < whole.size(); ++at)
+    for (const int mask : {1, 128}) {
+      CAPTURE(at, mask);
+      std::string bytes = whole;
+      bytes[at] = static_cast<char>(bytes[at] ^ mask);
+      check(bytes);
+    }
+}
+
+TEST_CASE("sizes that a cache claims are checked before memory is taken, with the hashes all right") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "x.cache";
+  write_cache(file, sparse::random_rows<float>(20, 9), {.rows_per_block = 4});
+  const std::string whole = bytes_of(file);
+  const auto check = [&](const auto& change, const std::string& expected) {
+    std::string bytes = whole;
+    detail::CacheHeader header;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    change(header);
+    header.header_hash = header.hash();
+    std::memcpy(bytes.data(), &header, sizeof header);
+    write_bytes(file, bytes);
+    CHECK_THROWS_WITH(CacheFile{file}, Catch::Contains("x.cache: byte ") && Catch::Contains(expected));
+  };
+  using Header = detail::CacheHeader;
+  constexpr std::uint64_t huge = std::uint64_t{1} << 62;
+  check([](Header& h) { h.samples = huge; }, "found 4611686018427387904 rows of at least 8 bytes");
+  check([](Header& h) { h.samples += 1; }, "byte 88: found an index at byte");
+  check([](Header& h) { h.features = huge; }, "features, expected at most 2^31");
+  check([](Header& h) { h.nonzeros = huge; }, "entries, expected what");
+  check([](Header& h) { h.nonzeros += 1; }, "entries in all blocks");
+  check([](Header& h) { h.nonzeros -= 1; }, "entries in block 2");
+  check([](Header& h) { h.rows_per_block = 0; }, "0 rows a block");
+  check([](Header& h) { h.rows_per_block = huge; }, "rows a block");
+  check([](Header& h) { h.blocks = huge; }, "blocks, expected those of 9 rows, 4 a block");
+  check([](Header& h) { h.kind = 3; }, "kind 3");
+  check([](Header& h) { h.kind = 2; }, "found ");
+  check([](Header& h) { h.scalar = detail::CacheScalar{9}; }, "scalar type 9");
+  check([](Header& h) { h.flags = 8; }, "flags 8");
+  check([](Header& h) { h.targets = 1u << 31; }, "targets a row");
+  check([](Header& h) { h.index_begin = huge; }, "as many as its header says");
+  check([](Header& h) { h.schema_bytes = huge; }, "as many as its header says");
+  check([](Header& h) { h.schema_bytes -= 8, h.index_begin += 8; }, "damaged index");
+  check([](Header& h) { h.scale = std::numeric_limits<double>::quiet_NaN(); }, "finite numbers");
+  check([](Header& h) { h.version = 2; }, "version 2, expected version 1");
+  check([](Header& h) { h.endianness = 0x04030201; }, "another order of bytes");
+}
+
+TEST_CASE("rows that no rows can be are refused, with the hashes all right") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "x.cache";
+  const auto check = [&](std::vector<std::uint32_t> lengths, std::vector<std::int32_t> indices, double weight,
+                         const std::string& expected) {
+    detail::CacheHeader header;
+    header.kind = 1;
+    header.scalar = detail::CacheScalar::float32;
+    header.flags = detail::CacheHeader::weights;
+    header.samples = lengths.size();
+    header.rows_per_block = lengths.size();
+    header.features = 10;
+    const std::vector<double> weights(lengths.size(), weight);
+    detail::CacheOutput out{file};
+    out.write_block(header, {nullptr, weights.data(), nullptr, lengths.data(), indices.data(), nullptr}, lengths.size(), indices.size());
+    out.finish(header, {});
+    const std::string error = error_of<SparseRows<float>, CachedRows<float>>(file);
+    CAPTURE(error);
+    if (expected.empty()) CHECK(error.empty());
+    CHECK(error.find(expected) != std::string::npos);
+  };
+  check({2, 0, 1}, {3, 9, 0}, 1, "");
+  check({2, 0, 1}, {9, 9, 0}, 1, "block 0 (byte 128): found indices that do not rise, or are not in [0, 10), in row 0");
+  check({2, 0, 1}, {3, 10, 0}, 1, "in row 0");
+  check({2, 0, 1}, {3, 9, -1}, 1, "in row 2");
+  check({2, 0, 2}, {3, 9, 0}, 1, "found 2 entries in row 2, expected at most 1");
+  check({2, 0, 0}, {3, 9, 0}, 1, "found 1 entries in no row");
+  check({0xFFFFFFFF, 0, 1}, {3, 9, 0}, 1, "entries in row 0");
+  check({2, 0, 1}, {3, 9, 0}, -1, "the weight -1 in row 0");
+  check({2, 0, 1}, {3, 9, 0}, std::numeric_limits<double>::infinity(), "the weight inf in row 0");
+}
+
+TEST_CASE("a LIBSVM file becomes the cache of its rows, piece by piece") {
+  const auto libsvm = [](const auto& set) {
+    LibsvmOptions options;
+    set(options);
+    return options;
+  };
+  const TemporaryFolder folder;
+  const auto text = folder.path / "rows.txt", file = folder.path / "rows.cache";
+  const bool values = GENERATE(true, false);
+  const auto rows = sparse::random_rows<float>(30, 500, 3, values);
+  write_libsvm(text, rows, 0);
+  const auto piece = static_cast<std::size_t>(GENERATE(1, 50, 1 << 18));
+  const LibsvmReport report =
+      detail::make_cache<float>(text, file, libsvm([](auto& o) { o.threads = 2; }), CacheOptions{.rows_per_block = 13}, piece);
+  const auto expected = read_libsvm<float>(text);
+  check_same(read_cache<SparseRows<float>>(file), expected.rows);
+  CHECK(CacheFile{file}.info().all_ones == !values);
+  CHECK(report.rows == expected.report.rows);
+  CHECK(report.nonzeros == expected.report.nonzeros);
+  CHECK(report.index_base == 0);
+  CHECK(report.targets == LibsvmTargets::labels);
+
+  write_libsvm(
+      text, SparseRows<float>(rows.offsets(), rows.indices(), rows.values(), 30).with_targets(training::random_matrix<double>(1, 500, 8)));
+  make_cache<float>(text, file, libsvm([](auto& o) { o.num_features = 40; }));
+  check_same(read_cache<SparseRows<float>>(file), read_libsvm<float>(text, libsvm([](auto& o) { o.num_features = 40; })).rows);
+  const std::string before = bytes_of(file);
+  write_bytes(text, "1 3:1\n2 4:x\n3 1:1\n");
+  CHECK_THROWS_WITH(make_cache<float>(text, file), Catch::Contains("rows.txt: line 2, column 5: found 'x', expected a number"));
+  CHECK(bytes_of(file) == before);
+  const LibsvmReport skipped = make_cache<float>(text, file, libsvm([](auto& o) { o.on_error = OnError::skip; }));
+  CHECK(skipped.skipped == 1);
+  CHECK(skipped.messages.size() == 1);
+  CHECK(read_cache<SparseRows<float>>(file).size() == 2);
+  write_bytes(text, "1,2 3:1\n");
+  CHECK_THROWS_AS(make_cache<float>(text, file), DataError);
+  write_bytes(text, "");
+  make_cache<float>(text, file);
+  CHECK(read_cache<SparseRows<float>>(file).size() == 0);
+}

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: MIT
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <parade/callbacks/validate.hpp>
+#include <parade/data/cache.hpp>
+#include <parade/data/cached.hpp>
+#include <parade/layers/dense.hpp>
+#include <parade/layers/dropout.hpp>
+#include <parade/losses/logistic.hpp>
+#include <parade/losses/softmax_cross_entropy.hpp>
+#include <parade/losses/squared_error.hpp>
+#include <parade/models/linear.hpp>
+#include <parade/models/sequential.hpp>
+#include <parade/optimizers/sgd.hpp>
+#include <parade/regularizers/no_regularizer.hpp>
+#include <parade/train/trainer.hpp>
+
+#include "support/catch.hpp"
+#include "support/sparse.hpp"
+#include "support/temporary_folder.hpp"
+#include "support/training.hpp"
+
+// Training from a cache gives what training in memory in the same order gives, bit for bit.
+
+namespace {
+
+using namespace parade;
+
+constexpr Index n = 203, d = 40;
+
+struct Case {
+  Index rows, blocks, batch;  // a block, a window, a step
+};
+const std::vector<Case> cases{{1, 1, 1},   {1, 3, 7},  {7, 1, 3},    {7, 4, 10},     {7, 4, 64},
+                              {16, 2, 32}, {50, 3, 8}, {203, 1, 50}, {1000, 5, 203}, {25, 99, 20}};
+
+Vector<double> some_weights() {
+  Vector<double> weights(n);
+  for (Index i = 0; i < n; ++i) weights[i] = i % 11 == 3 ? 0 : 0.25 * static_cast<double>(1 + i % 7);
+  return weights;
+}
+
+auto sparse_trainer() { return Trainer{Linear<float>{d, 1}, Logistic{}, sparse::Both{.l2 = 0.01, .l1 = 0.001}, Sgd{.rate = 0.3}}; }
+
+/// A network whose dropout is keyed by the index of the sample.
+auto dense_trainer() {
+  return Trainer{Sequential<float, Dense, Dropout, Dense>{Dense{d, 6}, Dropout{0.3}, Dense{6, 3}}, SoftmaxCrossEntropy{}, NoRegularizer{},
+                 Sgd{.rate = 0.1, .momentum = 0.5}};
+}
+
+/// Does something to the file in a step, and keeps θ of the last one.
+template <class T, class Act>
+struct InStep {
+  const T& trainer;
+  std::int64_t step;
+  Act act;
+  Vector<float> theta = {};
+  std::int64_t last = 0;
+
+  void on_step(const StepReport& report) {
+    if (report.step == step) act();
+    theta = trainer.theta();
+    last = report.step;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("training on sparse rows from a cache gives the bits of training in memory in the same order") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "rows.cache";
+  const auto rows = sparse::random_rows<float>(d, n, 2, GENERATE(true, false)).with_weights(some_weights());
+  auto trainer = sparse_trainer();
+  for (const auto& [block, blocks, batch] : cases) {
+    CAPTURE(block, blocks, batch);
+    write_cache(file, rows, {.rows_per_block = block});
+    const CachedRows<float> cached{file, {.window_blocks = blocks}};
+    CHECK(cached.windows() == WindowShuffle{block, blocks});
+    FitOptions options{.epochs = 3, .batch_size = batch, .seed = 4, .threads = 1, .windows = cached.windows()};
+    const Summary expected = trainer.fit(rows, options);
+    const Evaluation evaluated = trainer.evaluate(rows);
+    const Matrix<float> scores = trainer.scores(rows);
+    for (const int threads : {1, 2, 3, 8}) {
+      CAPTURE(threads);
+      options.threads = threads;
+      if (threads == 3) options.windows = {};
+      const Summary found = trainer.fit(cached, options);
+      CHECK(found.theta_hash == expected.theta_hash);
+      CHECK(found.steps == expected.steps);
+      CHECK(found.samples == n);
+      CHECK(found.history.back().loss == expected.history.back().loss);
+      const Evaluation again = trainer.evaluate(cached);
+      CHECK(again.loss == evaluated.loss);
+      CHECK(again.accuracy == evaluated.accuracy);
+      CHECK(again.confusion == evaluated.confusion);
+      CHECK(trainer.scores(cached) == scores);
+    }
+  }
+}
+
+TEST_CASE("steps on a cache that all threads share give the bits of memory") {
+  const TemporaryFolder folder;
+  constexpr Index rows = 700, features = 2000, entries = 40;
+  const Random random(29, Purpose::user, 2);
+  std::uint64_t at = 0;
+  Vector<std::int64_t> offsets(rows + 1);
+  Vector<std::int32_t> indices(rows * entries);
+  Vector<Label> labels(rows);
+  for (Index i = 0; i <= rows; ++i) offsets[i] = i * entries;
+  for (Index i = 0; i < rows; ++i) {
+    for (Index e = 0; e < entries; ++e)
+      indices[i * entries + e] = static_cast<std::int32_t>(50 * e + static_cast<Index>(random.below(at++, 50)));
+    labels[i] = static_cast<Label>(random.below(at++, 2));
+  }
+  const auto data = SparseRows<float>(offsets, indices, {}, features).with_labels(labels);
+  write_cache(folder.path / "rows", data, {.rows_per_block = 37});
+  const CachedRows<float> cached{folder.path / "rows", {.window_blocks = 5}};
+  Trainer trainer{Linear<float>{features, 1}, Logistic{}, sparse::Both{.l2 = 0.01, .l1 = 0.0001}, Sgd{.rate = 1}};
+  FitOptions options{.epochs = 2, .batch_size = 150, .seed = 2, .threads = 1, .windows = cached.windows()};
+  const std::uint64_t expected = trainer.fit(data, options).theta_hash;
+  for (const int threads : training::thread_counts) {
+    options.threads = threads;
+    CAPTURE(threads);
+    CHECK(trainer.fit(cached, options).theta_hash == expected);
+  }
+}
+
+TEST_CASE("training on dense samples from a cache gives the bits of training in memory in the same order") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "dense.cache";
+  const auto data = training::labelled_data<float>(d, n, 3).with_weights(some_weights()).with_scale(0.5, 0.125);
+  auto trainer = dense_trainer();
+  for (const auto& [block, blocks, batch] : {cases[1], cases[3], cases[4], cases[6], cases[9]}) {
+    CAPTURE(block, blocks, batch);
+    write_cache(file, data, {.rows_per_block = block});
+    const CachedDense<float> cached{file, {.window_blocks = blocks}};
+    FitOptions options{.epochs = 2, .batch_size = batch, .seed = 4, .threads = 1, .windows = cached.windows()};
+    const Summary expected = trainer.fit(data, options);
+    const Evaluation evaluated = trainer.evaluate(data);
+    const Matrix<float> scores = trainer.scores(data);
+    for (const int threads : {1, 2, 8}) {
+      CAPTURE(threads);
+      options.threads = threads;
+      const Summary found = trainer.fit(cached, options, Validate{cached});
+      CHECK(found.theta_hash == expected.theta_hash);
+      CHECK(found.history.back().validation->loss == evaluated.loss);
+      CHECK(trainer.evaluate(cached).confusion == evaluated.confusion);
+      CHECK(trainer.scores(cached) == scores);
+      CHECK(trainer.predict(cached) == trainer.predict(data));
+      CHECK(trainer.accuracy(cached) == evaluated.accuracy);
+    }
+  }
+}
+
+TEST_CASE("a window that holds all blocks is the order of data in memory, and no shuffling that of the file") {
+  const TemporaryFolder folder;
+  const auto rows = sparse::random_rows<float>(d, n);
+  write_cache(folder.path / "rows", rows, {.rows_per_block = 10});
+  auto trainer = sparse_trainer();
+  FitOptions options{.epochs = 2, .batch_size = 9, .seed = 3, .threads = 2};
+  CHECK(trainer.fit(CachedRows<float>{folder.path / "rows"}, options).theta_hash == trainer.fit(rows, options).theta_hash);
+  options.shuffle = false;
+  CHECK(trainer.fit(CachedRows<float>{folder.path / "rows", {.window_blocks = 2}}, options).theta_hash ==
+        trainer.fit(rows, options).theta_hash);
+}
+
+TEST_CASE("a run on a cache goes on after a warm start, and ends where a callback says so") {
+  const TemporaryFolder folder;
+  const auto rows = sparse::random_rows<float>(d, n);
+  write_cache(folder.path / "rows", rows, {.rows_per_block = 10});
+  const CachedRows<float> cached{folder.path / "rows", {.window_blocks = 3}};
+  auto trainer = sparse_trainer();
+  FitOptions options{.epochs = 4, .batch_size = 9, .seed = 3, .threads = 2};
+  const std::uint64_t expected = trainer.fit(cached, options).theta_hash;
+  options.epochs = 1;
+  trainer.fit(cached, options);
+  options.epochs = 3;
+  options.warm_start = true;
+  CHECK(trainer.fit(cached, options).theta_hash == expected);
+  options.warm_start = false;
+  struct Stop {
+    Signal on_step(const StepReport& report) const { return report.step == 5 ? Signal::stop : Signal::go_on; }
+  };
+  CHECK(trainer.fit(cached, options, Stop{}).steps == 5);
+  CHECK(trainer.steps() == 5);
+  options.epochs = 0;
+  CHECK(trainer.fit(cached, options).steps == 0);
+}
+
+TEST_CASE("a cache that is cut off or changed while it is trained on ends the run with an error, and leaves the last step") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "rows";
+  const auto rows = sparse::random_rows<float>(d, n);
+  auto trainer = sparse_trainer();
+  const FitOptions options{.epochs = 20, .batch_size = 9, .seed = 3, .threads = 2};
+  const int what = GENERATE(0, 1, 2);
+  CAPTURE(what);
+  write_cache(file, rows, {.rows_per_block = 10});
+  const CachedRows<float> cached{file, {.window_blocks = 3}};
+  const auto act = [&] {
+    if (what == 0) {
+      std::filesystem::resize_file(file, 200);
+    } else if (what == 1) {
+      std::fstream out{file, std::ios::binary | std::ios::in | std::ios::out};
+      for (std::uint64_t at = 128; at < cached.info().bytes; at += 64) {
+        out.seekp(static_cast<std::streamoff>(at));
+        out.put('\x55');
+      }
+    } else {
+      std::filesystem::remove(file);
+    }
+  };
+  InStep<decltype(trainer), decltype(act)> in_step{trainer, 4, act};
+  if (what == 2) {  // it stays open
+    const std::uint64_t expected = trainer.fit(cached, options).theta_hash;
+    CHECK(trainer.fit(cached, options, in_step).theta_hash == expected);
+    return;
+  }
+  std::string message;
+  try {
+    trainer.fit(cached, options, in_step);
+  } catch (const FileError& error) {
+    message = error.what();
+  }
+  CAPTURE(message);
+  CHECK(message.find(file.string() + ": ") == 0);
+  CHECK(message.find("block ") != std::string::npos);
+  CHECK(in_step.last >= 4);
+  CHECK(trainer.steps() == in_step.last);
+  CHECK(trainer.theta() == in_step.theta);
+  CHECK_THROWS_AS(trainer.fit(cached, options), FileError);
+  CHECK_THROWS_AS(trainer.evaluate(cached), FileError);
+  CHECK(trainer.theta() == in_step.theta);
+  trainer.fit(rows, options);
+}
+
+TEST_CASE("what a cache cannot be fitted with is refused before anything is changed") {
+  const TemporaryFolder folder;
+  const auto rows = sparse::random_rows<float>(d, n);
+  write_cache(folder.path / "rows", rows, {.rows_per_block = 10});
+  const CachedRows<float> cached{folder.path / "rows", {.window_blocks = 3}};
+  auto trainer = sparse_trainer();
+  trainer.initialize(7);
+  const Vector<float> theta = trainer.theta();
+  CHECK_THROWS_WITH(trainer.fit(cached, {.svrg = 1}), "svrg must be 0 for data that comes window by window; got 1");
+  CHECK_THROWS_WITH(trainer.fit(cached, {.windows = {.block = 10, .blocks = 2}}),
+                    "windows must be those of the data, 10 samples and 3 blocks, or not be given; got 10 and 2");
+  CHECK_THROWS_WITH(trainer.fit(rows, {.windows = {.block = -1}}), "windows.block must be at least 1 sample, or 0 for no windows; got -1");
+  CHECK_THROWS_WITH(trainer.fit(rows, {.windows = {.block = 5, .blocks = 0}}), "windows.blocks must be at least 1; got 0");
+  Vector<Label> labels = Vector<Label>::Zero(n);
+  labels[150] = -1;  // in another window than the zeros that it does not go with
+  write_cache(folder.path / "rows", rows.with_labels(labels), {.rows_per_block = 10});
+  CHECK_THROWS_AS(trainer.fit(CachedRows<float>{folder.path / "rows", {.window_blocks = 1}}, {.batch_size = 8}), DataError);
+  labels[150] = 5;
+  write_cache(folder.path / "rows", rows.with_labels(labels), {.rows_per_block = 10});
+  CHECK_THROWS_WITH(trainer.fit(CachedRows<float>{folder.path / "rows", {.window_blocks = 1}}, {.batch_size = 8}),
+                    Catch::Contains("the label of sample 150 is 5"));
+  CHECK(trainer.theta() == theta);
+}
+
+TEST_CASE("a step on a cache that is not finite says which sample of the whole it was") {
+  const TemporaryFolder folder;
+  auto rows = sparse::random_rows<float>(d, n);
+  Vector<float> values = rows.values();
+  for (Index j = rows.offsets()[150]; j < values.size(); ++j) values[j] = 3e38f;  // of both classes
+  rows = SparseRows<float>(rows.offsets(), rows.indices(), values, d).with_labels(rows.labels());
+  write_cache(folder.path / "rows", rows, {.rows_per_block = 10});
+  const CachedRows<float> cached{folder.path / "rows", {.window_blocks = 3}};
+  auto trainer = sparse_trainer();
+  FitOptions options{
+      .epochs = 3, .batch_size = 9, .seed = 3, .threads = 2, .on_divergence = OnDivergence::skip, .windows = cached.windows()};
+  const Summary expected = trainer.fit(rows, options), found = trainer.fit(cached, options);
+  CHECK(found.theta_hash == expected.theta_hash);
+  REQUIRE(found.divergences.size() == expected.divergences.size());
+  REQUIRE(!found.divergences.empty());
+  for (std::size_t i = 0; i < found.divergences.size(); ++i) CHECK(found.divergences[i].text() == expected.divergences[i].text());
+}
+
+TEST_CASE("a stream of windows keeps within the memory that it was given") {
+  const TemporaryFolder folder;
+  const auto rows = sparse::random_rows<float>(d, n).with_weights(some_weights());
+  write_cache(folder.path / "rows", rows, {.rows_per_block = 5});
+  const auto memory = static_cast<std::size_t>(GENERATE(1500, 3000, 10000, 1 << 20));
+  const CachedRows<float> cached{folder.path / "rows", {.memory = memory}};
+  const auto stream = cached.open({.batch_size = 1, .seed = 1, .epochs = 3});
+  Index samples = 0;
+  for (int epoch = 0; epoch < 3; ++epoch)
+    for (bool more = true; more;) {
+      const auto& window = stream->next();
+      samples += window.size();
+      more = !window.ends_epoch();
+      CHECK(stream->bytes() <= memory + 3 * 8 + 5 * 4);  // and the offset that is one more, and what a block is read to
+    }
+  CHECK(samples == 3 * n);
+  CHECK_THROWS_AS(stream->next(), std::logic_error);
+  CHECK_THROWS_WITH((CachedRows<float>{folder.path / "rows", {.memory = 200}}), Catch::Contains("memory must hold two windows"));
+  CHECK_THROWS_WITH((CachedRows<float>{folder.path / "rows", {.memory = 3000, .window_blocks = 20}}),
+                    Catch::Contains("memory must hold two windows"));
+}
