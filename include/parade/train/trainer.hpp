@@ -634,6 +634,7 @@ class Trainer {
     const FitOptions& options = run.options;
     const auto b = static_cast<std::size_t>(options.batch_size);
     if (!run.order) run.order.emplace(data.size(), options.seed);
+    if constexpr (requires { data.begin_epoch(epochs_); }) data.begin_epoch(epochs_);
     if constexpr (!SparseData<D>)
       if (options.svrg > 0 && (epoch - 1) % options.svrg == 0) set_anchor(run, epoch, data);
     const bool use_anchor = options.svrg > 0 && anchor_.is_valid;
