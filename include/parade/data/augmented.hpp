@@ -143,11 +143,24 @@ class Augmented {
   template <class Scalar>
   void change(Scalar* x, const Random& random) const {
     if (moves()) move(x, random);
-    if (options_.noise > 0) {
-      const Index d = num_features();
-      for (Index i = 0; i < d; ++i)
-        x[i] =
-            static_cast<Scalar>(std::fma(options_.noise, normal(random, grain + static_cast<std::uint64_t>(i)), static_cast<double>(x[i])));
+    if (options_.noise > 0) add_noise(x, random);
+  }
+
+  /// Normal numbers by Box and Muller.
+  template <class Scalar>
+  void add_noise(Scalar* x, const Random& random) const {
+    constexpr Index chunk = 64;
+    double radii[chunk];
+    const Index d = num_features();
+    for (Index begin = 0; begin < d; begin += chunk) {
+      const Index count = std::min(chunk, d - begin);
+      const auto draw = [begin](Index i) { return 2 * (grain + static_cast<std::uint64_t>(begin + i)); };
+      for (Index i = 0; i < count; ++i) radii[i] = 1 - random.uniform(draw(i));  // (0, 1]
+      kernels::transform(radii, count, [](auto v) { return kernels::log<double>(v); });
+      for (Index i = 0; i < count; ++i) {
+        const double normal = std::sqrt(-2 * radii[i]) * detail::cos_pi(random.uniform(draw(i) + 1));
+        x[begin + i] = static_cast<Scalar>(std::fma(options_.noise, normal, static_cast<double>(x[begin + i])));
+      }
     }
   }
 
@@ -231,13 +244,6 @@ class Augmented {
     for (std::size_t i = gaussian_.size(); i-- > 1;) sum += gaussian_[i];
     const double total = gaussian_[0] + 2 * sum;  // a product by 2 is exact, fused or not
     for (double& weight : gaussian_) weight /= total;
-  }
-
-  /// A number of the standard normal distribution, by Box and Muller.
-  static double normal(const Random& random, std::uint64_t draw) {
-    double radius = 1 - random.uniform(2 * draw);  // (0, 1]
-    kernels::transform(&radius, 1, [](auto v) { return kernels::log<double>(v); });
-    return std::sqrt(-2 * radius) * detail::cos_pi(random.uniform(2 * draw + 1));
   }
 
   D data_;

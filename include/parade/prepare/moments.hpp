@@ -27,19 +27,20 @@ struct FeatureMoments {
     const Index d = size();
     FeatureMoments block(d);
     Vector<double> rest = Vector<double>::Zero(d);
+    double *counts = block.count.data(), *means = block.mean.data(), *squares_of = block.squares.data(), *rests = rest.data();
     for (Index j = 0; j < m; ++j)
       for (Index i = 0; i < d; ++i) {
         const double value = x[j * d + i];
-        block.count[i] += value == value ? 1 : 0;
-        block.mean[i] += value == value ? value : 0;
+        counts[i] += value == value ? 1.0 : 0.0;
+        means[i] += value == value ? value : 0.0;
       }
     for (Index i = 0; i < d; ++i)
-      if (block.count[i] > 0) block.mean[i] /= block.count[i];
+      if (counts[i] > 0) means[i] /= counts[i];
     for (Index j = 0; j < m; ++j)
       for (Index i = 0; i < d; ++i) {
-        const double value = x[j * d + i], off = value == value ? value - block.mean[i] : 0;
-        rest[i] += off;
-        block.squares[i] = std::fma(off, off, block.squares[i]);
+        const double value = x[j * d + i], off = value == value ? value - means[i] : 0.0;
+        rests[i] += off;
+        squares_of[i] = std::fma(off, off, squares_of[i]);
       }
     for (Index i = 0; i < d; ++i) {
       if (block.count[i] == 0) continue;

@@ -245,7 +245,10 @@ State over_samples(const Samples& samples, Team& team, const State& empty, const
     std::vector<double> room(static_cast<std::size_t>(d * std::min(prepared_block(d), n)));
     for_each_block(part_of(n, shards, shard), d, [&](Range range) {
       samples.read(range, room.data());
+      bool infinite = false;
       for (Index k = 0; k < range.size() * d; ++k)
+        infinite |= std::isinf(room[static_cast<std::size_t>(k)]);  // to the end, so that it runs in vectors
+      for (Index k = 0; infinite && k < range.size() * d; ++k)
         if (std::isinf(room[static_cast<std::size_t>(k)]))
           throw DataError(text("features must be finite, or NaN where they are missing; got ", room[static_cast<std::size_t>(k)],
                                " in row ", k % d, " of sample ", samples.number(range.begin + k / d)));
