@@ -125,6 +125,30 @@ std::uint64_t hash_of(const P& stage, const Z& z) {
   return hash_bytes(std::as_bytes(std::span{all}));
 }
 
+/// As a user writes it: x becomes x and x − the first sample.
+struct FromFirst {
+  Vector<double> first{};
+
+  static constexpr const char* kind = "from_first";
+  Index num_inputs() const { return first.size(); }
+  Index num_outputs() const { return 2 * first.size(); }
+  void fit_samples(const Samples& samples, Team&) {
+    first.resize(samples.num_features());
+    samples.read({0, 1}, first.data());
+  }
+  void transform_sample(Index, const double* x, double* out) const {
+    for (Index i = 0; i < first.size(); ++i) {
+      out[i] = x[i];
+      out[first.size() + i] = x[i] - first[i];
+    }
+  }
+  template <class Self, class Visit>
+  static void visit_state(Self& self, const Visit& visit) {
+    visit("first", self.first);
+  }
+};
+static_assert(Preparation<FromFirst> && !SparsePreparation<FromFirst>);
+
 }  // namespace
 
 TEST_CASE("standardize is that of scikit-learn, constant columns and missing numbers included") {
@@ -415,4 +439,10 @@ TEST_CASE("misuse of a preparation is an error in words") {
                        Message("MinMax.low must be below MinMax.high, both finite; got 1 and 1"));
   CHECK_THROWS_MATCHES(Impute{.constant = not_a_number}.fit(x), OptionError, Message("Impute.constant must be finite; got nan"));
   CHECK_THROWS_WITH((Pipeline{Impute{}, MinMax{.low = 2}}.fit(x)), ContainsSubstring("MinMax.low"));
+}
+
+TEST_CASE("a user's own stage goes into a pipeline") {
+  const Matrix<double> x{{1, 2, 4}};
+  Pipeline prepare{FromFirst{}, MaxAbs{}};
+  CHECK(prepare.fit(x).transform(x) == Matrix<double>{{0.25, 0.5, 1}, {0, 1.0 / 3, 1}});
 }

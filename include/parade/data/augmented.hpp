@@ -35,9 +35,10 @@ struct AugmentOptions {
   std::uint64_t seed = 0;
 };
 
-/// Images of another data set, each of them changed at random in every epoch: so many more samples than there are, of which each keeps its label.
+/// Images of another data set, each of them changed at random in every epoch: so many more samples than there are, of which each keeps its
+/// label.
 ///
-///   const parade::Augmented data{train, 1, 28, 28, {.shift = 2, .rotate = 10, .scale = 0.1}};     // channels, height, width; train: data of d = 1·28·28
+///   const parade::Augmented data{train, 1, 28, 28, {.shift = 2, .rotate = 10, .scale = 0.1}};     // channels, height, width
 ///   trainer.fit(data, {.epochs = 20});
 ///   trainer.accuracy(test);                                                                       // which stays as it is
 ///
@@ -45,12 +46,13 @@ struct AugmentOptions {
 ///
 ///   place(p) = c + A (p − c − t) + e(p)        c the centre, A: flip, rotation and scale, t the shift, e the elastic distortion
 ///
-/// e is what Simard, Steinkraus and Platt describe ("Best practices for convolutional neural networks applied to visual document analysis", ICDAR 2003): for each pixel and
-/// direction a number in [−1, 1), smoothed by a Gaussian of deviation σ that sums to 1, times α. For 29 × 29 digits they take α = 34, σ = 4. All channels of an image move
-/// alike. Noise comes last.
+/// e is what Simard, Steinkraus and Platt describe ("Best practices for convolutional neural networks applied to visual document
+/// analysis", ICDAR 2003): for each pixel and direction a number in [−1, 1), smoothed by a Gaussian of deviation σ that sums to 1, times
+/// α. For 29 × 29 digits they take α = 34, σ = 4. All channels of an image move alike. Noise comes last.
 ///
-/// What is drawn depends on (seed, epoch, number of the sample) and nothing else: the same on any number of threads, in batches and shards of any size, on
-/// every machine. Trainer tells it the epoch before each of them, from 0 on; who brings batches himself calls begin_epoch. Two runs at the same time need two copies.
+/// What is drawn depends on (seed, epoch, number of the sample) and nothing else: the same on any number of threads, in batches and shards
+/// of any size, on every machine. Trainer tells it the epoch before each of them, from 0 on; who brings batches himself calls begin_epoch.
+/// Two runs at the same time need two copies.
 ///
 /// Throws DataError where the data's features are not channels · height · width, OptionError for a setting that breaks a rule.
 template <class D>
@@ -114,8 +116,8 @@ class Augmented {
   }
 
  private:
-  /// An atomic number that is copied with its data set: a worker that is late may still read it while the next epoch begins, and what it gathers then is
-  /// thrown away.
+  /// An atomic number that is copied with its data set: a worker that is late may still read it while the next epoch begins, and what it
+  /// gathers then is thrown away.
   struct Epoch {
     std::atomic<Index> number{0};
     Epoch() = default;

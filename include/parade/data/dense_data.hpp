@@ -43,7 +43,8 @@ class DenseData {
 
   using Value = T;
 
-  /// Keeps x (d,n). With NotFinite::keep it may hold NaN, numbers that are missing: no model can be fitted to them, but parade::Impute fills them in.
+  /// Keeps x (d,n). With NotFinite::keep it may hold NaN, numbers that are missing: no model can be fitted to them, but parade::Impute
+  /// fills them in.
   explicit DenseData(Matrix<T> x, NotFinite not_finite = NotFinite::refuse)
       : DenseData(std::make_shared<const Matrix<T>>(std::move(x)), not_finite) {}
 

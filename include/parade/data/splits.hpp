@@ -43,7 +43,8 @@ struct FoldOptions {
   std::uint64_t seed = 0;
 };
 
-/// One of k ways to part the data in two. Each sample is in `test` of one fold, and in `train` of all others; both are in the order of the data.
+/// One of k ways to part the data in two. Each sample is in `test` of one fold, and in `train` of all others; both are in the order of the
+/// data.
 struct Fold {
   std::vector<Index> train, test;
 };
@@ -75,9 +76,9 @@ inline Index part_size(const PartSize& size, Index n, const char* field) {
   return count;
 }
 
-/// How many samples each stratum gives to each of three parts: sizes[c]·parts[j]/n, rounded up or down so that both the strata and the parts get what is
-/// theirs. That can always be done (the vertices of a transportation problem are whole numbers): one more for some parts of a stratum, and where
-/// too many have gone to a part, along the shortest way to one that lacks some.
+/// How many samples each stratum gives to each of three parts: sizes[c]·parts[j]/n, rounded up or down so that both the strata and the
+/// parts get what is theirs. That can always be done (the vertices of a transportation problem are whole numbers): one more for some parts
+/// of a stratum, and where too many have gone to a part, along the shortest way to one that lacks some.
 inline std::vector<std::array<Index, 3>> quotas_of(const std::vector<Index>& sizes, const std::array<Index, 3>& parts, Index n) {
   const std::size_t strata = sizes.size();
   std::vector<std::array<Index, 3>> quotas(strata);
@@ -166,22 +167,24 @@ inline std::vector<Fold> folds_of(const std::vector<Index>& fold_of, Index count
 ///   const auto [train, validation, test] = parade::split_indices(data.size(), {.validation = 0.1, .test = 1000, .seed = 1});
 ///   const parade::Subset fitted_to{data, train};
 ///
-/// The rule: sample i has the 64-bit key Random{seed, Purpose::split, 1}.bits(i). Those with the smallest keys are the test part, the next ones the validation part.
-/// Shares are rounded to whole numbers of samples, halves up. Throws OptionError for a share outside [0, 1], and for more samples than there are.
+/// The rule: sample i has the 64-bit key Random{seed, Purpose::split, 1}.bits(i). Those with the smallest keys are the test part, the next
+/// ones the validation part. Shares are rounded to whole numbers of samples, halves up. Throws OptionError for a share outside [0, 1], and
+/// for more samples than there are.
 inline SplitIndices split_indices(Index samples, const SplitOptions& options = {}) {
   if (samples < 0) throw OptionError(detail::text("the number of samples must be at least 0; got ", samples));
   return detail::split_strata(Vector<Label>::Zero(samples), options);
 }
 
-/// The same, label by label: of n_c samples with label c, each part gets n_c · (its size)/n, rounded up or down, and is as large as it was asked to be.
+/// The same, label by label: of n_c samples with label c, each part gets n_c · (its size)/n, rounded up or down, and is as large as it was
+/// asked to be.
 ///
 ///   const auto parts = parade::stratified_split_indices(data.labels(), {.validation = 0, .test = 0.2});    // 0: a number of samples, none
 inline SplitIndices stratified_split_indices(const Vector<Label>& labels, const SplitOptions& options = {}) {
   return detail::split_strata(labels, options);
 }
 
-/// k folds for cross-validation, whose test parts differ by at most one sample in size: contiguous pieces of the data, or with `shuffle` of the
-/// samples by rising key Random{seed, Purpose::folds}.bits(i). Throws OptionError unless k is in [2, n].
+/// k folds for cross-validation, whose test parts differ by at most one sample in size: contiguous pieces of the data, or with `shuffle`
+/// of the samples by rising key Random{seed, Purpose::folds}.bits(i). Throws OptionError unless k is in [2, n].
 ///
 ///   for (const auto& [train, test] : parade::k_fold(data.size(), {.folds = 5, .seed = 1})) …
 inline std::vector<Fold> k_fold(Index samples, const FoldOptions& options = {}) {
@@ -196,8 +199,8 @@ inline std::vector<Fold> k_fold(Index samples, const FoldOptions& options = {}) 
   return detail::folds_of(fold_of, options.folds);
 }
 
-/// The same with each label spread evenly: the folds' test parts differ by at most one in size, and by at most one in the number of samples of each label.
-/// Label by label, those of the least first, samples go to the folds 0, 1, …, k − 1, 0, 1, … in turn.
+/// The same with each label spread evenly: the folds' test parts differ by at most one in size, and by at most one in the number of
+/// samples of each label. Label by label, those of the least first, samples go to the folds 0, 1, …, k − 1, 0, 1, … in turn.
 inline std::vector<Fold> stratified_k_fold(const Vector<Label>& labels, const FoldOptions& options = {}) {
   detail::check_folds(labels.size(), options.folds);
   const Random random{options.seed, Purpose::folds};

@@ -99,9 +99,9 @@ void settle_all(P& preparation) {
 ///
 ///   numpy.load("model.npz")["weight"].shape     # (k, d)
 ///
-/// Bits survive. It is written under another name in the same folder first and then renamed, so that nobody ever sees half of it. Throws DataError for a θ of another
-/// size than the parameters have, and for names that begin with "parade.", "prepare." or "extra."; FileError when the file cannot be written, which leaves
-/// what was there before.
+/// Bits survive. It is written under another name in the same folder first and then renamed, so that nobody ever sees half of it. Throws
+/// DataError for a θ of another size than the parameters have, and for names that begin with "parade.", "prepare." or "extra."; FileError
+/// when the file cannot be written, which leaves what was there before.
 template <class Scalar, class P = NoPreparation>
 void save_model(const std::filesystem::path& file, const ParameterList& parameters, const Vector<Scalar>& theta, const P& preparation = {},
                 const ExtraArrays& extra = {}) {
@@ -137,17 +137,17 @@ void save_model(const std::filesystem::path& file, const ParameterList& paramete
   write_npz(file, arrays);
 }
 
-/// Reads what save_model wrote: θ into the answer, the preparation into `preparation`, which must have the stages that were saved, with any options: those of
-/// the file replace them. If something is thrown, the preparation is as it was.
+/// Reads what save_model wrote: θ into the answer, the preparation into `preparation`, which must have the stages that were saved, with
+/// any options: those of the file replace them. If something is thrown, the preparation is as it was.
 ///
 ///   parade::Pipeline prepare{parade::Impute{}, parade::Standardize{}};
 ///   const auto model = parade::load_model<float>("model.npz", trainer.parameters(), prepare);
 ///   trainer.set_theta(model.theta);
 ///   trainer.predict(prepare.transform(data));
 ///
-/// Throws DataError, naming file, array, what was found and what was expected, for an array that is missing, that the program has no place for, or that has another
-/// shape, for another version, other parameters than float or double that it was saved with, and for what contradicts itself; FileError for
-/// a file that is no NPZ file or is damaged (see NpzFile).
+/// Throws DataError, naming file, array, what was found and what was expected, for an array that is missing, that the program has no place
+/// for, or that has another shape, for another version, other parameters than float or double that it was saved with, and for what
+/// contradicts itself; FileError for a file that is no NPZ file or is damaged (see NpzFile).
 template <class Scalar, class P>
 LoadedModel<Scalar> load_model(const std::filesystem::path& file, const ParameterList& parameters, P& preparation) {
   using detail::text;

@@ -14,8 +14,8 @@
 
 namespace parade {
 
-/// What stands for a number that is missing: of its feature the mean, the median (of an even count the mean of the middle two), the most frequent (of
-/// equally frequent ones the smallest); or Impute::constant.
+/// What stands for a number that is missing: of its feature the mean, the median (of an even count the mean of the middle two), the most
+/// frequent (of equally frequent ones the smallest); or Impute::constant.
 enum class Fill { mean, median, most_frequent, constant };
 
 /// Fills in numbers that are missing, which are NaN:
@@ -29,8 +29,8 @@ enum class Fill { mean, median, most_frequent, constant };
 ///   const auto data = parade::DenseData<float>{x, parade::NotFinite::keep};          // x: Eigen::MatrixXf (d,n), some of it NaN
 ///   const auto filled = parade::Impute{}.fit(data).transform(data);
 ///
-/// A feature without any number gets `constant` (scikit-learn leaves it out unless keep_empty_features is set). Median and most frequent need up to 256 MB while they
-/// are found. Otherwise as scikit-learn's SimpleImputer. Throws OptionError unless `constant` is finite.
+/// A feature without any number gets `constant` (scikit-learn leaves it out unless keep_empty_features is set). Median and most frequent
+/// need up to 256 MB while they are found. Otherwise as scikit-learn's SimpleImputer. Throws OptionError unless `constant` is finite.
 struct Impute {
   Fill by = Fill::mean;
   double constant = 0;

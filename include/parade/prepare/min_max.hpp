@@ -17,8 +17,9 @@ namespace parade {
 ///   parade::MinMax{}.fit(train)                     // x = 2, 4, 10: z = 0, 0.25, 1
 ///   parade::MinMax{.low = -1, .high = 1}.fit(train)
 ///
-/// A feature that is constant becomes `low`. Values that the fit did not see may lie outside of the range, unless `clip`. Numbers that are missing (NaN) are left out
-/// of the fit, and stay missing. Not for sparse data: see MaxAbs. As scikit-learn's MinMaxScaler. Throws OptionError unless low < high, both finite.
+/// A feature that is constant becomes `low`. Values that the fit did not see may lie outside of the range, unless `clip`. Numbers that are
+/// missing (NaN) are left out of the fit, and stay missing. Not for sparse data: see MaxAbs. As scikit-learn's MinMaxScaler. Throws
+/// OptionError unless low < high, both finite.
 struct MinMax {
   double low = 0;
   double high = 1;

@@ -9,9 +9,9 @@
 
 namespace parade::detail {
 
-/// Of each feature: how many numbers there are, their mean, and Σ(x − mean)². In one pass over memory: each block is looked at twice while it is in the
-/// cache (the corrected two-pass algorithm), and what belongs to two sets of samples is combined without a difference of large sums.
-/// (Chan, Golub, LeVeque: "Algorithms for computing the sample variance", The American Statistician 37, 1983.)
+/// Of each feature: how many numbers there are, their mean, and Σ(x − mean)². In one pass over memory: each block is looked at twice while
+/// it is in the cache (the corrected two-pass algorithm), and what belongs to two sets of samples is combined without a difference of
+/// large sums. (Chan, Golub, LeVeque: "Algorithms for computing the sample variance", The American Statistician 37, 1983.)
 struct FeatureMoments {
   Vector<double> count, mean, squares;  // (d)
   Vector<double> low;                   // what rounding has taken from the mean

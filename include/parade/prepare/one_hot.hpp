@@ -22,11 +22,12 @@ enum class Unseen { zeros, error };
 ///   parade::OneHot{}                         // x = 2, 7, 7: categories 2 and 7, z = (1,0), (0,1), (0,1)
 ///   parade::OneHot{.columns = {0, 3}}        // only these columns; the others stay what they are
 ///
-/// Features stand in the order of the columns, and of a column in rising order of its categories. A number that is missing (NaN) sets none of them. As
-/// scikit-learn's OneHotEncoder but for that: there NaN is a category. Text is encoded when a table becomes data (parade::dense_data).
+/// Features stand in the order of the columns, and of a column in rising order of its categories. A number that is missing (NaN) sets none
+/// of them. As scikit-learn's OneHotEncoder but for that: there NaN is a category. Text is encoded when a table becomes data
+/// (parade::dense_data).
 ///
-/// Throws DataError for a number that is not whole or beyond 2^53, in fit and in transform, and with Unseen::error for a category that the fit did not see;
-/// OptionError for columns that are not there or stand twice.
+/// Throws DataError for a number that is not whole or beyond 2^53, in fit and in transform, and with Unseen::error for a category that the
+/// fit did not see; OptionError for columns that are not there or stand twice.
 struct OneHot {
   std::vector<Index> columns{};  // none: all
   Unseen unseen = Unseen::zeros;

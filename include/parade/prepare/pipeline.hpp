@@ -23,8 +23,9 @@ namespace parade {
 ///   prepare.get<1>().mean;                                                // what a stage has learned
 ///   parade::save_model("model.npz", trainer.parameters(), trainer.theta(), prepare);
 ///
-/// Everything between the stages is in double, block by block: no intermediate data is kept, and only the result is rounded to the type of the data. What is fitted has the
-/// same bits on any number of threads, and on every machine. On sparse data each stage must be a SparsePreparation.
+/// Everything between the stages is in double, block by block: no intermediate data is kept, and only the result is rounded to the type of
+/// the data. What is fitted has the same bits on any number of threads, and on every machine. On sparse data each stage must be a
+/// SparsePreparation.
 template <Preparation... Stages>
   requires(sizeof...(Stages) > 0)
 class Pipeline {

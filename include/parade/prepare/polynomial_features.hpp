@@ -17,8 +17,9 @@ namespace parade {
 ///
 ///   parade::PolynomialFeatures{.degree = 2, .include_bias = false}       // (2, 3) becomes (2, 3, 4, 6, 9)
 ///
-/// The order is that of scikit-learn's PolynomialFeatures: by degree, and then x₀x₁ before x₁x₁. A product is computed from its first feature to its last. There are
-/// C(d + degree, degree) features: 5151 for d = 100 and degree 2. include_bias = false leaves out the 1, which a model with an intercept has already.
+/// The order is that of scikit-learn's PolynomialFeatures: by degree, and then x₀x₁ before x₁x₁. A product is computed from its first
+/// feature to its last. There are C(d + degree, degree) features: 5151 for d = 100 and degree 2. include_bias = false leaves out the 1,
+/// which a model with an intercept has already.
 ///
 /// Throws OptionError unless degree is in [0, 64], for degree 0 without bias, and where there would be more than 2^24 features.
 struct PolynomialFeatures {

@@ -24,7 +24,8 @@
 #include <parade/data/sparse_rows.hpp>
 #include <parade/engine/team.hpp>
 
-// What the stages of a preparation share: data of any kind read as double, and sums over it whose order depends on the size of the data alone.
+// What the stages of a preparation share: data of any kind read as double, and sums over it whose order depends on the size of the data
+// alone.
 namespace parade {
 
 /// n samples of d numbers, as a stage is fitted to them. Any worker may read any of them.
@@ -61,11 +62,14 @@ concept TransformsSamples = requires(const P fitted, const double* x, double* ou
 /// One stage of a preparation: what is fitted to the training part, and then done to each sample by itself.
 ///
 /// Requirements for a type P:
-///   1. `fit_samples(const Samples&, Team&)` sets what the stage learns. It begins from its options alone, whatever it was fitted to before.
-///   2. `num_inputs()` is the number d of features that it was fitted to, 0 before; `num_outputs()` the number of features that it makes of them.
-///   3. `transform_sample(i, x, out)`, const: x (d) becomes out (num_outputs()), which never overlap. i is the number of the sample, for errors alone.
-///   4. `kind`, its name in errors and model files, and `visit_state(self, visit)`, static, which calls visit("name", member) for each option and each
-///      fitted number: Vector<double>, Matrix<double>, double, Index, bool, or an enum whose values are 0 … P::last(value).
+///   1. `fit_samples(const Samples&, Team&)` sets what the stage learns. It begins from its options alone, whatever it was fitted to
+///      before.
+///   2. `num_inputs()` is the number d of features that it was fitted to, 0 before; `num_outputs()` the number of features that it makes
+///      of them.
+///   3. `transform_sample(i, x, out)`, const: x (d) becomes out (num_outputs()), which never overlap. i is the number of the sample, for
+///      errors alone.
+///   4. `kind`, its name in errors and model files, and `visit_state(self, visit)`, static, which calls visit("name", member) for each
+///      option and each fitted number: Vector<double>, double, Index, bool, or an enum whose values are 0 … P::last(value).
 /// Copyable. Everything is computed in double.
 ///
 /// Not required: `check()`, which throws OptionError for options that break a rule; `settle()`, called after a fitted stage was read from a
@@ -78,7 +82,8 @@ concept Preparation = std::copyable<P> && TransformsSamples<P> && requires(P sta
   { fitted.num_outputs() } -> std::convertible_to<Index>;
 };
 
-/// A stage that also takes sparse samples and leaves zeros zero: as many features as before, and of each sample the same entries with other values.
+/// A stage that also takes sparse samples and leaves zeros zero: as many features as before, and of each sample the same entries with
+/// other values.
 ///   1. `fit_rows(const SparseSamples&, Team&)`
 ///   2. `transform_row(indices, values)`, const: changes the values of one sample.
 template <class P>
@@ -93,7 +98,8 @@ namespace detail {
 template <class X>
 concept DenseMatrix = std::derived_from<X, Eigen::DenseBase<X>>;
 
-/// Samples of about 256 kB, which stay in a core's cache while they are looked at more than once. The rule reads the number of features alone.
+/// Samples of about 256 kB, which stay in a core's cache while they are looked at more than once. The rule reads the number of features
+/// alone.
 inline Index prepared_block(Index features) { return std::clamp<Index>(32768 / std::max<Index>(features, 1), 1, 1024); }
 
 template <class Use>
@@ -235,8 +241,9 @@ State& add_in_tree(std::span<State> parts, const Add& add) {
   return parts[0];
 }
 
-/// The sum of what the samples add, in an order that their number alone decides: at most 64 shards of at least 1024 samples, each of them block by block
-/// in order by `look(state, range, x)`, and then the canonical tree by `add(a, b)`. Throws DataError for a value that is infinite.
+/// The sum of what the samples add, in an order that their number alone decides: at most 64 shards of at least 1024 samples, each of them
+/// block by block in order by `look(state, range, x)`, and then the canonical tree by `add(a, b)`. Throws DataError for a value that is
+/// infinite.
 template <class State, class Look, class Add>
 State over_samples(const Samples& samples, Team& team, const State& empty, const Look& look, const Add& add) {
   const Index n = samples.size(), d = samples.num_features(), shards = std::clamp<Index>((n + 1023) / 1024, 1, 64);
@@ -258,8 +265,8 @@ State over_samples(const Samples& samples, Team& team, const State& empty, const
   return std::move(add_in_tree(std::span{parts}, add));
 }
 
-/// The same for sparse rows, row by row by `look(state, indices, values)`. A state has room for each feature: there are at most 16 shards, and so few that
-/// together they are no larger than the data, unless there is one only.
+/// The same for sparse rows, row by row by `look(state, indices, values)`. A state has room for each feature: there are at most 16 shards,
+/// and so few that together they are no larger than the data, unless there is one only.
 template <class State, class Look, class Add>
 State over_rows(const SparseSamples& rows, Team& team, const State& empty, const Look& look, const Add& add) {
   const Index n = rows.size(), features = std::max<Index>(rows.num_features(), 4096),

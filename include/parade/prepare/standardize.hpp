@@ -22,9 +22,10 @@ namespace parade {
 ///   standardize.fit(train);                                     // x = 1, 2, 3: mean 2, deviation 0.8165
 ///   const auto prepared = standardize.transform(test);          // x = 4: z = 2.449
 ///
-/// A feature that is constant has deviation 1: where variance ≤ n ε variance + (n ε mean)², ε = 2^−52, there is nothing but rounding. Numbers that are missing
-/// (NaN) are left out of the sums, and stay missing; a feature without any number keeps its values. Sparse data: center = false only, where zeros stay
-/// zeros; the mean, zeros included, still is what the variance is around. As scikit-learn's StandardScaler.
+/// A feature that is constant has deviation 1: where variance ≤ n ε variance + (n ε mean)², ε = 2^−52, there is nothing but rounding.
+/// Numbers that are missing (NaN) are left out of the sums, and stay missing; a feature without any number keeps its values. Sparse data:
+/// center = false only, where zeros stay zeros; the mean, zeros included, still is what the variance is around. As scikit-learn's
+/// StandardScaler.
 struct Standardize {
   bool center = true;
   bool scale = true;

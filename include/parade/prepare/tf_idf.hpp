@@ -22,10 +22,11 @@ namespace parade {
 ///   parade::TfIdf tf_idf;
 ///   const auto prepared = tf_idf.fit(train).transform(train);     // of 4 documents, a word that 1 has: idf = 1 + log(5/2) = 1.916
 ///
-/// `smooth` is as if one more document had every word. Without it a word that no document of the fit had is treated as one that one document had.
-/// Zeros stay zeros. 1 + log x_i is NaN where x_i < 0: there are no negative counts. Mostly for sparse data. As scikit-learn's TfidfTransformer, which documents
-/// how this differs from textbooks, where idf lacks the 1. (Spärck Jones: "A statistical interpretation of term specificity and its application in
-/// retrieval", Journal of Documentation 28, 1972; Salton, Buckley: "Term-weighting approaches in automatic text retrieval", Information Processing & Management 24, 1988.)
+/// `smooth` is as if one more document had every word. Without it a word that no document of the fit had is treated as one that one
+/// document had. Zeros stay zeros. 1 + log x_i is NaN where x_i < 0: there are no negative counts. Mostly for sparse data. As
+/// scikit-learn's TfidfTransformer, which documents how this differs from textbooks, where idf lacks the 1. (Spärck Jones: "A statistical
+/// interpretation of term specificity and its application in retrieval", Journal of Documentation 28, 1972; Salton, Buckley:
+/// "Term-weighting approaches in automatic text retrieval", Information Processing & Management 24, 1988.)
 struct TfIdf {
   Norm norm = Norm::l2;
   bool use_idf = true;
