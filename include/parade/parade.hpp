@@ -6,8 +6,8 @@
 //   θ ← θ − α [ (1/W) Σ_i w_i ∇J(θ; x_i, y_i) + λ∇R(θ) + β∇C(θ) ]
 //
 // This header brings everything but MPI and but files other than IDX. Those are included by name, for what they take to compile:
-// <parade/io/libsvm.hpp>, <parade/io/npy.hpp>, <parade/io/csv.hpp>, <parade/data/table_data.hpp>, and for data larger than memory
-// <parade/data/cached.hpp>, <parade/data/cache.hpp> and <parade/data/make_cache.hpp>.
+// <parade/io/libsvm.hpp>, <parade/io/npy.hpp>, <parade/io/csv.hpp>, <parade/io/model_file.hpp>, <parade/data/table_data.hpp>, and for data larger than
+// memory <parade/data/cached.hpp>, <parade/data/cache.hpp> and <parade/data/make_cache.hpp>.
 
 #include <parade/callbacks/early_stopping.hpp>
 #include <parade/callbacks/progress_bar.hpp>
@@ -28,10 +28,12 @@
 #include <parade/constraints/simplex.hpp>
 #include <parade/constraints/unit_norm_rows.hpp>
 #include <parade/core/version.hpp>
+#include <parade/data/augmented.hpp>
 #include <parade/data/dense_data.hpp>
 #include <parade/data/mnist.hpp>
 #include <parade/data/sampler.hpp>
 #include <parade/data/sparse_rows.hpp>
+#include <parade/data/splits.hpp>
 #include <parade/data/subset.hpp>
 #include <parade/data/synthetic_digits.hpp>
 #include <parade/distributed/self_communicator.hpp>
@@ -99,6 +101,15 @@
 #include <parade/optimizers/rate_factors.hpp>
 #include <parade/optimizers/rmsprop.hpp>
 #include <parade/optimizers/sgd.hpp>
+#include <parade/prepare/impute.hpp>
+#include <parade/prepare/max_abs.hpp>
+#include <parade/prepare/min_max.hpp>
+#include <parade/prepare/one_hot.hpp>
+#include <parade/prepare/pipeline.hpp>
+#include <parade/prepare/polynomial_features.hpp>
+#include <parade/prepare/standardize.hpp>
+#include <parade/prepare/tf_idf.hpp>
+#include <parade/prepare/unit_norm.hpp>
 #include <parade/regularizers/elastic_net.hpp>
 #include <parade/regularizers/group_lasso.hpp>
 #include <parade/regularizers/l1.hpp>

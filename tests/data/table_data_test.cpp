@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -110,14 +111,15 @@ TEST_CASE("the hash is FNV-1a of column=value, folded") {
 TEST_CASE("missing numbers and labels are an error or drop the row, and a missing text sets no feature") {
   const auto table = parse_csv("x,c,y\n1,a,p\n,b,q\n3,,\n4,,q\n").table;
   const auto label = with([](auto& o) { o.label = "y"; });
-  CHECK_THROWS_MATCHES(
-      dense_data<float>(table, label), DataError,
-      Message("column 'x' must have a value in each row; it lacks 1, the first in row 1 (fill them in, leave the column out, or "
-              "set drop_missing)"));
-  CHECK_THROWS_MATCHES(
-      dense_data<float>(table, with([](auto& o) { o.label = "y", o.leave_out = {"x"}; })), DataError,
-      Message("column 'y' must have a value in each row; it lacks 1, the first in row 2 (fill them in, leave the column out, or "
-              "set drop_missing)"));
+  CHECK_THROWS_MATCHES(dense_data<float>(table, label), DataError,
+                       Message("column 'x' must have a value in each row; it lacks 1, the first in row 1 (leave the column out, "
+                               "set drop_missing, or for features keep_missing)"));
+  CHECK_THROWS_MATCHES(dense_data<float>(table, with([](auto& o) { o.label = "y", o.leave_out = {"x"}; })), DataError,
+                       Message("column 'y' must have a value in each row; it lacks 1, the first in row 2 (leave the column out, "
+                               "set drop_missing, or for features keep_missing)"));
+  const auto kept = dense_data<float>(table, with([](auto& o) { o.leave_out = {"y"}, o.keep_missing = true; }));
+  CHECK(kept.dropped == 0);
+  CHECK((std::isnan(kept.data.values()(0, 1)) && kept.data.values()(0, 3) == 4));
   const auto dropped = dense_data<float>(table, with([](auto& o) { o.label = "y", o.drop_missing = true; }));
   CHECK(dropped.dropped == 2);
   CHECK(dropped.features == Names{"x", "c=a", "c=b"});

@@ -17,7 +17,7 @@ with tempfile.TemporaryDirectory() as folder:
     common = os.path.join(folder, "common.hpp")
     with open(common, "w", encoding="utf-8") as header:
         header.write("#include <cmath>\n#include <iostream>\n#include <parade/parade.hpp>\n")
-        for name in ("data/cached", "data/make_cache", "data/table_data", "io/csv", "io/libsvm", "io/npy"):
+        for name in ("data/cached", "data/make_cache", "data/table_data", "io/csv", "io/libsvm", "io/model_file", "io/npy"):
             header.write(f"#include <parade/{name}.hpp>\n")
     clang = "clang" in subprocess.run([compile_command[0], "--version"], capture_output=True, text=True).stdout
     compiled = common + (".pch" if clang else ".gch")

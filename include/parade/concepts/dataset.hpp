@@ -38,8 +38,9 @@ concept HasGather = requires(const D data, std::span<const Index> samples, Batch
 ///      whatever there is of labels, targets and weights. It allocates nothing, and a sample's values depend on its index alone.
 ///   5. All of them are const: one object serves all workers at the same time.
 ///
-/// Not required: that the data is in memory, or dense: `Batch` is DenseBatch<S> for dense data, and a type of its own for another kind. A promise:
-/// SampleBySample.
+/// Not required: that the data is in memory, or dense: `Batch` is DenseBatch<S> for dense data, and a type of its own for another kind. A
+/// promise: SampleBySample. `begin_epoch(Index epoch)`, const, is called by a Trainer before each epoch, 0, 1, …: from then on a sample's
+/// values may depend on the epoch, too. A worker that was overtaken may still be in `gather`, so that the number must be atomic.
 /// See also: parade::DenseData, parade::Subset, DenseBatch.
 template <class D, class Batch>
 concept Dataset = HasSize<D> && SaysTargets<D> && HasGather<D, Batch>;

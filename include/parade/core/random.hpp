@@ -14,6 +14,8 @@ enum class Purpose : std::uint32_t {
   initialize = 3,  // starting θ
   synthetic = 4,   // data of our own making
   dropout = 5,     // units left out
+  folds = 6,       // cross-validation
+  augment = 7,     // changes to the samples of an epoch
   blocks = 8,      // order of the blocks of rows in an epoch
   user = 0x1000,   // and above: free for programs that use parade
 };

@@ -30,15 +30,6 @@ struct CacheOptions {
   CacheSchema schema = {};
 };
 
-namespace detail {
-
-template <class D>
-inline constexpr bool is_sparse_rows = false;
-template <class S>
-inline constexpr bool is_sparse_rows<SparseRows<S>> = true;
-
-}  // namespace detail
-
 /// Writes a cache (see io/cache.hpp) from rows that come chunk by chunk, and never holds more than one block of them. D is SparseRows<S> or DenseData<T>.
 ///
 ///   parade::CacheWriter<parade::SparseRows<float>> writer{"train.cache"};

@@ -14,6 +14,7 @@
 
 #include <parade/concepts/dataset.hpp>
 #include <parade/core/error.hpp>
+#include <parade/data/not_finite.hpp>
 #include <parade/kernels/prefetch.hpp>
 
 namespace parade {
@@ -58,8 +59,10 @@ class DenseData {
 
   using Value = T;
 
-  /// Keeps x (d,n).
-  explicit DenseData(Matrix<T> x) : DenseData(std::make_shared<const Matrix<T>>(std::move(x))) {}
+  /// Keeps x (d,n). With NotFinite::keep it may hold NaN, numbers that are missing: no model can be fitted to them, but parade::Impute
+  /// fills them in.
+  explicit DenseData(Matrix<T> x, NotFinite not_finite = NotFinite::refuse)
+      : DenseData(std::make_shared<const Matrix<T>>(std::move(x)), not_finite) {}
 
   /// Keeps n·d values, those of sample 0 first.
   DenseData(std::vector<T> values, Index features) : DenseData(std::make_shared<const std::vector<T>>(std::move(values)), features) {}
@@ -159,7 +162,8 @@ class DenseData {
   }
 
  private:
-  explicit DenseData(const std::shared_ptr<const Matrix<T>>& x) : DenseData({x, x->data()}, x->rows(), x->cols()) {}
+  DenseData(const std::shared_ptr<const Matrix<T>>& x, NotFinite not_finite)
+      : DenseData({x, x->data()}, x->rows(), x->cols(), not_finite) {}
 
   DenseData(const std::shared_ptr<const std::vector<T>>& values, Index features)
       : DenseData({values, values->data()}, features, features > 0 ? static_cast<Index>(values->size()) / features : 0) {
@@ -168,13 +172,13 @@ class DenseData {
                                    " (num_features = ", features, ")"));
   }
 
-  DenseData(std::shared_ptr<const T> values, Index features, Index samples)
+  DenseData(std::shared_ptr<const T> values, Index features, Index samples, NotFinite not_finite = NotFinite::refuse)
       : values_(std::move(values)), features_(features), samples_(samples) {
     if (features < 1) throw DataError(detail::text("num_features must be at least 1; got ", features));
     if (samples < 0) throw DataError(detail::text("the number of samples must be at least 0; got ", samples));
     if (samples > 0 && !values_) throw DataError(detail::text("values must point to ", samples, " samples; got a null pointer"));
     if constexpr (std::is_floating_point_v<T>)
-      for (Index i = 0; i < samples; ++i) check_finite("features", i, this->values().col(i));
+      for (Index i = 0; i < samples && not_finite == NotFinite::refuse; ++i) check_finite("features", i, this->values().col(i));
   }
 
   void check_count(std::string_view field, Index count) const {

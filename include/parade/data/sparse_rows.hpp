@@ -12,11 +12,9 @@
 
 #include <parade/core/error.hpp>
 #include <parade/core/types.hpp>
+#include <parade/data/not_finite.hpp>
 
 namespace parade {
-
-/// What is done about NaN and ±∞ among the values: an error, or they are kept.
-enum class NotFinite { refuse, keep };
 
 /// Sparse samples in compressed form: of each row (sample) only the features that are there, as pairs of index and value. What is not there
 /// is 0.
@@ -68,6 +66,17 @@ class SparseRows {
     offsets_ = std::make_shared<const Vector<std::int64_t>>(std::move(offsets));
     indices_ = std::make_shared<const Vector<std::int32_t>>(std::move(indices));
     values_ = std::make_shared<const Vector<Scalar>>(std::move(values));
+  }
+
+  /// The same entries with other values (nonzeros).
+  SparseRows with_values(Vector<Scalar> values, NotFinite not_finite = NotFinite::refuse) const {
+    if (values.size() != nonzeros())
+      throw DataError(detail::text("values must be as many as the indices, ", nonzeros(), "; got ", values.size()));
+    if (not_finite == NotFinite::refuse)
+      check_finite("values", values, [&](Index at) { return detail::text("row ", row_of(*offsets_, at)); });
+    auto copy = *this;
+    copy.values_ = std::make_shared<const Vector<Scalar>>(std::move(values));
+    return copy;
   }
 
   /// y (n): the class of each row.
@@ -244,5 +253,14 @@ class SparseRows {
   std::shared_ptr<const Vector<Label>> label_ids_;             // the same
   std::shared_ptr<const Vector<std::int64_t>> queries_;        // (n), the same
 };
+
+namespace detail {
+
+template <class D>
+inline constexpr bool is_sparse_rows = false;
+template <class Scalar>
+inline constexpr bool is_sparse_rows<SparseRows<Scalar>> = true;
+
+}  // namespace detail
 
 }  // namespace parade

@@ -41,11 +41,14 @@ class Subset {
   bool has_labels() const { return data_.has_labels(); }
   Index num_targets() const { return data_.num_targets(); }
 
-  /// These two where D has them, too.
+  /// These where D has them, too.
   bool has_weights() const requires requires(const D& d) { d.has_weights(); }
   { return data_.has_weights(); }
   auto label(Index s) const requires requires(const D& d) { d.label(Index{}); }
   { return data_.label(sample(s)); }
+
+  void begin_epoch(Index epoch) const requires requires(const D& d) { d.begin_epoch(epoch); }
+  { data_.begin_epoch(epoch); }
 
   const D& data() const { return data_; }
   std::span<const Index> samples() const { return *samples_; }

@@ -41,6 +41,8 @@ struct TableOptions {
   std::map<std::string, Encoding> encodings;  // of single columns of text, by name
   int hash_bits = 18;
   bool drop_missing = false;  // rows that lack a number, the label or the target are left out; else they are an error
+  bool keep_missing =
+      false;  // numbers that are missing become NaN, which parade::Impute fills in; labels and targets are needed nevertheless
 };
 
 /// A data set made of a table, and what its features and labels are called.
@@ -117,7 +119,7 @@ class TableEncoder {
     if (any_hashed)
       for (Index i = 0; i < Index{1} << options.hash_bits; ++i) features_.push_back("hash_" + std::to_string(i));
     if (features_.empty()) throw DataError("the table must have at least 1 column that becomes features; got none");
-    find_rows(options.drop_missing);
+    find_rows(options);
   }
 
   const std::vector<Index>& rows() const { return rows_; }
@@ -174,18 +176,19 @@ class TableEncoder {
     return column.type == ColumnType::text ? column.codes[row] < 0 : std::isnan(column.numbers[row]);
   }
 
-  void find_rows(bool drop) {
+  void find_rows(const TableOptions& options) {
     std::vector<const Column*> needed;
-    for (const Number& number : numbers_) needed.push_back(number.column);
+    for (const Number& number : numbers_)
+      if (!options.keep_missing) needed.push_back(number.column);
     if (label_) needed.push_back(label_);
     if (target_) needed.push_back(target_);
     for (Index row = 0; row < table_.rows; ++row) {
       const auto lacking = std::find_if(needed.begin(), needed.end(), [row](const Column* column) { return lacks(*column, row); });
       if (lacking == needed.end()) {
         rows_.push_back(row);
-      } else if (!drop) {
+      } else if (!options.drop_missing) {
         throw DataError(text("column '", (*lacking)->name, "' must have a value in each row; it lacks ", (*lacking)->missing,
-                             ", the first in row ", row, " (fill them in, leave the column out, or set drop_missing)"));
+                             ", the first in row ", row, " (leave the column out, set drop_missing, or for features keep_missing)"));
       }
     }
   }
@@ -220,7 +223,7 @@ TableData<DenseData<Scalar>> dense_data(const Table& table, const TableOptions& 
   for (Index i = 0; i < n; ++i)
     encoder.encode(encoder.rows()[static_cast<std::size_t>(i)],
                    [&](Index feature, double value) { x(feature, i) += static_cast<Scalar>(value); });
-  return encoder.finish(DenseData<Scalar>{std::move(x)});
+  return encoder.finish(DenseData<Scalar>{std::move(x), options.keep_missing ? NotFinite::keep : NotFinite::refuse});
 }
 
 /// The same as sparse rows: zeros are not stored.
@@ -250,7 +253,8 @@ TableData<SparseRows<Scalar>> sparse_rows(const Table& table, const TableOptions
     using T = typename std::decay_t<decltype(of)>::value_type;
     return Vector<T>{Eigen::Map<const Vector<T>>{of.data(), static_cast<Index>(of.size())}};
   };
-  return encoder.finish(SparseRows<Scalar>{vector(offsets), vector(indices), vector(values), d});
+  return encoder.finish(
+      SparseRows<Scalar>{vector(offsets), vector(indices), vector(values), d, options.keep_missing ? NotFinite::keep : NotFinite::refuse});
 }
 
 /// A table whose columns of text have the levels of the columns of the same name in `reference`, so that both become the same features: a test set

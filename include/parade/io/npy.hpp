@@ -625,13 +625,13 @@ class NpzFile {
 ///
 /// It is written under another name in the same folder first and then renamed, so that nobody ever sees half of it. Throws DataError for a name
 /// twice, or for 4 GiB and more together (zip64); FileError when the file cannot be written, which leaves what was there before.
-inline void write_npz(const std::filesystem::path& file, std::initializer_list<std::pair<std::string, detail::NpyView>> arrays) {
+inline void write_npz(const std::filesystem::path& file, std::span<const std::pair<std::string, detail::NpyView>> arrays) {
   constexpr std::uint64_t limit = 0xFFFFFFFF;
   std::uint64_t total = 0;
-  for (const auto* array = arrays.begin(); array != arrays.end(); ++array) {
+  for (auto array = arrays.begin(); array != arrays.end(); ++array) {
     if (array->first.size() > 60000)
       throw DataError(detail::text("the name of an array must be below 60000 bytes; got ", array->first.size()));
-    for (const auto* other = arrays.begin(); other != array; ++other)
+    for (auto other = arrays.begin(); other != array; ++other)
       if (other->first == array->first)
         throw DataError(detail::text("each array must have a name of its own; got '", array->first, "' twice"));
     total += 200 + 2 * array->first.size() + array->second.header.size() + array->second.bytes.size();
@@ -670,6 +670,10 @@ inline void write_npz(const std::filesystem::path& file, std::initializer_list<s
     put(directory, directory_size, 4), put(directory, offset, 4), put(directory, 0, 2);
     write(directory.data(), directory.size());
   });
+}
+
+inline void write_npz(const std::filesystem::path& file, std::initializer_list<std::pair<std::string, detail::NpyView>> arrays) {
+  write_npz(file, std::span{arrays.begin(), arrays.size()});
 }
 
 }  // namespace parade

@@ -706,6 +706,10 @@ class Trainer {
     const auto b = static_cast<std::size_t>(options.batch_size), n = static_cast<std::size_t>(run.summary.samples);
     if constexpr (!WindowedData<D>)
       if (!run.order) run.order.emplace(source.all.size(), options.seed, options.windows);
+    if constexpr (requires { source.all.begin_epoch(epochs_); }) {
+      engine_->team().wait_for_late();  // who still reads the samples of the epoch before
+      source.all.begin_epoch(epochs_);
+    }
     if constexpr (!SparseData<D> && !WindowedData<D>)
       if (options.svrg > 0 && (epoch - 1) % options.svrg == 0) set_anchor(run, epoch, source.all);
     const bool use_anchor = options.svrg > 0 && anchor_.is_valid;
