@@ -237,7 +237,7 @@ void add_options(CLI::App& app, Options& options) {
        add("--threads", options.threads, "N", "0: as many as the process may use. They do not change the result", in<int>(0, 1024)),
        add("--seed", options.seed, "N", "of the order of the rows", in<std::uint64_t>(0, all))});
   group("Results", {app.add_flag("--progressive", options.progressive,
-                                 "print the progressive loss, that of each batch before its step, whenever twice as many rows are seen"),
+                                 "print the progressive loss, that of each batch before its step, when 1, 2, 4, 8, ... rows are seen"),
                     add("--save", options.save, "MODEL", "file for the model (.npz: weight, bias, description), for 'train predict'", {}),
                     add("--json", options.json, "FILE", "for the result; written when all is done", {})});
   app.footer(
@@ -285,7 +285,7 @@ struct Preparation {
   std::string answer;                     // csv, npy: the column of labels or targets
   std::vector<std::string> leave_out;     // csv, npy
   std::vector<parade::Column> columns;    // csv, npy: of the training file, without their values
-  std::vector<double> means, deviations;  // of those, if standardized; 0 and 1 for text
+  std::vector<double> means, deviations;  // of those, if standardized; 0 and 1 for text and the answer
   std::vector<std::string> features;      // csv, npy, unless hashed: names
   std::vector<std::string> labels;        // of class 0, 1, ...
 };
@@ -362,10 +362,11 @@ Rows with_unit_norm(const Rows& rows) {
 
 /// Columns of numbers to mean 0 and variance 1; a missing one becomes the mean.
 void standardize(parade::Table& table, Preparation& p, bool fit) {
-  if (fit) p.means.assign(table.columns.size(), 0), p.deviations.assign(table.columns.size(), 1);
-  for (std::size_t c = 0; c < table.columns.size(); ++c) {
-    parade::Column& column = table.columns[c];
+  if (fit) p.means.assign(p.columns.size(), 0), p.deviations.assign(p.columns.size(), 1);
+  for (parade::Column& column : table.columns) {
     if (column.type == parade::ColumnType::text || column.name == p.answer) continue;
+    const auto known = std::find_if(p.columns.begin(), p.columns.end(), [&](const auto& other) { return other.name == column.name; });
+    const auto c = static_cast<std::size_t>(known - p.columns.begin());
     if (fit) {
       double sum = 0, squares = 0, count = 0;
       for (const double x : column.numbers)
