@@ -27,8 +27,9 @@ std::string made_up(int rows, std::uint64_t seed) {
   for (int i = 0; i < rows; ++i) {
     const std::uint64_t age = 18 + below(60), school = below(4), job = below(5), hours = 10 + below(50);
     const std::uint64_t score = 3 * school + (job == 3 ? 5 : job == 4 ? 0 : 2) + hours / 10 + (age > 30 ? 2 : 0) + below(5);
-    text += std::to_string(age) + ',' + schools[school] + ',' + (below(12) == 0 ? "?" : jobs[job]) + ',' +
-            (below(15) == 0 ? "?" : std::to_string(hours)) + (score > 13 ? ",high\n" : ",low\n");
+    const bool lacks_job = below(12) == 0, lacks_hours = below(15) == 0;
+    text += std::to_string(age) + ',' + schools[school] + ',' + (lacks_job ? "?" : jobs[job]) + ',' +
+            (lacks_hours ? "?" : std::to_string(hours)) + (score > 13 ? ",high\n" : ",low\n");
   }
   return text;
 }
