@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Trains softmax regression or a multilayer perceptron on MNIST, or on synthetic digits, and reports in text and JSON.
-#include <cerrno>
-#include <charconv>
-#include <concepts>
 #include <cstdint>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <limits>
 #include <optional>
-#include <random>
-#include <sstream>
 #include <stdexcept>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -22,6 +14,8 @@
 #include <nlohmann/json.hpp>
 
 #include <parade/parade.hpp>
+
+#include "command_line.hpp"
 
 using parade::Index;
 using Json = nlohmann::ordered_json;
@@ -34,24 +28,6 @@ struct Options {
   parade::Sgd sgd{.rate = 0.1, .momentum = 0.9};
   parade::FitOptions fit{.epochs = 10, .batch_size = 128, .seed = 1};
 };
-
-/// Takes whole numbers in [low, high], real ones in [low, high). (CLI11's own ranges let NaN pass, and its conversion reads 010 as 8.)
-template <class Number>
-CLI::Validator in(Number low, Number high) {
-  constexpr bool whole = std::integral<Number>;
-  const auto check = [=](std::string& text) {
-    Number x{};
-    std::ostringstream rule;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), x);
-    if (error != std::errc{} || end != text.data() + text.size() || !(low <= x && (whole ? x <= high : x < high)))
-      rule << "must be a " << (whole ? "whole " : "") << "number in [" << low << ", " << high << (whole ? "]" : ")") << "; got '" << text
-           << "'";
-    else if (whole)
-      text = std::to_string(x);
-    return rule.str();
-  };
-  return {check, ""};
-}
 
 void add_options(CLI::App& app, Options& options) {
   app.option_defaults()->always_capture_default();
@@ -96,22 +72,6 @@ Data load(const std::optional<std::string>& option) {
   }
 }
 
-/// Writes a file as a whole or not at all: under another name, then moved. Without content it only finds out whether it can.
-void write(const std::string& file, const std::optional<std::string>& content) {
-  std::error_code error, ignored;
-  if (file.empty() || (std::filesystem::exists(file, error) && !std::filesystem::is_regular_file(file, error)))
-    throw std::runtime_error("--json must name a plain file; got '" + file + "'");
-  const std::string draft = file + "." + std::to_string(std::random_device{}()) + ".part";
-  errno = 0;
-  std::ofstream out(draft);
-  out << content.value_or("");
-  out.close();
-  error.assign(out ? 0 : errno, std::generic_category());
-  if (out && content) std::filesystem::rename(draft, file, error);
-  std::filesystem::remove(draft, ignored);
-  if (!out || error) throw std::runtime_error("--json: cannot write '" + file + "': " + error.message());
-}
-
 Json to_json(const Options& options, const Data& data, const parade::Summary& summary, const parade::Evaluation& test) {
   const auto& s = summary.seconds;
   Json json{{"model", options.model}, {"parameters", summary.parameters}, {"data", data.name}, {"samples", summary.samples}};
@@ -147,7 +107,7 @@ int train(const Options& options, const Data& data, M model) {
   std::cout << parade::ConfusionMatrix{result} << '\n'
             << summary.full() << "test        loss " << result.loss << ", accuracy " << result.accuracy << '\n';
   if (options.json)
-    write(*options.json, to_json(options, data, summary, result).dump(2, ' ', false, Json::error_handler_t::replace) + '\n');
+    write("--json", *options.json, to_json(options, data, summary, result).dump(2, ' ', false, Json::error_handler_t::replace) + '\n');
   return summary.stop_reason == parade::StopReason::diverged ? 1 : 0;
 }
 
@@ -157,7 +117,7 @@ int main(int argc, char** argv) {
   try {
     add_options(app, options);
     app.parse(argc, argv);
-    if (options.json) write(*options.json, {});
+    if (options.json) write("--json", *options.json, {});
     const Data data = load(options.data);
     const Index inputs = data.digits.train.num_features(), classes = 10;
     if (options.model == "softmax") return train(options, data, parade::SoftmaxRegression<float>{inputs, classes});

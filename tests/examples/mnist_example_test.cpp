@@ -2,15 +2,11 @@
 // The command line of examples/02_mnist.cpp, run as a process of its own.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <regex>
 #include <set>
 #include <string>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <vector>
 
@@ -18,8 +14,8 @@
 
 #include <parade/parade.hpp>
 
+#include "examples/process.hpp"
 #include "support/catch.hpp"
-#include "support/temporary_folder.hpp"
 
 namespace {
 
@@ -27,39 +23,8 @@ namespace fs = std::filesystem;
 using Catch::Matchers::ContainsSubstring;
 using nlohmann::json;
 
-std::string read(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  REQUIRE(in.good());
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-void write(const fs::path& file, const std::string& content) {
-  std::ofstream out(file, std::ios::binary);
-  out << content;
-  REQUIRE(out.good());
-}
-
-struct Folder : TemporaryFolder {
-  std::set<std::string> files() const {
-    std::set<std::string> names;
-    for (const auto& entry : fs::directory_iterator(path)) names.insert(entry.path().filename().string());
-    return names;
-  }
-};
-
-struct Run {
-  int status;  // exit status; −1 where the program was killed by a signal
-  std::string out, err;
-};
-
-/// Runs the example in a shell, in `folder`, with output files outside of it. `before` comes before the program: variables, limits.
 Run run(const Folder& folder, const std::string& arguments, const std::string& before = "") {
-  const Folder output;
-  const std::string out = (output.path / "out").string(), err = (output.path / "err").string();
-  const std::string command = "cd '" + folder.path.string() + "' && unset MNIST_DIR && { " + before + " '" PARADE_MNIST_EXAMPLE "' " +
-                              arguments + " ; } >'" + out + "' 2>'" + err + "' </dev/null";
-  const int status = std::system(command.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read(out), read(err)};
+  return run_program(PARADE_MNIST_EXAMPLE, folder, arguments, before);
 }
 
 std::string big_endian(std::uint32_t x) {

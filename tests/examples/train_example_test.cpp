@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: MIT
+// The command line of examples/11_train.cpp, run as a process of its own, on small files.
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include <parade/core/random.hpp>
+#include <parade/io/npy.hpp>
+
+#include "examples/process.hpp"
+#include "support/catch.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using Catch::Matchers::ContainsSubstring;
+using nlohmann::json;
+
+Run run(const Folder& folder, const std::string& arguments) { return run_program(PARADE_TRAIN_EXAMPLE, folder, arguments); }
+
+std::vector<std::string> lines(const fs::path& file) {
+  std::istringstream in(read(file));
+  std::vector<std::string> all;
+  for (std::string line; std::getline(in, line);) all.push_back(line);
+  return all;
+}
+
+json result(const Folder& folder) { return json::parse(read(folder.path / "r")); }
+
+/// Rows of 20 features, a few of them there; the label is the k-th of `labels` where feature k, of the first few, is the one that is there.
+std::string libsvm(const std::vector<std::string>& labels, int rows, std::uint64_t seed) {
+  const parade::Random random{seed, parade::Purpose::user};
+  std::string text;
+  for (int i = 0; i < rows; ++i) {
+    const auto number = static_cast<std::uint64_t>(i) * 10;
+    const std::uint64_t which = random.below(number, labels.size());
+    text += labels[which] + ' ' + std::to_string(which + 1) + ":1";
+    for (std::uint64_t feature = 6; feature <= 20; ++feature)
+      if (random.below(number + feature % 10, 3) == 0) text += ' ' + std::to_string(feature) + ":0.5";
+    text += '\n';
+  }
+  return text;
+}
+
+/// Colour and size decide the label; some sizes are missing.
+std::string csv(int rows, bool with_label, std::uint64_t seed) {
+  const parade::Random random{seed, parade::Purpose::user};
+  std::string text = with_label ? "size,colour,taste,weight\n" : "size,colour,weight\n";
+  for (int i = 0; i < rows; ++i) {
+    const auto number = static_cast<std::uint64_t>(i) * 3;
+    const std::uint64_t size = random.below(number, 9000), colour = random.below(number + 1, 3);
+    const bool sweet = colour == 1 || (colour == 2 && size > 4500);
+    text += (i % 10 == 3 ? "?" : std::to_string(1000 + size)) + ',' +
+            std::string(colour == 0   ? "green"
+                        : colour == 1 ? "red"
+                                      : "\"yellow\"");
+    if (with_label) text += sweet ? ",sweet" : ",sour";
+    text += ',' + std::to_string(100 + random.below(number + 2, 50)) + ".5\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("train: the help text names every option and its default, and how to predict") {
+  const Folder folder;
+  const auto [status, out, err] = run(folder, "--help");
+  CHECK(status == 0);
+  CHECK(err.empty());
+  for (const char* option :
+       {"--data",      "--test",      "--format",      "=libsvm",       "--label",     "--target",    "--leave-out",
+        "--no-header", "--unit-norm", "--standardize", "--hash-bits",   "--loss",      "=logistic",   "--delta",
+        "--quantile",  "--epsilon",   "--l2",          "--l1",          "--intercept", "--optimizer", "=sgd",
+        "--rate",      "--momentum",  "--schedule",    "=cosine",       "--power",     "--epochs",    "--batch",
+        "--dense",     "--threads",   "--seed",        "--progressive", "--save",      "--json",      "train predict --model"})
+    CHECK_THAT(out, ContainsSubstring(option));
+  const auto predict = run(folder, "predict --help");
+  CHECK(predict.status == 0);
+  for (const char* option : {"--model", "--data", "--output", "--scores", "--probabilities", "--threads"})
+    CHECK_THAT(predict.out, ContainsSubstring(option));
+}
+
+TEST_CASE("train: a bad command line ends with status 2, before a file is read, and a text that names option and rule") {
+  struct Bad {
+    std::string arguments, option, rule;
+  };
+  const auto bad = GENERATE(values<Bad>({
+      {"", "--data", "required"},
+      {"--data nowhere --bogus", "--bogus", "not expected"},
+      {"--data nowhere --loss cubic", "--loss", "cubic"},
+      {"--data nowhere --epochs 0", "--epochs", "in [1, 100000]"},
+      {"--data nowhere --rate -1", "--rate", "in [0, inf)"},
+      {"--data nowhere --l2 nan", "--l2", "in [0, inf)"},
+      {"--data nowhere --hash-bits 29", "--hash-bits", "in [0, 28]"},
+      {"--data nowhere --momentum 0.9", "momentum", "no exact lazy form"},
+      {"--data nowhere --optimizer adam", "on sparse data there are: Sgd", "--dense"},
+      {"--data nowhere --optimizer adagrad --l2 0.1", "L2 in the gradient", "--dense"},
+      {"--data nowhere --optimizer ftrl --momentum 0.5", "--momentum", "--optimizer sgd"},
+      {"--data nowhere --schedule inverse", "--schedule inverse", "--l2 above 0"},
+      {"--data nowhere --power 1", "--power", "--schedule inverse-scaling"},
+      {"--data nowhere --quantile 0.1", "--quantile", "--loss quantile"},
+      {"--data nowhere --loss quantile --quantile 0", "quantile", "(0, 1)"},
+      {"--data nowhere --label 0", "--label", "--format csv and npy"},
+      {"--data nowhere --format csv", "--loss logistic", "--label"},
+      {"--data nowhere --format csv --loss squared --label 0", "--loss squared", "--target"},
+      {"--data nowhere --standardize", "--standardize", "--format csv and npy"},
+      {"--data nowhere --format npy --label 0 --hash-bits 10", "--hash-bits", "libsvm and csv"},
+      {"predict --model nowhere --data nowhere", "--output", "required"},
+  }));
+  const Folder folder;
+  CAPTURE(bad.arguments);
+  const auto [status, out, err] = run(folder, bad.arguments);
+  CHECK(status == 2);
+  CHECK(out.empty());
+  CHECK_THAT(err, ContainsSubstring(bad.option));
+  CHECK_THAT(err, ContainsSubstring(bad.rule));
+  CHECK_THAT(err, !ContainsSubstring("No such file"));
+  CHECK(folder.files().empty());
+}
+
+TEST_CASE("train: labels of any two values come back from a LIBSVM file by way of a saved model") {
+  const Folder folder;
+  write(folder.path / "train", libsvm({"-7", "3"}, 200, 1));
+  write(folder.path / "test", libsvm({"-7", "3"}, 50, 2));
+  const std::string loss = GENERATE("logistic", "hinge", "squared-hinge", "modified-huber", "softmax");
+  CAPTURE(loss);
+  const auto trained =
+      run(folder, "--data train --test test --intercept --l2 1/n --epochs 30 --rate 0.5 --save m.npz --json r --loss " + loss);
+  CAPTURE(trained.err, trained.out);
+  REQUIRE(trained.status == 0);
+  CHECK_THAT(trained.out, ContainsSubstring("labels -7 3"));
+  CHECK(result(folder)["test_accuracy"] == 1.0);
+  CHECK(result(folder)["labels"] == json{"-7", "3"});
+
+  const auto predicted = run(folder, "predict --model m.npz --data test --output p --scores");
+  REQUIRE(predicted.status == 0);
+  CHECK_THAT(predicted.out, ContainsSubstring("accuracy 100 %"));
+  const auto truth = lines(folder.path / "test"), answers = lines(folder.path / "p");
+  REQUIRE(answers.size() == 50);
+  for (std::size_t i = 0; i < 50; ++i) {
+    const std::string label = truth[i].substr(0, truth[i].find(' '));
+    CHECK(answers[i].substr(0, answers[i].find(' ')) == label);
+    if (loss != "softmax") CHECK((std::stod(answers[i].substr(answers[i].find(' '))) > 0) == (label == "3"));
+  }
+}
+
+TEST_CASE("train: several labels are taken one against the rest, or by softmax with probabilities") {
+  const Folder folder;
+  write(folder.path / "train", libsvm({"5", "1", "9"}, 300, 1));
+  for (const std::string loss : {"logistic", "softmax"}) {
+    REQUIRE(run(folder, "--data train --epochs 30 --rate 1 --save m --json r --loss " + loss).status == 0);
+    CHECK(result(folder)["labels"] == json{"1", "5", "9"});
+    CHECK(result(folder)["outputs"] == 3);
+    REQUIRE(run(folder, "predict --model m --data train --output p " + std::string(loss == "softmax" ? "--probabilities" : "")).status ==
+            0);
+    const auto truth = lines(folder.path / "train"), answers = lines(folder.path / "p");
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+      std::istringstream line(answers[i]);
+      std::string label;
+      line >> label;
+      CHECK(label == truth[i].substr(0, 1));
+      double sum = 0;
+      for (double share; line >> share;) sum += share;
+      if (loss == "softmax") CHECK(std::abs(sum - 1) < 1e-6);
+    }
+  }
+}
+
+TEST_CASE("train: a table with categories and missing values, and predictions without the column of labels") {
+  const Folder folder;
+  write(folder.path / "train.csv", csv(300, true, 1));
+  write(folder.path / "test.csv", csv(100, true, 2));
+  write(folder.path / "new.csv", csv(100, false, 2));
+  const std::string hashed = GENERATE("", " --hash-bits 10");
+  CAPTURE(hashed);
+  const auto trained = run(folder,
+                           "--data train.csv --test test.csv --format csv --label taste --standardize --intercept --rate 0.3 --epochs 30 "
+                           "--save m.npz --json r" +
+                               hashed);
+  CAPTURE(trained.err);
+  REQUIRE(trained.status == 0);
+  CHECK(result(folder)["test_accuracy"].get<double>() > 0.8);
+  CHECK(result(folder)["features"] == (hashed.empty() ? 5 : 2 + 1024));
+  CHECK(result(folder)["labels"] == json{"sour", "sweet"});
+  REQUIRE(run(folder, "predict --model m.npz --data test.csv --output with").status == 0);
+  const auto without = run(folder, "predict --model m.npz --data new.csv --output without");
+  REQUIRE(without.status == 0);
+  CHECK_THAT(without.out, !ContainsSubstring("accuracy"));
+  CHECK(read(folder.path / "with") == read(folder.path / "without"));
+
+  // By number, from the end, it is the same column; what is left out is not used.
+  REQUIRE(run(folder, "--data train.csv --format csv --label -2 --leave-out weight,0 --json r").status == 0);
+  CHECK(result(folder)["features"] == 3);
+}
+
+TEST_CASE("train: regression on a matrix, and from its model the same numbers") {
+  const Folder folder;
+  parade::Matrix<double> x(4, 200);  // the last is the target
+  const parade::Random random{1, parade::Purpose::user};
+  for (parade::Index j = 0; j < 200; ++j) {
+    for (parade::Index i = 0; i < 3; ++i) x(i, j) = random.uniform(static_cast<std::uint64_t>(j * 3 + i), 0, 100);
+    x(3, j) = 2 * x(0, j) - x(1, j) + 7;
+  }
+  parade::write_npy(folder.path / "x.npy", x);
+  const auto trained = run(folder,
+                           "--data x.npy --test x.npy --format npy --target -1 --loss squared --standardize --intercept --rate 0.1 "
+                           "--epochs 50 --batch 20 --save m --json r");
+  CAPTURE(trained.err);
+  REQUIRE(trained.status == 0);
+  CHECK(result(folder)["test_rmse"].get<double>() < 1e-3);
+  REQUIRE(run(folder, "predict --model m --data x.npy --output p").status == 0);
+  const auto answers = lines(folder.path / "p");
+  REQUIRE(answers.size() == 200);
+  for (std::size_t j = 0; j < 200; ++j) CHECK(std::abs(std::stod(answers[j]) - x(3, static_cast<parade::Index>(j))) < 0.01);
+
+  for (const std::string loss :
+       {"huber --delta 2", "absolute", "quantile --quantile 0.5", "epsilon-insensitive --epsilon 0", "squared-epsilon-insensitive"}) {
+    CAPTURE(loss);
+    REQUIRE(run(folder,
+                "--data x.npy --test x.npy --format npy --target 3 --standardize --intercept --rate 1 --epochs 50 --batch 20 --json r "
+                "--loss " +
+                    loss)
+                .status == 0);
+    CHECK(result(folder)["test_r2"].get<double>() > 0.5);
+  }
+}
+
+TEST_CASE("train: theta has the same hash on one thread and on three, and other settings have others") {
+  const Folder folder;
+  write(folder.path / "train", libsvm({"0", "1", "2"}, 500, 1));
+  std::set<std::string> all;
+  const auto hash = [&](const std::string& arguments) {
+    const auto [status, out, err] = run(folder, "--data train --batch 300 --epochs 3 --json r " + arguments);
+    CAPTURE(arguments, err);
+    REQUIRE(status == 0);
+    return result(folder)["theta_hash"].get<std::string>();
+  };
+  const std::vector<std::string> settings{"",
+                                          "--l2 0.01 --l1 0.001",
+                                          "--optimizer adagrad --l1 0.001",
+                                          "--optimizer ftrl --l1 0.1 --l2 1",
+                                          "--hash-bits 8",
+                                          "--unit-norm",
+                                          "--dense --momentum 0.5",
+                                          "--dense --optimizer adam",
+                                          "--schedule inverse-scaling",
+                                          "--schedule linear",
+                                          "--schedule constant",
+                                          "--seed 2",
+                                          "--loss softmax",
+                                          "--intercept"};
+  for (const std::string& setting : settings) {
+    const std::string one = hash(setting + " --threads 1");
+    CHECK(one == hash(setting + " --threads 3"));
+    CHECK(std::regex_match(one, std::regex("[0-9a-f]{16}")));
+    all.insert(one);
+  }
+  CHECK(all.size() == settings.size());
+}
+
+TEST_CASE("train: sparse and dense training come to the same objective") {
+  const Folder folder;
+  write(folder.path / "train", libsvm({"0", "1"}, 300, 1));
+  std::vector<double> objectives;
+  for (const char* dense : {"", " --dense"}) {
+    REQUIRE(run(folder, std::string("--data train --l2 0.01 --l1 0.001 --intercept --json r") + dense).status == 0);
+    objectives.push_back(result(folder)["train_objective"]);
+  }
+  CHECK(std::abs(objectives[0] - objectives[1]) < 1e-5);
+}
+
+TEST_CASE("train: the progressive loss is printed when the number of rows has passed a power of two") {
+  const Folder folder;
+  write(folder.path / "train", libsvm({"0", "1"}, 100, 1));
+  const auto [status, out, err] = run(folder, "--data train --epochs 2 --batch 10 --progressive --json r");
+  REQUIRE(status == 0);
+  std::vector<int> rows;
+  std::vector<double> so_far;
+  std::istringstream in(out);
+  for (std::string line; std::getline(in, line);) {
+    std::istringstream numbers(line);
+    int seen, epoch;
+    double since, total;
+    if (numbers >> seen >> epoch >> since >> total && numbers.eof()) rows.push_back(seen), so_far.push_back(total);
+  }
+  CHECK(rows == std::vector<int>{10, 20, 40, 70, 130, 200});
+  REQUIRE(!so_far.empty());
+  CHECK(std::abs(so_far.front() - std::log(2.0)) < 1e-5);  // of the first batch, before any step: the weights are 0
+  CHECK(so_far.back() < so_far.front());
+  CHECK_THAT(run(folder, "--data train --epochs 1").out, !ContainsSubstring("loss so far"));
+}
+
+TEST_CASE("train: the JSON says what was done and what came of it") {
+  const Folder folder;
+  write(folder.path / "train", libsvm({"0", "1"}, 100, 1));
+  REQUIRE(run(folder, "--data train --epochs 3 --batch 10 --seed 5 --threads 2 --l1 0.05 --json r").status == 0);
+  const json r = result(folder);
+  CHECK(r["rows"] == 100);
+  CHECK(r["features"] == 20);
+  CHECK(r["epochs"] == 3);
+  CHECK(r["batch"] == 10);
+  CHECK(r["seed"] == 5);
+  CHECK(r["weights"] == 20);
+  CHECK(r["nonzero_weights"].get<int>() < 20);
+  CHECK(r["nonzeros"].get<int>() > 300);
+  CHECK(r["train_objective"].get<double>() > r["train_loss"].get<double>());
+  CHECK(r["seconds"].get<double>() > 0);
+  CHECK(r["samples_per_second"].get<double>() > 0);
+  CHECK(r["stop_reason"] == "completed");
+  CHECK(!r.contains("test_accuracy"));
+}
+
+TEST_CASE("train: data that do not fit end with status 1 and a text that says where, or are counted") {
+  const Folder folder;
+  write(folder.path / "train", libsvm({"0", "1"}, 100, 1));
+  const auto files = folder.files();
+  std::string arguments, text;
+  SECTION("no such file") { arguments = "--data nowhere", text = "nowhere"; }
+  SECTION("a broken line") {
+    write(folder.path / "broken", "1 1:1\n0 2:x\n");
+    arguments = "--data broken", text = "broken: line 2, column 5";
+  }
+  SECTION("one label only") {
+    write(folder.path / "one", "1 1:1\n1 2:1\n");
+    arguments = "--data one", text = "2 different labels";
+  }
+  SECTION("no such column") {
+    write(folder.path / "t.csv", "a,b\n1,2\n");
+    arguments = "--data t.csv --format csv --label c", text = "it has a, b";
+  }
+  SECTION("a column too far") {
+    write(folder.path / "t.csv", "a,b\n1,2\n");
+    arguments = "--data t.csv --format csv --label 2", text = "2 columns";
+  }
+  SECTION("a file that is no model") {
+    parade::write_npz(folder.path / "m.npz", {{"weight", parade::Matrix<float>::Zero(1, 2).eval()}});
+    arguments = "predict --model m.npz --data train --output p", text = "m.npz";
+  }
+  const auto [status, out, err] = run(folder, arguments + (arguments.starts_with("predict") ? "" : " --json r --save m"));
+  CHECK(status == 1);
+  CHECK_THAT(err, ContainsSubstring(text));
+  for (const char* file : {"r", "m", "p"}) CHECK(!fs::exists(folder.path / file));
+}
+
+TEST_CASE("train: features and labels that training did not have are counted") {
+  const Folder folder;
+  write(folder.path / "train", "0 1:1\n1 2:1\n0 1:1\n1 2:1\n");
+  write(folder.path / "test", "0 1:1 3:4\n1 2:1\n2 7:1\n");
+  const auto [status, out, err] = run(folder, "--data train --test test --batch 2 --json r");
+  CAPTURE(err);
+  REQUIRE(status == 0);
+  CHECK_THAT(out, ContainsSubstring("left out 2 values of features"));
+  CHECK_THAT(out, ContainsSubstring("1 labels that training did not have"));
+  CHECK(std::abs(result(folder)["test_accuracy"].get<double>() - 2.0 / 3) < 1e-12);
+  CHECK(result(folder)["test_loss"].is_null());
+}
+
+TEST_CASE("train: a run that diverges ends with status 1, without a model") {
+  const Folder folder;
+  write(folder.path / "train", libsvm({"1", "2"}, 100, 1));
+  const auto [status, out, err] = run(folder, "--data train --loss squared --rate 1e30 --save m --json r");
+  CHECK(status == 1);
+  CHECK(result(folder)["stop_reason"] == "diverged");
+  CHECK(!fs::exists(folder.path / "m"));
+}
+
+TEST_CASE("train: files that cannot be written are refused before training") {
+  const Folder folder;
+  write(folder.path / "train", libsvm({"1", "2"}, 100, 1));
+  for (const std::string option : {"--json", "--save"}) {
+    const auto [status, out, err] = run(folder, "--data train " + option + " nowhere/x");
+    CHECK(status == 1);
+    CHECK(out.empty());
+    CHECK_THAT(err, ContainsSubstring(option + ": cannot write 'nowhere/x'"));
+  }
+}
