@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <cmath>
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,8 @@ Table people() {
       .table;
 }
 
+Names list(const parade::FeatureNames& names) { return {names.begin(), names.end()}; }
+
 TableOptions with(void (*set)(TableOptions&)) {
   TableOptions options;
   set(options);
@@ -44,7 +47,7 @@ TableOptions with(void (*set)(TableOptions&)) {
 TEST_CASE("numbers stay what they are, and text becomes a feature for each level, in the order of the columns") {
   const auto options = with([](auto& o) { o.label = "happy"; });
   const auto [data, features, labels, dropped] = dense_data<double>(people(), options);
-  CHECK(features == Names{"age", "job=boss", "job=cook", "wage", "town=Aarau", "town=Bern"});
+  CHECK(list(features) == Names{"age", "job=boss", "job=cook", "wage", "town=Aarau", "town=Bern"});
   CHECK(labels == Names{"no", "yes"});
   CHECK(dropped == 0);
   Matrix<double> x(6, 3);
@@ -70,7 +73,7 @@ TEST_CASE("a target is a column of numbers, and columns are left out by name or 
                                                                      o.leave_out = {"town", -1};
                                                                      o.encodings = {{"job", Encoding::leave_out}};
                                                                    }));
-  CHECK(features == Names{"age"});
+  CHECK(list(features) == Names{"age"});
   CHECK(labels.empty());
   CHECK(data.targets()(0, 2) == 480);
   CHECK_FALSE(data.has_labels());
@@ -101,6 +104,21 @@ TEST_CASE("hashed columns share 2^bits features behind the others, by a hash of 
   CHECK(both.to_dense().col(0).tail(2).sum() == 2);
 }
 
+TEST_CASE("features are named where they are many, too, and without memory for the names") {
+  const auto options = with([](auto& o) { o.label = "happy", o.text = Encoding::hashed, o.hash_bits = 28; });
+  const auto [data, features, labels, dropped] = sparse_rows<float>(people(), options);
+  constexpr Index hashed = Index{1} << 28;
+  CHECK((features.size() == 2 + hashed && data.num_features() == 2 + hashed));
+  CHECK(features[1] == "wage");
+  CHECK(features[2] == "hash_0");
+  CHECK(features[hashed + 1] == "hash_268435455");
+  CHECK(*std::next(features.begin(), 3) == "hash_1");
+  CHECK(data[0].indices.back() < 2 + hashed);
+
+  CHECK(parade::FeatureNames{}.empty());
+  CHECK(list(parade::FeatureNames{{"a", "b"}, 2}) == Names{"a", "b", "hash_0", "hash_1"});
+}
+
 TEST_CASE("the hash is FNV-1a of column=value, folded") {
   // FNV-1a (64 bits) of "a=b": computed step by step.
   std::uint64_t hash = 14695981039346656037u;
@@ -122,7 +140,7 @@ TEST_CASE("missing numbers and labels are an error or drop the row, and a missin
   CHECK((std::isnan(kept.data.values()(0, 1)) && kept.data.values()(0, 3) == 4));
   const auto dropped = dense_data<float>(table, with([](auto& o) { o.label = "y", o.drop_missing = true; }));
   CHECK(dropped.dropped == 2);
-  CHECK(dropped.features == Names{"x", "c=a", "c=b"});
+  CHECK(list(dropped.features) == Names{"x", "c=a", "c=b"});
   Matrix<float> x(3, 2);
   x << 1, 4, 1, 0, 0, 0;
   CHECK(Matrix<float>{dropped.data.values()} == x);
@@ -139,6 +157,49 @@ TEST_CASE("a test set gets the levels of its training set, and others become mis
   CHECK_THROWS_MATCHES(with_levels_of(parse_csv("c,x\n1,1\n").table, train), DataError,
                        Message("column 'c' must be of the type that it has in the reference, text; got integer"));
   CHECK_THROWS_MATCHES(with_levels_of(parse_csv("z\n1\n").table, train), DataError, Message("the table has no column 'z'; it has c, x"));
+}
+
+TEST_CASE("a column of a test set without any value is what it is in the training set") {
+  const auto train = parse_csv("c,x,y\nb,1.5,1\nd,2,2\n").table;
+  for (const char* text : {"c,x,y\n,,\nNA,,\n", "c,x,y\n"}) {
+    CAPTURE(text);
+    const auto test = parse_csv(text).table;
+    REQUIRE(test.columns[0].type == ColumnType::real);
+    const auto as_train = with_levels_of(test, train);
+    CHECK(as_train.columns[0].type == ColumnType::text);
+    CHECK(as_train.columns[0].levels == Names{"b", "d"});
+    CHECK(as_train.columns[0].codes == parade::Vector<std::int32_t>::Constant(test.rows, -1));
+    CHECK(as_train.columns[0].numbers.size() == 0);
+    for (const auto& column : as_train.columns) CHECK(column.missing == test.rows);
+    CHECK(as_train.columns[1].type == ColumnType::real);
+    CHECK(as_train.columns[2].type == ColumnType::integer);
+    const auto data = dense_data<double>(as_train, with([](auto& o) { o.leave_out = {"x", "y"}; }));
+    CHECK(list(data.features) == Names{"c=b", "c=d"});
+    CHECK(Matrix<double>{data.data.values()} == Matrix<double>::Zero(2, test.rows));
+  }
+  // The other way round: text without any value, where the training set has numbers.
+  const auto text = with_levels_of(parse_csv("c\n\"\"\n",
+                                             [] {
+                                               parade::CsvOptions options;
+                                               options.types = {{"c", ColumnType::text}};
+                                               return options;
+                                             }())
+                                       .table,
+                                   parse_csv("c\n1\n").table);
+  CHECK(text.columns[0].type == ColumnType::integer);
+  CHECK(text.columns[0].codes.size() == 0);
+  CHECK((text.columns[0].numbers.size() == 1 && std::isnan(text.columns[0].numbers[0])));
+}
+
+TEST_CASE("many levels are found in the reference in the time that reading them takes") {
+  std::string text = "c\n", turned = "c\n";
+  constexpr int levels = 200'000;
+  for (int i = 0; i < levels; ++i) (text += 'v') += std::to_string(i) + '\n', (turned += 'v') += std::to_string(levels - i) + '\n';
+  const auto train = parse_csv(text).table, test = parse_csv(turned).table;
+  const auto as_train = with_levels_of(test, train);
+  CHECK(as_train.columns[0].missing == 1);
+  CHECK((as_train.columns[0].levels == train.columns[0].levels));
+  CHECK(as_train.columns[0].codes[1] == train.columns[0].codes[levels - 1]);
 }
 
 TEST_CASE("options that do not fit the table are refused") {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <locale>
 #include <sstream>
 #include <string>
@@ -161,8 +162,11 @@ TEST_CASE("types: whole numbers that double holds exactly, finite numbers, text,
   const auto type = [](const std::string& values) { return parse_csv("a\n" + values).table.columns[0].type; };
   CHECK(type("1\n-2\n+3\n1e3\n4.0\n") == ColumnType::integer);
   CHECK(type("1\nNA\n?\n") == ColumnType::integer);
-  CHECK(type("9007199254740992\n") == ColumnType::integer);
-  CHECK(type("9007199254740994\n") == ColumnType::real);
+  CHECK(type("9007199254740991\n-9007199254740991\n") == ColumnType::integer);
+  for (const char* large : {"9007199254740992\n", "9007199254740993\n", "9007199254740994\n", "-9007199254740993\n", "1e300\n"}) {
+    CAPTURE(large);
+    CHECK(type(large) == ColumnType::real);
+  }
   CHECK(type("1\n0.5\n") == ColumnType::real);
   CHECK(type(".5\n-.5\n5.\n1e-3\n") == ColumnType::real);
   CHECK(type("NA\n\"\"\n") == ColumnType::real);
@@ -179,7 +183,9 @@ TEST_CASE("the options may give a column its type, and values that do not fit ar
   const auto options = with([](auto& o) { o.types = {{"zip", ColumnType::text}, {"x", ColumnType::real}, {"n", ColumnType::integer}}; });
   CHECK(parsed("zip,x,n\n01234,1,2\n,,\n", options) == "2 rows\nzip text 1: [01234] -\nx real 1: 0x1p+0 -\nn integer 1: 0x1p+1 -\n");
   refuses("zip,x,n\n1,1,1\n1,one,1\n", "line 3, column 3: found 'one', expected a finite number (by types)", options);
-  refuses("zip,x,n\n1,1,1.5\n", "line 2, column 5: found '1.5', expected a whole number (by types)", options);
+  refuses("zip,x,n\n1,1,1.5\n", "line 2, column 5: found '1.5', expected a whole number between −2^53 and 2^53 (by types)", options);
+  refuses("zip,x,n\n1,1,9007199254740993\n",
+          "line 2, column 5: found '9007199254740993', expected a whole number between −2^53 and 2^53 (by types)", options);
   CHECK_THROWS_MATCHES(parse_csv("a\n", with([](auto& o) {
                                    o.types = {{"b", ColumnType::text}};
                                  })),
@@ -196,6 +202,14 @@ TEST_CASE("malformed records are refused with line, column, what was found and w
   refuses("a,b\n1,\"x\"y,3\n", "line 2, column 6: found 'y' behind a closing quote, expected a separator or the end of the line");
   refuses("a,b\n1,x\"y\"\n",
           "line 2, column 4: found a quote inside a value without quotes, expected quotes around the whole value, and the quote twice");
+  const std::string cr =
+      "found a carriage return inside a value without quotes, expected a line feed behind it, or quotes around the whole value";
+  refuses("a,b\r1,2\r3,4\r", "line 1, column 4: " + cr);  // the line ends of old Macs
+  refuses("a,b\n1,x\ry\n", "line 2, column 4: " + cr);
+  refuses("a,b\n1,x\r\r\n", "line 2, column 4: " + cr);
+  refuses("a,b\n1,\rx\n", "line 2, column 3: " + cr);
+  refuses("a,b\n\"1\"\r,2\n", "line 2, column 4: found '\\x0D' behind a closing quote, expected a separator or the end of the line");
+  CHECK(parsed("a,b\r\n1,\"x\ry\"\r\n2,z\r") == "2 rows\na integer 0: 0x1p+0 0x1p+1\nb text 0: [x\ry] [z]\n");
   refuses("a,\"b\n", "line 1, column 3: found a quote that does not end, expected a closing quote");
 }
 
@@ -210,6 +224,26 @@ TEST_CASE("records that are none are skipped and counted where the options say s
                                  "value, and the quote twice",
                                  "text: line 6, column 6: found 'z' behind a closing quote, expected a separator or the end of the line",
                                  "text: line 7, column 3: found a quote that does not end, expected a closing quote"});
+}
+
+TEST_CASE("without a header, records that are none may be left out from the first one on") {
+  const auto options = with([](auto& o) { o.header = false, o.on_error = OnError::skip; });
+  for (const char* bad : {"1;x\"y\n", "\"1\"2;x\n\n4;\ry\n", "\n1;x\"y;3\n"}) {
+    CAPTURE(bad);
+    const auto [table, report] = parse_csv(bad + std::string{"1;x\n2;y\n3\n"}, options);
+    CHECK(content(table) == "2 rows\ncolumn_1 integer 0: 0x1p+0 0x1p+1\ncolumn_2 text 0: [x] [y]\n");
+    CHECK(report.separator == ';');
+    CHECK(report.skipped == (std::string_view{bad}.find("\n4") != std::string_view::npos ? 3 : 2));
+    CHECK(report.messages.size() == static_cast<std::size_t>(report.skipped));
+  }
+  const auto none = parse_csv("x\"y\n\n\"z", options);
+  CHECK(content(none.table) == "0 rows\n");
+  CHECK(none.report.skipped == 2);
+  refuses("1,x\"y\n1,2\n",
+          "line 1, column 4: found a quote inside a value without quotes, expected quotes around the whole value, and the quote twice",
+          with([](auto& o) { o.header = false; }));
+  // The first record says how many columns there are, if it can be split at all.
+  CHECK(parse_csv("1\n1,2\n3,4\n", options).report.skipped == 2);
 }
 
 TEST_CASE("a table is the same in pieces of every size and on any number of threads") {
@@ -272,6 +306,13 @@ TEST_CASE("a table that was written is read again, to the last bit") {
     CHECK(content(read_csv(file).table) == content(table));
   }
 
+  // Text that looks like a number or like nothing comes back where the reader is told so.
+  const auto as_text = with([](auto& o) { o.types = {{"code", ColumnType::text}}, o.missing = {""}; });
+  const auto codes = parse_csv("code,n\n007,1\nNA,2\n?,3\n,4\n12,\n", as_text).table;
+  CHECK(content(codes).find("code text 1: [007] [NA] [?] - [12]\n") != std::string::npos);
+  write_csv(file, codes);
+  CHECK(content(read_csv(file, as_text).table) == content(codes));
+
   const auto alone = parse_csv("a\n1\n\"\"\n2\n").table;
   write_csv(file, alone);
   CHECK(content(read_csv(file).table) == content(alone));
@@ -300,6 +341,24 @@ TEST_CASE("a table whose columns do not fit is not written") {
   table.columns[0].levels = {"x"};
   CHECK_THROWS_MATCHES(write_csv(folder.path / "file", table), DataError,
                        Message("codes of column 'a' must be −1 or in [0, 1); got 1 in row 1"));
+  CHECK_THROWS_MATCHES(write_csv(folder.path / "file", Table{}), DataError, Message("a CSV file must have at least 1 column; got none"));
+
+  Table numbers = parse_csv("a,b\n1,2\n,3\n").table;
+  for (const double infinite : {std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()}) {
+    numbers.columns[0].numbers[1] = infinite;
+    CHECK_THROWS_MATCHES(write_csv(folder.path / "file", numbers), DataError,
+                         Message(parade::detail::text("numbers of column 'a' must be finite, or NaN for missing, in a CSV file; got ",
+                                                      infinite, " in row 1")));
+  }
+  numbers.columns[0].numbers[1] = 0;
+  for (const char separator : {'.', '\n', '\r', '"', '7', '-', ' '})
+    CHECK_THROWS_MATCHES(write_csv(folder.path / "file", numbers, separator), OptionError,
+                         Message("separator must not be a digit, a sign, a point, an e, a quote, a blank or a line end; got " +
+                                 parade::detail::in_quotes({&separator, 1})));
+  CHECK_THROWS_MATCHES(write_csv(folder.path / "file", numbers, '\0'), OptionError, Message("separator must be a character; got NUL"));
+  numbers.columns[1].name = "a";
+  CHECK_THROWS_MATCHES(write_csv(folder.path / "file", numbers), DataError,
+                       Message("each column must have a name of its own; got 'a' twice"));
   CHECK(fs::is_empty(folder.path));
 }
 

@@ -185,9 +185,13 @@ TEST_CASE("dimensions that no memory can hold are refused before any is taken") 
   folder.refuses(Bytes{0, 0, 8, 1} + most, "byte 8: found 0 bytes of data, expected 4294967295 (4294967295)");
   folder.refuses(Bytes{0, 0, 8, 2, 0x7F, 0xFF, 0xFF, 0xFF} + most,
                  "byte 12: found 0 bytes of data, expected 9223372030412324865 (2147483647 x 4294967295)");
-  folder.refuses(Bytes{0, 0, 8, 2} + most + most, "byte 8: found the dimensions 4294967295 x 4294967295, expected a product below 2^63");
+  folder.refuses(Bytes{0, 0, 8, 2} + most + most,
+                 "byte 8: found the dimensions 4294967295 x 4294967295, expected a product below 2^63, zeros aside");
   folder.refuses(Bytes{0, 0, 8, 3, 0x7F, 0xFF, 0xFF, 0xFF} + most + Bytes{0, 0, 0, 2},
-                 "byte 12: found the dimensions 2147483647 x 4294967295 x 2, expected a product below 2^63");
+                 "byte 12: found the dimensions 2147483647 x 4294967295 x 2, expected a product below 2^63, zeros aside");
+  // No images, but each would have more pixels than Index can count.
+  folder.refuses(Bytes{0, 0, 8, 3, 0, 0, 0, 0} + most + most,
+                 "byte 12: found the dimensions 0 x 4294967295 x 4294967295, expected a product below 2^63, zeros aside");
 }
 
 #if PARADE_HAS_ZLIB

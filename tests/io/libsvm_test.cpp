@@ -10,6 +10,7 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <parade/core/random.hpp>
@@ -132,6 +133,7 @@ TEST_CASE("indices begin with 1, or with 0 where index 0 is used anywhere, or as
   CHECK(parsed("1 1:1\n", with([](auto& o) { o.index_base = 0; })) == "2 features, all ones\n1 1:0x1p+0\n");
   refuses("1 1:1\n1 0:1\n", "line 2, column 3: found '0:1', expected an index from 1 to 2147483647",
           with([](auto& o) { o.index_base = 1; }));
+  CHECK(parsed("1 00000000001:1 0000000000000000000000000003:1\n") == "3 features, all ones\n1 0:0x1p+0 2:0x1p+0\n");
   CHECK(parse_libsvm<float>("1 2147483647:1\n").rows.num_features() == 2147483647);
   CHECK(parse_libsvm<float>("1 0:1 2147483647:1\n").rows.num_features() == 2147483648);
 }
@@ -179,6 +181,8 @@ TEST_CASE("labels are whole numbers, real numbers or sets, as the file has them 
 
 TEST_CASE("a file has a query in each row or in none") {
   CHECK(parsed("1 qid:4 1:1\n0 qid:123456789012345678\n") == "1 features, all ones\n1 q4 0:0x1p+0\n0 q123456789012345678\n");
+  CHECK(parsed("1 qid:000000000000000000000000\n1 qid:0000000123456789012345678\n") ==
+        "0 features, all ones\n1 q0\n1 q123456789012345678\n");
   refuses("1 qid:4 1:1\n0 1:1\n", "line 2, column 3: found '1:1', expected qid:, as in the first row");
   refuses("1 1:1\n0 qid:4 1:1\n", "line 2, column 3: found 'qid:4', expected no qid:, as in the first row");
   refuses("1 qid:x\n", "line 1, column 3: found 'qid:x', expected qid: and a whole number of at most 18 digits");
@@ -209,6 +213,7 @@ TEST_CASE("malformed entries are refused with line, column, what was found and w
   refuses("1 2:1 2:1\n", "line 1, column 7: found '2:1', expected each index once in a row");
   refuses("1 2147483648:1\n", "line 1, column 3: found '2147483648:1', expected an index from 0 to 2147483647");
   refuses("1 18446744073709551617:1\n", "line 1, column 3: found '18446744073709551617:1', expected an index from 0 to 2147483647");
+  refuses("1 00021474836480:1\n", "line 1, column 3: found '00021474836480:1', expected an index from 0 to 2147483647");
   refuses("1 1:1e999\n", "line 1, column 5: found '1e999', expected a finite number");
   refuses("1 1:nan\n", "line 1, column 5: found 'nan', expected a finite number");
   refuses("1 1:-inf\n", "line 1, column 5: found '-inf', expected a finite number");
@@ -322,6 +327,26 @@ TEST_CASE("a file is read like text in memory, packed or not, and a line may be 
                        Message((folder.path / "bad").string() + ": line 2, column 1: found '?', expected a label: a number"));
 }
 
+TEST_CASE("a line that holds something else is reported before the part of the file behind it that cannot be read") {
+  const TemporaryFolder folder;
+  std::string lines = "1";  // long, so that the other thread fails first
+  for (int i = 1; i < 500000; ++i) lines += " " + std::to_string(i) + ":2";
+  const std::size_t cut = lines.size() + 3;
+  for (const auto& [end, on_error] : {std::pair{" x\n", OnError::stop}, {" x\n", OnError::skip}, {" \n\n", OnError::stop}}) {
+    const auto file = write(folder.path / "file", lines + end + "1\n");
+    const parade::detail::TextSource source{file};
+    fs::resize_file(file, cut);  // while it is open
+    LibsvmOptions options;
+    options.on_error = on_error;
+    options.threads = 2;
+    const bool bad_line = end == std::string{" x\n"} && on_error == OnError::stop;
+    CHECK_THROWS_MATCHES(parade::detail::read_libsvm<float>(source, options, cut), FileError,
+                         Message(file.string() + (bad_line ? text(": line 1, column ", cut - 1, ": found 'x', expected index:value")
+                                                           : text(": byte ", cut, ": found the end of the file, expected ", cut + 2,
+                                                                  " bytes as when it was opened"))));
+  }
+}
+
 TEST_CASE("options that break a rule are refused") {
   const auto refused = [](const LibsvmOptions& options, const char* why) {
     CHECK_THROWS_MATCHES(parse_libsvm<float>("1\n", options), OptionError, Message(why));
@@ -353,6 +378,17 @@ TEST_CASE("rows that were written are read again, to the last bit") {
   write_libsvm(file, empty_set);
   CHECK(content(read_libsvm<double>(file, sets).rows) == content(empty_set));
 
+  // What the file does not say, the reader is told.
+  const auto real = with([](auto& o) { o.targets = LibsvmTargets::real; });
+  const auto whole_targets = parse_libsvm<double>("1 1:1\n-2 1:1\n", real).rows;
+  write_libsvm(file, whole_targets);
+  CHECK(read_libsvm<double>(file).rows.has_labels());
+  CHECK(content(read_libsvm<double>(file, real).rows) == content(whole_targets));
+  const auto last = with([](auto& o) { o.index_base = 0; });
+  const auto with_last = parse_libsvm<double>("1 2147483647:1\n", last).rows;
+  write_libsvm(file, with_last, 0);
+  CHECK(content(read_libsvm<double>(file, last).rows) == content(with_last));
+
   const auto large = parse_libsvm<float>(random_lines(40000, false)).rows;  // more than is written at a time
   write_libsvm(file, large);
   REQUIRE(fs::file_size(file) > 1 << 20);
@@ -375,6 +411,10 @@ TEST_CASE("rows that the format cannot hold are not written, and leave what was 
                        Message("row 0 has no labels, no entries and no query: a LIBSVM file cannot hold it"));
   CHECK_THROWS_MATCHES(write_libsvm(file, rows.with_queries(Vector<std::int64_t>::Constant(1, -1))), DataError,
                        Message("queries must be in [0, 10^18) in a LIBSVM file; got -1 in row 0"));
+  const Vector<std::int64_t> one{{0, 1}};
+  const SparseRows<float> last{one, Vector<std::int32_t>{{2147483647}}, {}, Index{1} << 31};
+  CHECK_THROWS_MATCHES(write_libsvm(file, last), DataError,
+                       Message("indices must be below 2147483647 in a LIBSVM file with index_base = 1; got 2147483647 in row 0"));
   CHECK_THROWS_MATCHES(write_libsvm(file, rows, 2), OptionError, Message("index_base must be 0 or 1; got 2"));
   std::ifstream in{file};
   CHECK(std::string{std::istreambuf_iterator<char>{in}, {}} == "before");

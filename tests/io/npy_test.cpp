@@ -220,9 +220,12 @@ TEST_CASE("sizes that the file does not have are refused before memory is taken"
   refuses("(1,)", "4 ((1,) of 'f4')");
   refuses("(1000000000, 2000000)", "8000000000000000 ((1000000000, 2000000) of 'f4')");
   folder.refuses(npy("<f4", "(10000000000, 10000000000)", ""),
-                 "byte 10: found the shape (10000000000, 10000000000), expected less than 2^63 bytes");
+                 "byte 10: found the shape (10000000000, 10000000000), expected less than 2^63 bytes, zeros aside");
   folder.refuses(npy("<f4", "(0, 9000000000000000000)", ""),
-                 "byte 10: found the shape (0, 9000000000000000000), expected less than 2^63 bytes");
+                 "byte 10: found the shape (0, 9000000000000000000), expected less than 2^63 bytes, zeros aside");
+  for (const char* shape : {"(0, 1099511627776, 1099511627776)", "(0, 2000000000000000000, 5)", "(1099511627776, 0, 1099511627776)"})
+    folder.refuses(npy("<f4", shape, ""), text("byte 10: found the shape ", shape, ", expected less than 2^63 bytes, zeros aside"));
+  CHECK(read_npy<float>(folder.write(npy("<f4", "(0, 1099511627776, 1048575)", ""))).rows() == Index{1099511627776} * 1048575);
   folder.refuses(npy("<f4", "(99999999999999999999,)", ""), "byte 61: found a size of 20 digits or more, expected one below 2^63");
 #if PARADE_HAS_ZLIB
   for (const char* shape : {"(3,)", "(1000000000, 2000000)"}) {

@@ -5,11 +5,15 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
+#include <limits>
 #include <map>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <type_traits>
+#include <unordered_map>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -45,13 +49,63 @@ struct TableOptions {
       false;  // numbers that are missing become NaN, which parade::Impute fills in; labels and targets are needed nevertheless
 };
 
+/// What features are called. The names of hashed features, of which there may be 2^31, are made when they are asked for.
+///
+///   features.size() → 3 + 2^18     features[1] → "job=cook"     features[20] → "hash_17"     for (const std::string& name : features) …
+class FeatureNames {
+ public:
+  FeatureNames() = default;
+  /// `names`, and behind them hash_0 … hash_(hashed−1).
+  explicit FeatureNames(std::vector<std::string> names, Index hashed = 0) : names_(std::move(names)), hashed_(hashed) {}
+
+  Index size() const { return static_cast<Index>(names_.size()) + hashed_; }
+  bool empty() const { return size() == 0; }
+
+  /// The name of feature i, 0 ≤ i < size().
+  std::string operator[](Index i) const {
+    const auto own = static_cast<Index>(names_.size());
+    return i < own ? names_[static_cast<std::size_t>(i)] : "hash_" + std::to_string(i - own);
+  }
+
+  class Iterator {
+   public:
+    using value_type = std::string;
+    using reference = std::string;
+    using pointer = void;
+    using difference_type = std::ptrdiff_t;
+    using iterator_category = std::input_iterator_tag;  // in the words of C++17: what is referred to is made on the way
+    using iterator_concept = std::forward_iterator_tag;
+
+    Iterator() = default;
+    Iterator(const FeatureNames& names, Index i) : names_(&names), i_(i) {}
+
+    std::string operator*() const { return (*names_)[i_]; }
+    Iterator& operator++() { return ++i_, *this; }
+    Iterator operator++(int) { return {*names_, i_++}; }
+    friend bool operator==(const Iterator&, const Iterator&) = default;
+
+   private:
+    const FeatureNames* names_ = nullptr;
+    Index i_ = 0;
+  };
+  Iterator begin() const { return {*this, 0}; }
+  Iterator end() const { return {*this, size()}; }
+
+  friend bool operator==(const FeatureNames&, const FeatureNames&) = default;
+
+ private:
+  std::vector<std::string> names_;
+  Index hashed_ = 0;
+};
+static_assert(std::forward_iterator<FeatureNames::Iterator>);
+
 /// A data set made of a table, and what its features and labels are called.
 template <class D>
 struct TableData {
   D data;
-  std::vector<std::string> features;  // "age", "job=cook", "hash_17"
-  std::vector<std::string> labels;    // of a label column of text: the text of label 0, 1, ...
-  Index dropped = 0;                  // rows left out by drop_missing
+  FeatureNames features;            // "age", "job=cook", "hash_17"
+  std::vector<std::string> labels;  // of a label column of text: the text of label 0, 1, ...
+  Index dropped = 0;                // rows left out by drop_missing
 };
 
 namespace detail {
@@ -69,6 +123,12 @@ inline Index hashed_feature(const std::string& column, const std::string& value,
   const std::string name = column + '=' + value;
   const std::uint64_t hash = hash_bytes(std::as_bytes(std::span{name}));
   return static_cast<Index>((hash ^ (hash >> 32)) & ((std::uint64_t{1} << bits) - 1));
+}
+
+/// All values of the column are missing.
+inline bool has_no_value(const Column& column) {
+  return column.type == ColumnType::text ? std::all_of(column.codes.begin(), column.codes.end(), [](auto code) { return code < 0; })
+                                         : std::all_of(column.numbers.begin(), column.numbers.end(), [](auto x) { return std::isnan(x); });
 }
 
 /// Knows which feature each column of a table becomes, and which rows are used.
@@ -90,11 +150,12 @@ class TableEncoder {
       throw DataError(text("label must be a column of text or whole numbers; '", label_->name, "' is real"));
 
     bool any_hashed = false;
+    std::vector<std::string> names;
     for (const Column& column : table.columns) {
       if (std::find(unused.begin(), unused.end(), &column) != unused.end()) continue;
       if (column.type != ColumnType::text) {
-        numbers_.push_back({&column, static_cast<Index>(features_.size())});
-        features_.push_back(column.name);
+        numbers_.push_back({&column, static_cast<Index>(names.size())});
+        names.push_back(column.name);
         continue;
       }
       const auto own = options.encodings.find(column.name);
@@ -102,8 +163,8 @@ class TableEncoder {
       if (encoding == Encoding::one_hot) {
         levels_.push_back({&column, {}});
         for (const auto& level : column.levels) {
-          levels_.back().features.push_back(static_cast<Index>(features_.size()));
-          features_.push_back(column.name + '=' + level);
+          levels_.back().features.push_back(static_cast<Index>(names.size()));
+          names.push_back(column.name + '=' + level);
         }
       } else if (encoding == Encoding::hashed) {
         any_hashed = true;
@@ -112,18 +173,17 @@ class TableEncoder {
           levels_.back().features.push_back(-1 - hashed_feature(column.name, level, options.hash_bits));
       }
     }
-    const auto first_hashed = static_cast<Index>(features_.size());
+    const auto first_hashed = static_cast<Index>(names.size());
     for (Levels& levels : levels_)
       for (Index& feature : levels.features)
         if (feature < 0) feature = first_hashed + (-1 - feature);
-    if (any_hashed)
-      for (Index i = 0; i < Index{1} << options.hash_bits; ++i) features_.push_back("hash_" + std::to_string(i));
+    features_ = FeatureNames{std::move(names), any_hashed ? Index{1} << options.hash_bits : Index{0}};
     if (features_.empty()) throw DataError("the table must have at least 1 column that becomes features; got none");
     find_rows(options);
   }
 
   const std::vector<Index>& rows() const { return rows_; }
-  std::vector<std::string>& features() { return features_; }
+  const FeatureNames& features() const { return features_; }
   Index dropped() const { return table_.rows - static_cast<Index>(rows_.size()); }
 
   /// Calls add(feature, value) for whatever row has, except for zeros: numbers in rising order of features, then levels.
@@ -198,7 +258,7 @@ class TableEncoder {
   const Column* target_ = nullptr;
   std::vector<Number> numbers_;
   std::vector<Levels> levels_;
-  std::vector<std::string> features_;
+  FeatureNames features_;
   std::vector<Index> rows_;
 };
 
@@ -218,7 +278,7 @@ class TableEncoder {
 template <class Scalar>
 TableData<DenseData<Scalar>> dense_data(const Table& table, const TableOptions& options = {}) {
   detail::TableEncoder encoder{table, options};
-  const auto n = static_cast<Index>(encoder.rows().size()), d = static_cast<Index>(encoder.features().size());
+  const auto n = static_cast<Index>(encoder.rows().size()), d = encoder.features().size();
   Matrix<Scalar> x = Matrix<Scalar>::Zero(d, n);
   for (Index i = 0; i < n; ++i)
     encoder.encode(encoder.rows()[static_cast<std::size_t>(i)],
@@ -248,7 +308,7 @@ TableData<SparseRows<Scalar>> sparse_rows(const Table& table, const TableOptions
     }
     offsets.push_back(static_cast<std::int64_t>(indices.size()));
   }
-  const auto d = static_cast<Index>(encoder.features().size());
+  const Index d = encoder.features().size();
   const auto vector = [](const auto& of) {
     using T = typename std::decay_t<decltype(of)>::value_type;
     return Vector<T>{Eigen::Map<const Vector<T>>{of.data(), static_cast<Index>(of.size())}};
@@ -258,20 +318,32 @@ TableData<SparseRows<Scalar>> sparse_rows(const Table& table, const TableOptions
 }
 
 /// A table whose columns of text have the levels of the columns of the same name in `reference`, so that both become the same features: a test set
-/// as its training set. A level that the reference does not have becomes missing, and is counted as that.
+/// as its training set. A level that the reference does not have becomes missing, and is counted as that. A column without any value gets the
+/// type that it has in the reference, whatever it was taken for.
 ///
 /// Throws DataError for a column that the reference does not have, or has as text where this is not, or the other way round.
 inline Table with_levels_of(Table table, const Table& reference) {
   for (Column& column : table.columns) {
     const Column& other = reference[column.name];
+    if (detail::has_no_value(column)) {
+      column.type = other.type;
+      column.numbers = Vector<double>::Constant(other.type == ColumnType::text ? 0 : table.rows, std::numeric_limits<double>::quiet_NaN());
+      column.codes = Vector<std::int32_t>::Constant(other.type == ColumnType::text ? table.rows : 0, -1);
+      column.levels = other.levels;
+      column.missing = table.rows;
+      column.why_text.clear();
+      continue;
+    }
     if ((column.type == ColumnType::text) != (other.type == ColumnType::text))
       throw DataError(detail::text("column '", column.name, "' must be of the type that it has in the reference, ", name_of(other.type),
                                    "; got ", name_of(column.type)));
     if (column.type != ColumnType::text) continue;
+    std::unordered_map<std::string_view, std::int32_t> code_of;
+    for (const auto& level : other.levels) code_of.try_emplace(level, static_cast<std::int32_t>(code_of.size()));
     std::vector<std::int32_t> codes;
     for (const auto& level : column.levels) {
-      const auto found = std::find(other.levels.begin(), other.levels.end(), level);
-      codes.push_back(found == other.levels.end() ? -1 : static_cast<std::int32_t>(found - other.levels.begin()));
+      const auto found = code_of.find(level);
+      codes.push_back(found == code_of.end() ? -1 : found->second);
     }
     column.missing = 0;
     for (auto& code : column.codes) {

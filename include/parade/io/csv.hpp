@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -27,7 +28,8 @@
 
 namespace parade {
 
-/// What the values of a column are: all whole numbers that double holds exactly, all finite numbers, or else text. Missing values fit any.
+/// What the values of a column are: all whole numbers between −2^53 and 2^53 (where no two of them are the same double), all finite numbers, or
+/// else text. Missing values fit any.
 enum class ColumnType { integer, real, text };
 
 inline const char* name_of(ColumnType type) { return type == ColumnType::integer ? "integer" : type == ColumnType::real ? "real" : "text"; }
@@ -155,7 +157,7 @@ class CsvScanner {
     return at == record_end;
   }
 
-  /// Splits a record. False, and the reason, if its quotes are not as they should be.
+  /// Splits a record. False, and the reason, if its quotes are not as they should be, or a line ends with a carriage return alone.
   bool split(const char* at, const char* record_end, std::vector<CsvField>& fields, CsvError& error) const {
     if (record_end > at && record_end[-1] == '\r') --record_end;
     fields.clear();
@@ -179,9 +181,13 @@ class CsvScanner {
         }
       } else {
         const char* const begin = at;
-        while (at < record_end && *at != separator_ && *at != '"') ++at;
+        while (at < record_end && *at != separator_ && *at != '"' && *at != '\r') ++at;
         if (at < record_end && *at == '"') {
           error = {at, "a quote inside a value without quotes", "quotes around the whole value, and the quote twice"};
+          return false;
+        }
+        if (at < record_end && *at == '\r') {
+          error = {at, "a carriage return inside a value without quotes", "a line feed behind it, or quotes around the whole value"};
           return false;
         }
         const char* last = at;
@@ -238,15 +244,21 @@ inline bool csv_number(const CsvField& field, double& number) {
   return parse_number(text.data(), number) == text.data() + text.size() && std::isfinite(number);
 }
 
-inline bool csv_is_integer(double number) { return number == std::trunc(number) && std::abs(number) <= 9007199254740992.0; }
+/// A whole number that stands for itself alone: 2^53 is also what 2^53 + 1 is rounded to.
+inline bool csv_is_integer(double number) { return number == std::trunc(number) && std::abs(number) < 9007199254740992.0; }
+
+/// Throws OptionError for a separator that could be part of a value.
+inline void check_csv_separator(char separator) {
+  if (is_digit(separator) || std::string_view{"\"\r\n+-.eE "}.find(separator) != std::string_view::npos)
+    throw OptionError(
+        text("separator must not be a digit, a sign, a point, an e, a quote, a blank or a line end; got ", in_quotes({&separator, 1})));
+}
 
 class CsvReader {
  public:
   CsvReader(std::string text, const std::string& name, const CsvOptions& options, std::size_t piece_bytes)
       : text_(std::move(text)), name_(name), options_(options), piece_bytes_(piece_bytes) {
-    const char separator = options.separator;
-    if (separator != '\0' && (is_digit(separator) || std::string_view{"\"\r\n+-.eE "}.find(separator) != std::string_view::npos))
-      throw OptionError(text_of_separator(separator));
+    if (options.separator != '\0') check_csv_separator(options.separator);
     if (options.threads < 0) throw OptionError(detail::text("threads must be at least 0; got ", options.threads));
   }
 
@@ -273,23 +285,14 @@ class CsvReader {
  private:
   using MissingSet = std::vector<std::string>;
 
-  static std::string text_of_separator(char separator) {
-    return detail::text("separator must not be a digit, a sign, a point, an e, a quote, a blank or a line end; got ",
-                        in_quotes({&separator, 1}));
-  }
-
   char detect_separator(const char* at) const {
     const char* const end = text_.data() + text_.size();
     char best = ',';
     std::size_t most = 0;
     for (const char candidate : {',', '\t', ';'}) {
-      const CsvScanner scanner{end, candidate, true};
-      const char* record = at;
-      const char* stop = scanner.record_end(record);
-      while (stop < end && scanner.is_blank(record, stop)) stop = scanner.record_end(record = scanner.behind(stop));
       std::vector<CsvField> fields;
       CsvError ignored;
-      if (scanner.split(record, stop, fields, ignored) && fields.size() > most + 1) {
+      if (first_record(CsvScanner{end, candidate, true}, at, fields, ignored) && fields.size() > most + 1) {
         most = fields.size() - 1;
         best = candidate;
       }
@@ -307,18 +310,31 @@ class CsvReader {
     return TextError{line_of(error.at), static_cast<std::uint64_t>(error.at - line) + 1, error.found, error.expected}.message(name_);
   }
 
+  /// Splits the first record that is not blank and answers where it ends; nullptr if there is none, or it is malformed. Without a header, where
+  /// malformed records are left out, it is the first that is well-formed.
+  const char* first_record(const CsvScanner& scanner, const char* at, std::vector<CsvField>& fields, CsvError& error) const {
+    const char* const end = text_.data() + text_.size();
+    const bool may_skip = !options_.header && options_.on_error == OnError::skip;
+    for (;;) {
+      const char* const stop = scanner.record_end(at);
+      const bool blank = scanner.is_blank(at, stop);
+      if (!blank && scanner.split(at, stop, fields, error)) return stop;
+      if (stop == end || !(blank || may_skip)) return nullptr;
+      at = scanner.behind(stop);
+    }
+  }
+
   /// Answers where the rows begin.
   const char* read_names(const CsvScanner& scanner, const char* at, Table& table) const {
     const char* const end = text_.data() + text_.size();
-    const char* stop = scanner.record_end(at);
-    while (stop < end && scanner.is_blank(at, stop)) stop = scanner.record_end(at = scanner.behind(stop));
-    if (scanner.is_blank(at, stop)) {
-      if (options_.header) fail({end, "the end of the file", "a header with the names of the columns"});
-      return end;
-    }
     std::vector<CsvField> fields;
     CsvError error;
-    if (!scanner.split(at, stop, fields, error)) fail(error);
+    const char* const stop = first_record(scanner, at, fields, error);
+    if (!stop) {
+      if (error.at && (options_.header || options_.on_error == OnError::stop)) fail(error);
+      if (options_.header) fail({end, "the end of the file", "a header with the names of the columns"});
+      return at;
+    }
     for (const CsvField& field : fields) {
       Column column;
       column.name = options_.header ? plain_text(field) : "";
@@ -395,7 +411,8 @@ class CsvReader {
       double number = 0;
       const bool whole = *forced_[c] == ColumnType::integer;
       if (csv_number(fields[c], number) && (!whole || csv_is_integer(number))) continue;
-      error = {fields[c].at, in_quotes(fields[c].text), whole ? "a whole number (by types)" : "a finite number (by types)"};
+      error = {fields[c].at, in_quotes(fields[c].text),
+               whole ? "a whole number between −2^53 and 2^53 (by types)" : "a finite number (by types)"};
       return false;
     }
     return true;
@@ -559,11 +576,15 @@ class CsvReader {
 ///
 /// The type of a column is found out from all of its values; `table.description()` shows what was found, and what made a column text. Numbers
 /// are those of read_libsvm: rounded correctly, in no locale; with or without quotes. Numbers that are not finite are text, if they are not
-/// among the missing values. Lines without anything are passed over. Several threads read; the result is the same on any number of them.
+/// among the missing values. Whole numbers from 2^53 on are rounded as all numbers are, and make a column real: identifiers of that size are read
+/// with types = text. Lines end with LF or CR LF; lines without anything are passed over. Several threads read; the result is the same on any
+/// number of them.
 ///
 /// Throws FileError, naming file, line, column, what was found and what was expected: too many or too few values, quotes that do not end or
-/// stand inside a value, a value that does not fit the type that the options give its column, two columns of one name, no header; for records
-/// (not for the header) they are left out with on_error = skip, and counted. Throws OptionError for options that break a rule.
+/// stand inside a value, a CR in a value without quotes (as in files whose lines end with CR alone), a value that does not fit the type that the
+/// options give its column, two columns of one name, no header; for records (not for the header) they are left out with on_error = skip, and
+/// counted. Without a header the first record with quotes and line ends as they should be tells how many columns there are. Throws OptionError for
+/// options that break a rule.
 inline CsvData read_csv(const std::filesystem::path& file, const CsvOptions& options = {}) {
   const std::string name = file.string();
   return detail::CsvReader{detail::TextSource{file}.all(), name, options, detail::csv_piece}.read();
@@ -578,13 +599,35 @@ inline CsvData parse_csv(std::string_view text, const CsvOptions& options = {}, 
 /// fewest digits with which they are read as the same number again, quotes where they are needed. It is written under another name in the same
 /// folder first and then renamed, so that nobody ever sees half of it.
 ///
-/// Throws DataError for columns that are not of the table's length; FileError when the file cannot be written, which leaves what was there.
+/// The format does not say which values are text and which are missing. Whoever reads gives types = text for columns whose levels may all be
+/// numbers ("007"), and missing = {""} where levels may be among the words that stand for none ("NA", "?"):
+///
+///   parade::CsvOptions options;
+///   options.types = {{"post code", parade::ColumnType::text}};
+///   options.missing = {""};
+///   const auto same = parade::read_csv(file, options).table;
+///
+/// A level without any characters is written like a missing value, and levels that no row has are not written.
+///
+/// Throws DataError for a table without columns, with two columns of one name, columns that are not of the table's length, or numbers that are ±∞
+/// (which would be read as text); OptionError for a separator that read_csv refuses; FileError when the file cannot be written. Each leaves what
+/// was there before.
 inline void write_csv(const std::filesystem::path& file, const Table& table, char separator = ',') {
+  if (separator == '\0') throw OptionError("separator must be a character; got NUL");
+  detail::check_csv_separator(separator);
+  if (table.columns.empty()) throw DataError("a CSV file must have at least 1 column; got none");
+  std::unordered_set<std::string_view> names;
   for (const Column& column : table.columns) {
+    if (!names.insert(column.name).second)
+      throw DataError(detail::text("each column must have a name of its own; got '", column.name, "' twice"));
     const Index size = column.type == ColumnType::text ? column.codes.size() : column.numbers.size();
     if (size != table.rows)
       throw DataError(
           detail::text("column '", column.name, "' must have one value for each of the n rows; got ", size, " (n = ", table.rows, ")"));
+    for (Index i = 0; column.type != ColumnType::text && i < size; ++i)
+      if (std::isinf(column.numbers[i]))
+        throw DataError(detail::text("numbers of column '", column.name, "' must be finite, or NaN for missing, in a CSV file; got ",
+                                     column.numbers[i], " in row ", i));
     for (Index i = 0; column.type == ColumnType::text && i < size; ++i)
       if (column.codes[i] < -1 || column.codes[i] >= static_cast<Index>(column.levels.size()))
         throw DataError(detail::text("codes of column '", column.name, "' must be −1 or in [0, ", column.levels.size(), "); got ",

@@ -99,14 +99,19 @@ class Gunzip {
 
 #endif
 
+/// What stands where a file is expected.
+inline const char* kind_of(std::filesystem::file_type type) {
+  return type == std::filesystem::file_type::directory ? "a directory" : "a device or pipe";
+}
+
 /// The bytes of a file from the first to the last, unpacked if they are packed by gzip: its first two bytes tell, not its name.
 class ByteReader {
  public:
   explicit ByteReader(const std::filesystem::path& file) : file_(file) {
     std::error_code ignored;
-    if (std::filesystem::exists(file, ignored) && !std::filesystem::is_regular_file(file, ignored))
-      throw FileError(text(file.string(), ": is ", std::filesystem::is_directory(file, ignored) ? "a directory" : "a device or pipe",
-                           ", expected a file"));
+    const auto status = std::filesystem::status(file, ignored);
+    if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
+      throw FileError(text(file.string(), ": is ", kind_of(status.type()), ", expected a file"));
     in_.open(file, std::ios::binary);
     if (!in_) throw FileError(text(file.string(), ": cannot be opened: ", std::generic_category().message(errno)));
 
@@ -150,13 +155,33 @@ class ByteReader {
   std::uint64_t offset_ = 0;
 };
 
+/// The file to replace: behind a symbolic link the one that it points to, there or not. Throws FileError if what stands there is no file: a
+/// rename would put a file in the place of a pipe or a device.
+inline std::filesystem::path file_to_replace(const std::filesystem::path& file) {
+  std::error_code error;
+  const auto status = std::filesystem::status(file, error);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
+    throw FileError(text(file.string(), ": cannot be written: is ", kind_of(status.type()), ", expected a file or nothing"));
+  auto target = file;
+  for (int links = 0; std::filesystem::is_symlink(std::filesystem::symlink_status(target, error)); ++links) {
+    const auto next = std::filesystem::read_symlink(target, error);
+    if (!error && links == 40) error = std::make_error_code(std::errc::too_many_symbolic_link_levels);
+    if (error) throw FileError(text(file.string(), ": cannot be written: ", error.message()));
+    target = target.parent_path() / next;  // which is `next` alone where that begins at the root
+  }
+  return target;
+}
+
 /// Writes a file under another name in the same folder first and then renames it, so that nobody ever sees half of it. `give(write)` hands over
-/// the bytes, piece by piece, by write(data, size). Packed by gzip where the name ends in ".gz" (with zlib only).
+/// the bytes, piece by piece, by write(data, size). Packed by gzip where the name ends in ".gz" (with zlib only). Behind a symbolic link the
+/// file that it points to is replaced, and the link stays.
 ///
-/// Throws FileError when the file cannot be written, which leaves what was there before, and passes on what `give` throws.
+/// Throws FileError when the file cannot be written, or what has its name is no file (a pipe, a device, a directory), which leaves what was
+/// there before; and passes on what `give` throws.
 template <class Give>
 void write_file_pieces(const std::filesystem::path& file, const Give& give) {
-  auto partial = file;
+  const auto target = file_to_replace(file);
+  auto partial = target;
   partial += text(".", std::random_device{}(), ".part");
   const auto remove = [&] {
     std::error_code ignored;
@@ -195,7 +220,7 @@ void write_file_pieces(const std::filesystem::path& file, const Give& give) {
     if (!out) fail(std::generic_category().message(errno));
   }
   std::error_code error;
-  std::filesystem::rename(partial, file, error);
+  std::filesystem::rename(partial, target, error);
   if (error) fail(error.message());
 }
 

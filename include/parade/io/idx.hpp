@@ -70,15 +70,17 @@ inline IdxArray read_idx(const std::filesystem::path& file) {
   if (rank < 1 || rank > 3) in.fail(3, detail::text("rank ", int{rank}), "rank 1, 2 or 3");
 
   IdxArray array;
-  std::uint64_t total = 1;
+  std::uint64_t total = 1, without_zeros = 1;  // a dimension of 0 does not excuse the others: without images, too, the pixels are counted
   for (int i = 0; i < rank; ++i) {
     const auto byte = in.offset();
     const auto field = detail::read_idx_field(in, detail::text("the size of dimension ", i + 1, " of ", int{rank}));
     const std::uint64_t size =
         (std::uint64_t{field[0]} << 24) | (std::uint64_t{field[1]} << 16) | (std::uint64_t{field[2]} << 8) | field[3];
     array.shape.push_back(static_cast<Index>(size));
-    if (size != 0 && total > static_cast<std::uint64_t>(std::numeric_limits<Index>::max()) / size)
-      in.fail(byte, "the dimensions " + detail::idx_shape_text(array.shape), "a product below 2^63");
+    const auto factor = std::max<std::uint64_t>(size, 1);
+    if (without_zeros > static_cast<std::uint64_t>(std::numeric_limits<Index>::max()) / factor)
+      in.fail(byte, "the dimensions " + detail::idx_shape_text(array.shape), "a product below 2^63, zeros aside");
+    without_zeros *= factor;
     total *= size;
   }
 

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <filesystem>
 #include <limits>
 #include <numeric>
@@ -143,6 +144,11 @@ class LibsvmParser {
   }
   static bool is_end(const char* at) { return *at == '\n' || *at == '#'; }
   static bool ends_token(const char* at) { return *at == ' ' || *at == '\t' || is_end(at) || (*at == '\r' && at[1] == '\n'); }
+  /// How many digits there are in [begin, end), without zeros in front.
+  static std::ptrdiff_t significant_digits(const char* begin, const char* end) {
+    while (begin < end && *begin == '0') ++begin;
+    return end - begin;
+  }
   static const char* line_end(const char* at) {
     while (*at != '\n') ++at;
     return at;
@@ -258,7 +264,8 @@ class LibsvmParser {
     const char* const begin = at + 4;
     std::uint64_t number = 0;
     const char* const end = parse_digits(begin, number);
-    if (end == begin || end - begin > 18 || !ends_token(end)) return fail(at, "qid: and a whole number of at most 18 digits");
+    if (end == begin || significant_digits(begin, end) > 18 || !ends_token(end))
+      return fail(at, "qid: and a whole number of at most 18 digits");
     query = static_cast<std::int64_t>(number);
     return skip_blanks(end);
   }
@@ -270,7 +277,8 @@ class LibsvmParser {
       std::uint64_t index = 0;
       const char* const colon = parse_digits(at, index);
       if (colon == at || *colon != ':') return fail(at, "index:value");
-      if (colon - at > 10 || static_cast<std::int64_t>(index) > last_index_ || static_cast<std::int64_t>(index) < first_index_)
+      if ((colon - at > 10 && significant_digits(at, colon) > 10) || static_cast<std::int64_t>(index) > last_index_ ||
+          static_cast<std::int64_t>(index) < first_index_)
         return fail(at, expected_index());
       if (static_cast<std::int64_t>(index) <= previous) {
         const bool again = static_cast<std::int64_t>(index) == previous;
@@ -489,6 +497,7 @@ LibsvmFacts parse_rounds(const TextSource& source, const LibsvmOptions& options,
   const int threads = static_cast<int>(std::clamp<Index>(wanted, 1, std::max<Index>(count, 1)));
   const Index round = std::min(count, std::max<Index>(8 * Index{threads}, 64));  // few rounds: threads wait for each other at their ends
   std::vector<LibsvmPiece<Scalar>> pieces(static_cast<std::size_t>(round));
+  std::vector<std::exception_ptr> failures(pieces.size());  // of pieces that could not be read
   LibsvmFacts facts;
   report.bytes = source.size();
 
@@ -498,11 +507,15 @@ LibsvmFacts parse_rounds(const TextSource& source, const LibsvmOptions& options,
     for_each_piece<TextPiece>(size, threads, [&](Index p, TextPiece& text_piece) {
       if (p > failed.load(std::memory_order_relaxed)) return;
       const std::uint64_t begin = static_cast<std::uint64_t>(first + p) * piece_bytes;
-      read_lines(source, begin, std::min<std::uint64_t>(begin + piece_bytes, source.size()), text_piece);
       auto& out = pieces[static_cast<std::size_t>(p)];
       out.clear();
-      LibsvmParser<Scalar>{options, rules}.parse(text_piece, out);
-      if (out.errors.empty() || options.on_error == OnError::skip) return;
+      try {
+        read_lines(source, begin, std::min<std::uint64_t>(begin + piece_bytes, source.size()), text_piece);
+        LibsvmParser<Scalar>{options, rules}.parse(text_piece, out);
+        if (out.errors.empty() || options.on_error == OnError::skip) return;
+      } catch (...) {  // which is thrown when it is this piece's turn: a line before it may hold something else
+        failures[static_cast<std::size_t>(p)] = std::current_exception();
+      }
       Index least = failed.load();
       while (p < least && !failed.compare_exchange_weak(least, p)) {
       }
@@ -514,6 +527,7 @@ LibsvmFacts parse_rounds(const TextSource& source, const LibsvmOptions& options,
         if (options.on_error == OnError::stop) throw FileError(error.message(source.name()));
         if (report.messages.size() < most_messages) report.messages.push_back(error.message(source.name()));
       }
+      if (const auto& failure = failures[static_cast<std::size_t>(p)]) std::rethrow_exception(failure);
       report.skipped += piece.skipped;
       facts.add(piece);
     }
@@ -593,7 +607,8 @@ LibsvmData<Scalar> read_libsvm(const TextSource& source, const LibsvmOptions& op
 /// several threads; the result, and the error where there is one, are the same on any number of them, and in every locale.
 ///
 /// Throws FileError, naming file, line, column, what was found and what was expected, for the first line that holds something else; with
-/// on_error = skip such a row is left out and counted in the report. What a gzip file breaks, or a file that cannot be read, is never skipped.
+/// on_error = skip such a row is left out and counted in the report. What a gzip file breaks, or a file that cannot be read, is never skipped;
+/// a piece of a file that cannot be read (256 KiB) counts as an error at its beginning.
 /// Throws OptionError for options that break a rule. The memory taken grows with the text that is really there, never with a number in it.
 template <class Scalar>
 LibsvmData<Scalar> read_libsvm(const std::filesystem::path& file, const LibsvmOptions& options = {}) {
@@ -610,10 +625,13 @@ LibsvmData<Scalar> parse_libsvm(std::string_view text, const LibsvmOptions& opti
 /// label, else 0; the query; the entries. Numbers have the fewest digits with which they are read as the same number again. It is written
 /// under another name in the same folder first and then renamed, so that nobody ever sees half of it.
 ///
-/// The format does not say how many features there are: whoever reads gives num_features, and index_base where index 0 may be unused.
+/// The format does not say all about the rows. Whoever reads gives num_features; index_base = 0 where that was written and index 0 may be unused;
+/// targets = real where all targets may be whole numbers, or label_sets where no row may have several labels (both would be read as labels);
+/// not_finite = keep where values are not finite. Weights are not written.
 ///
-/// Throws OptionError for an index_base other than 0 and 1; DataError for more than one target a row, or a row that would be an empty line;
-/// FileError when the file cannot be written, which leaves what was there before.
+/// Throws OptionError for an index_base other than 0 and 1; DataError for what the format cannot hold: more than one target a row, a row that
+/// would be an empty line, a query outside [0, 10^18), index 2147483647 with index_base = 1; FileError when the file cannot be written. Each
+/// leaves what was there before.
 template <class Scalar>
 void write_libsvm(const std::filesystem::path& file, const SparseRows<Scalar>& rows, int index_base = 1) {
   if (index_base != 0 && index_base != 1) throw OptionError(detail::text("index_base must be 0 or 1; got ", index_base));
@@ -640,6 +658,8 @@ void write_libsvm(const std::filesystem::path& file, const SparseRows<Scalar>& r
           throw DataError(detail::text("queries must be in [0, 10^18) in a LIBSVM file; got ", rows.queries()[i], " in row ", i));
         detail::append_number(out += " qid:", rows.queries()[i]);
       }
+      if (index_base == 1 && !row.indices.empty() && row.indices.back() == 2147483647)  // the indices rise
+        throw DataError(detail::text("indices must be below 2147483647 in a LIBSVM file with index_base = 1; got 2147483647 in row ", i));
       for (std::size_t j = 0; j < row.indices.size(); ++j) {
         detail::append_number(out += ' ', std::int64_t{row.indices[j]} + index_base);
         detail::append_number(out += ':', row.value(j));

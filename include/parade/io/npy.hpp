@@ -232,10 +232,13 @@ NpyHeader read_npy_header(Source& in) {
     in.fail(begin, text(header.shape.size(), " dimensions"), "1 or more, and at most 32");
   if (header.fortran_order && header.shape.size() > 2)
     in.fail(begin, text("the shape ", header.shape_text(), " in Fortran order"), "C order, or 1 or 2 dimensions");
+  // As in NumPy, a dimension of 0 does not excuse the others: without samples, too, the features are counted.
   const auto limit = static_cast<std::uint64_t>(std::numeric_limits<Index>::max()) / header.item;
+  std::uint64_t without_zeros = 1;
   for (const std::uint64_t dimension : header.shape) {
-    if (dimension > limit || (dimension != 0 && header.count > limit / dimension))
-      in.fail(begin, text("the shape ", header.shape_text()), "less than 2^63 bytes");
+    const auto factor = std::max<std::uint64_t>(dimension, 1);
+    if (without_zeros > limit / factor) in.fail(begin, text("the shape ", header.shape_text()), "less than 2^63 bytes, zeros aside");
+    without_zeros *= factor;
     header.count *= dimension;
   }
   const std::uint64_t bytes = header.count * header.item;

@@ -9,6 +9,7 @@
 #include <exception>
 #include <fcntl.h>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -183,7 +184,8 @@ inline void read_lines(const TextSource& source, std::uint64_t begin, std::uint6
   piece.end = room.data() + size;
 }
 
-/// work(i, state) for i = 0 … count−1 on some threads, each with a State of its own. Of several exceptions that of the least i is thrown.
+/// work(i, state) for i = 0 … count−1 on some threads, each with a State of its own, made where it is needed first. Of several exceptions, also
+/// of those from making a State, that of the least i is thrown.
 template <class State, class Work>
 void for_each_piece(Index count, int threads, const Work& work) {
   Index failed = count;
@@ -192,13 +194,14 @@ void for_each_piece(Index count, int threads, const Work& work) {
 #pragma omp parallel num_threads(threads)
 #endif
   {
-    State state;
+    std::optional<State> state;  // nothing here may throw: it would end the process
 #if PARADE_HAS_OPENMP
 #pragma omp for schedule(dynamic, 1)
 #endif
     for (Index i = 0; i < count; ++i) {
       try {
-        work(i, state);
+        if (!state) state.emplace();
+        work(i, *state);
       } catch (...) {
 #if PARADE_HAS_OPENMP
 #pragma omp critical(parade_for_each_piece)
