@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Praise or complaint? TF-IDF and logistic regression, and the words that decide: arguments [train.svm test.svm vocabulary], else made-up reviews.
 #include <algorithm>
-#include <cmath>
 #include <exception>
-#include <filesystem>
 #include <fstream>
 #include <iomanip>
 #include <iostream>
@@ -78,34 +76,11 @@ Texts read(const char* train, const char* test, const char* vocabulary) {
   return texts;
 }
 
-/// Rare words say more than frequent ones, and the tenth occurrence less than the first; long texts count no more than short ones:
-///
-///   x_ij ← (1 + log x_ij) (log((1 + n) / (1 + n_i)) + 1),   then each text to length 1             n_i: training texts with word i
-Rows tf_idf(const Rows& rows, const Rows& train) {
-  const auto log = [](Vector<double>& x) { kernels::transform(x.data(), x.size(), [](auto v) { return kernels::log<double>(v); }); };
-  Vector<double> weight = Vector<double>::Ones(train.num_features());
-  for (const std::int32_t i : train.indices()) ++weight[i];
-  weight = (1 + static_cast<double>(train.size())) / weight.array();
-  log(weight);
-  weight.array() += 1;
-
-  Vector<double> x = Vector<double>::Ones(rows.nonzeros());
-  if (!rows.all_ones()) x = rows.values().cast<double>();
-  log(x);
-  x.array() += 1;
-  for (Index e = 0; e < x.size(); ++e) x[e] *= weight[rows.indices()[e]];
-  for (Index i = 0; i < rows.size(); ++i) {
-    const Index begin = rows.offsets()[i], end = rows.offsets()[i + 1];
-    double squares = 0;
-    for (Index e = begin; e < end; ++e) squares = std::fma(x[e], x[e], squares);
-    for (Index e = begin; e < end; ++e) x[e] /= std::sqrt(squares);
-  }
-  return Rows{rows.offsets(), rows.indices(), x.cast<float>(), rows.num_features()}.with_labels(rows.labels());
-}
-
 int main(int argc, char** argv) try {
   const Texts texts = argc > 3 ? read(argv[1], argv[2], argv[3]) : made_up_texts();
-  const Rows train = tf_idf(texts.train, texts.train), test = tf_idf(texts.test, texts.train);
+  TfIdf tf_idf{.sublinear = true};  // rare words say more than frequent ones, and the tenth occurrence less than the first
+  tf_idf.fit(texts.train);
+  const Rows train = tf_idf.transform(texts.train), test = tf_idf.transform(texts.test);
   std::cout << train.size() << " texts, " << train.num_features() << " words, " << train.nonzeros() << " nonzeros\n";
 
   const double lambda = 1 / static_cast<double>(train.size());

@@ -49,19 +49,15 @@ Table read_adult(const std::string& file) {
   return table;
 }
 
-/// Columns of numbers to mean 0 and variance 1, as they are in `train`; a missing one becomes the mean.
-void standardize(Table& table, const Table& train) {
-  for (Column& column : table.columns) {
-    if (column.type == ColumnType::text) continue;
-    const Vector<double>& known = train[column.name].numbers;
-    double count = 0, mean = 0, squares = 0;
-    for (const double x : known)
-      if (!std::isnan(x)) mean += x, ++count;
-    mean /= count;
-    for (const double x : known)
-      if (!std::isnan(x)) squares = std::fma(x - mean, x - mean, squares);
-    for (double& x : column.numbers) x = std::isnan(x) ? 0 : (x - mean) / std::sqrt(squares / count);
-  }
+/// Columns of numbers become what `prepare` makes of them, a matrix with a row for each.
+void change_numbers(Table& table, const auto& prepare) {
+  std::vector<Column*> columns;
+  for (Column& column : table.columns)
+    if (column.type != ColumnType::text) columns.push_back(&column);
+  Matrix<double> x(static_cast<Index>(columns.size()), table.rows);  // NaN where a number is missing
+  for (std::size_t c = 0; c < columns.size(); ++c) x.row(static_cast<Index>(c)) = columns[c]->numbers;
+  x = prepare(x);
+  for (std::size_t c = 0; c < columns.size(); ++c) columns[c]->numbers = x.row(static_cast<Index>(c));
 }
 
 int main(int argc, char** argv) try {
@@ -69,9 +65,9 @@ int main(int argc, char** argv) try {
   Table test = with_levels_of(argc > 2 ? read_adult(argv[2]) : parse_csv(made_up(500, 2)).table, train);
   std::cout << train.description() << '\n';
 
-  const Table as_it_was = train;
-  standardize(train, as_it_was);
-  standardize(test, as_it_was);
+  Pipeline prepare{Standardize{}, Impute{.by = Fill::constant}};  // what is missing becomes 0, the mean by then
+  change_numbers(train, [&](const Matrix<double>& x) { return prepare.fit(x).transform(x); });
+  change_numbers(test, [&](const Matrix<double>& x) { return prepare.transform(x); });
   TableOptions use;
   use.label = "income";
   const auto [data, features, labels, dropped] = sparse_rows<float>(train, use);  // a feature for each level of a column of text

@@ -37,23 +37,13 @@ Table made_up() {
   return table;
 }
 
-/// The numbers but the target to mean 0 and variance 1 by what they are in `known` rows. Where a column has a long tail of large values, their
-/// logarithm takes its place: a model that is a sum should not be led by a few of them.
-void prepare(Table& table, const std::string& target, const std::vector<Index>& known) {
+/// Where a column has a long tail of large values, their logarithm takes its place: a model that is a sum should not be led by a few of them.
+void take_logs(Table& table, const std::string& target) {
   for (Column& column : table.columns) {
     if (column.type == ColumnType::text || column.name == target) continue;
-    const auto for_known = [&](const auto& what) {
-      double sum = 0;
-      for (const Index i : known) sum += what(column.numbers[i]);
-      return sum / static_cast<double>(known.size());
-    };
-    double mean = for_known([](double x) { return x; });
-    if (column.numbers.minCoeff() > 0 && column.numbers.maxCoeff() > 8 * mean) {
-      kernels::transform(column.numbers.data(), column.numbers.size(), [](auto x) { return kernels::log<double>(x); });
-      mean = for_known([](double x) { return x; });
-    }
-    const double variance = for_known([&](double x) { return std::fma(x - mean, x - mean, 0.0); });
-    for (double& x : column.numbers) x = (x - mean) / std::sqrt(variance);
+    Vector<double>& x = column.numbers;
+    if (!(x.minCoeff() > 0 && x.maxCoeff() > 8 * x.mean())) continue;
+    kernels::transform(x.data(), x.size(), [](auto value) { return kernels::log<double>(value); });
     column.type = ColumnType::real;
   }
 }
@@ -77,10 +67,11 @@ int main(int argc, char** argv) try {
   Table table = argc > 2 ? read_csv(argv[1]).table : made_up();
   TableOptions use;
   use.target = argc > 2 ? argv[2] : "price";
+  take_logs(table, std::get<std::string>(*use.target));
+  const auto raw = dense_data<float>(table, use).data;
   std::vector<Index> held_out, rest;
-  for (Index i = 0; i < table.rows; ++i) (i % 5 == 4 ? held_out : rest).push_back(i);
-  prepare(table, std::get<std::string>(*use.target), rest);
-  const auto data = dense_data<float>(table, use).data;
+  for (Index i = 0; i < raw.size(); ++i) (i % 5 == 4 ? held_out : rest).push_back(i);
+  const auto data = Standardize{}.fit(Subset{raw, rest}).transform(raw);
   const Part train{data, rest}, test{data, held_out};
   Matrix<double> targets(1, test.size());
   for (Index j = 0; j < test.size(); ++j) targets(0, j) = data.targets()(0, held_out[static_cast<std::size_t>(j)]);

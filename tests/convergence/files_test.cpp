@@ -54,46 +54,23 @@ Result fit(const Rows& train, const Rows& test, parade::Intercept intercept, dou
   return {trainer.evaluate(train).loss + summary.history.back().penalty, trainer.accuracy(test)};
 }
 
-/// TF-IDF with sublinear counts and smooth document frequencies, scikit-learn's TfidfTransformer(sublinear_tf=True):
-///
-///   x_ij ← (1 + log x_ij) (log((1 + n) / (1 + n_i)) + 1),   then each row to length 1             n_i: rows of training that have feature i
-Rows tf_idf(const Rows& rows, const Rows& train) {
-  std::vector<double> weight(static_cast<std::size_t>(train.num_features()));
-  for (const std::int32_t i : train.indices()) ++weight[static_cast<std::size_t>(i)];
-  for (double& w : weight) w = std::log((1 + static_cast<double>(train.size())) / (1 + w)) + 1;
-  parade::Vector<float> values(rows.nonzeros());
-  for (Index i = 0, at = 0; i < rows.size(); ++i) {
-    const auto row = rows[i];
-    const auto value = [&](std::size_t e) {
-      return (1 + std::log(static_cast<double>(row.value(e)))) * weight[static_cast<std::size_t>(row.indices[e])];
-    };
-    double squares = 0;
-    for (std::size_t e = 0; e < row.indices.size(); ++e) squares = std::fma(value(e), value(e), squares);
-    for (std::size_t e = 0; e < row.indices.size(); ++e) values[at++] = static_cast<float>(value(e) / std::sqrt(squares));
-  }
-  return Rows{rows.offsets(), rows.indices(), std::move(values), rows.num_features()}.with_labels(rows.labels());
-}
-
-/// Columns of numbers, but for `answer`, to mean 0 and variance 1, by the mean and the deviation that they have in `train`.
-void standardize(parade::Table& table, const parade::Table& train, const std::string& answer) {
-  for (parade::Column& column : table.columns) {
-    if (column.type == parade::ColumnType::text || column.name == answer) continue;
-    const auto& known = train[column.name].numbers;
-    const double n = static_cast<double>(known.size()), mean = known.sum() / n;
-    const double deviation = std::sqrt((known.array() - mean).square().sum() / n);
-    column.numbers = (column.numbers.array() - mean) / deviation;
-    column.type = parade::ColumnType::real;
-  }
+/// Columns of numbers become what `prepare` makes of them, a matrix with a row for each.
+void change_numbers(parade::Table& table, const auto& prepare) {
+  std::vector<parade::Column*> columns;
+  for (parade::Column& column : table.columns)
+    if (column.type != parade::ColumnType::text) columns.push_back(&column);
+  parade::Matrix<double> x(static_cast<Index>(columns.size()), table.rows);
+  for (std::size_t c = 0; c < columns.size(); ++c) x.row(static_cast<Index>(c)) = columns[c]->numbers;
+  x = prepare(x);
+  for (std::size_t c = 0; c < columns.size(); ++c) columns[c]->numbers = x.row(static_cast<Index>(c));
 }
 
 /// The districts of California: features, standardized by what they are in `known` rows, and the value of a house.
-parade::DenseData<float> districts(parade::Table table, const std::vector<Index>& known) {
-  parade::Table train = table;
-  for (parade::Column& column : train.columns) column.numbers = parade::Vector<double>(column.numbers(known));
-  standardize(table, train, "target");
+parade::DenseData<float> districts(const parade::Table& table, const std::vector<Index>& known) {
   parade::TableOptions use;
   use.target = "target";
-  return parade::dense_data<float>(table, use).data;
+  const auto raw = parade::dense_data<float>(table, use).data;
+  return parade::Standardize{}.fit(parade::Subset{raw, known}).transform(raw);
 }
 
 /// RMSE on `test` of a network with these layers: two make a linear model.
@@ -128,7 +105,8 @@ TEST_CASE("logistic regression on IMDb's TF-IDF comes within 1e-4 of the optimum
   const auto folder = real_data("imdb");
   if (!folder) return;
   const auto [train, test] = read_both(*folder / "imdb.train.svm.gz", *folder / "imdb.test.svm.gz");
-  const auto [objective, accuracy] = fit(tf_idf(train, train), tf_idf(test, train), parade::Intercept::none, 30, 20);
+  const auto tf_idf = parade::TfIdf{.sublinear = true}.fit(train);
+  const auto [objective, accuracy] = fit(tf_idf.transform(train), tf_idf.transform(test), parade::Intercept::none, 30, 20);
   CHECK(std::abs(objective - 0.334176) <= 1e-4);
   CHECK(accuracy >= 0.884);
 }
@@ -142,8 +120,9 @@ TEST_CASE("logistic regression on Adult, from CSV with categories and missing va
   parade::Table test = parade::read_csv(*folder / "adult-test.csv", options).table;
   for (auto& level : test.columns.back().levels) level.pop_back();  // its labels end in a dot
   test = parade::with_levels_of(std::move(test), train);
-  standardize(test, train, "");
-  standardize(train, parade::Table(train), "");
+  parade::Standardize standardize;
+  change_numbers(train, [&](const parade::Matrix<double>& x) { return standardize.fit(x).transform(x); });
+  change_numbers(test, [&](const parade::Matrix<double>& x) { return standardize.transform(x); });
   parade::TableOptions use;
   use.label = Index{-1};
   const auto [objective, accuracy] =
