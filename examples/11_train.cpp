@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Trains linear models on LIBSVM, CSV and NPY files from the command line, and predicts with them.
+// Trains linear models on LIBSVM, CSV and NPY files and caches from the command line, and predicts with them.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -15,6 +15,7 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <unistd.h>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -22,6 +23,9 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <parade/data/cache.hpp>
+#include <parade/data/cached.hpp>
+#include <parade/data/make_cache.hpp>
 #include <parade/data/table_data.hpp>
 #include <parade/io/csv.hpp>
 #include <parade/io/libsvm.hpp>
@@ -36,6 +40,7 @@ using parade::Matrix;
 using parade::Vector;
 using Json = nlohmann::ordered_json;
 using Rows = parade::SparseRows<float>;
+using CachedRows = parade::CachedRows<float>;
 
 // --- parts that are chosen at run time -------------------------------------------------------------------------------------------------
 // Each is one type for the trainer, whatever is chosen: losses times optimizers times schedules would take minutes to compile. What is
@@ -172,7 +177,7 @@ struct Options {
   std::optional<double> rate, momentum, power, delta, quantile, epsilon;
   double l1 = 0;
   Index epochs = 10;
-  std::optional<Index> batch;
+  std::optional<Index> batch, memory;
   int hash_bits = 0, threads = 0;
   std::uint64_t seed = 1;
 
@@ -195,8 +200,13 @@ void add_options(CLI::App& app, Options& options) {
   group("Data",
         {add("--data", options.data, "FILE", "what to train on, plain or .gz", {})->required(),
          add("--test", options.test, "FILE", "what to test on: the same format, columns and features", {}),
-         add("--format", options.format, "NAME", "libsvm, csv (or tab, or semicolon) or npy (a matrix, one row a sample)",
-             CLI::IsMember({"libsvm", "csv", "npy"})),
+         add("--format", options.format, "NAME",
+             "libsvm, csv (or tab, or semicolon), npy (a matrix, one row a sample) or cache (sparse rows of float, by parade::make_cache)",
+             CLI::IsMember({"libsvm", "csv", "npy", "cache"})),
+         add("--memory", options.memory, "MB",
+             "libsvm, cache: the rows of --data in memory at a time, for data that is larger than it. A LIBSVM file becomes a cache first, "
+             "in a temporary folder beside it. (--test is read as a whole.)",
+             in<Index>(1, 1'000'000)),
          add("--label", options.label, "COLUMN", "csv, npy: the column of the labels, by name or number; 0 is the first, -1 the last", {}),
          add("--target", options.target, "COLUMN", "the same, for a loss on real targets", {}),
          add("--leave-out", options.leave_out, "COLUMN,...", "csv, npy: columns that are not used", {})->delimiter(',')->default_str(""),
@@ -252,7 +262,7 @@ void add_options(CLI::App& app, Options& options) {
 
 /// What can be said about the options without looking at the data.
 void check_options(const Options& o) {
-  const bool table = o.format != "libsvm", labels = o.on_labels();
+  const bool table = o.format == "csv" || o.format == "npy", labels = o.on_labels();
   const auto only = [&](bool given, bool makes_sense, const char* option, const std::string& with) {
     if (given && !makes_sense) refuse(std::string(option) + " is for " + with);
   };
@@ -265,7 +275,11 @@ void check_options(const Options& o) {
   only(!o.leave_out.empty(), table, "--leave-out", "--format csv and npy");
   only(o.no_header, o.format == "csv", "--no-header", "--format csv");
   only(o.standardize, table, "--standardize", "--format csv and npy: sparse features would be sparse no more (--unit-norm keeps them so)");
-  only(o.hash_bits > 0, o.format != "npy", "--hash-bits", "--format libsvm and csv; the columns of a matrix are few enough");
+  only(o.hash_bits > 0, o.format == "libsvm" || o.format == "csv", "--hash-bits",
+       "--format libsvm and csv; the columns of a matrix are few enough, and a cache does not know the numbers of the text");
+  only(o.memory.has_value(), !table, "--memory", "--format libsvm and cache");
+  only(o.memory.has_value(), !o.dense, "--memory", "sparse rows; --dense holds all of the data as a matrix");
+  only(o.memory.has_value(), !o.data.ends_with(".gz"), "--memory", "plain files; what gzip packed is unpacked in memory");
   only(o.delta.has_value(), o.loss == "huber", "--delta", "--loss huber");
   only(o.quantile.has_value(), o.loss == "quantile", "--quantile", "--loss quantile");
   only(o.epsilon.has_value(), o.loss.ends_with("epsilon-insensitive"), "--epsilon", "--loss epsilon-insensitive and its square");
@@ -428,17 +442,21 @@ parade::Table like_training(parade::Table table, const Preparation& p, bool& ans
   return parade::with_levels_of(std::move(picked), reference);
 }
 
+/// The labels of the classes 0, 1, …
+std::vector<std::string> class_labels(const std::map<Label, Label>& classes, const auto& text) {
+  std::vector<std::string> labels;
+  for (const auto& [y, unused] : classes) labels.push_back(text(y));
+  if (labels.size() < 2)
+    throw parade::DataError("the training data must have at least 2 different labels; got " + std::to_string(labels.size()));
+  return labels;
+}
+
 /// Labels to the classes 0, 1, … of training.
 void number_classes(Data& data, const std::vector<std::string>& names, Preparation& p, bool fit) {
   const auto text = [&](Label y) { return names.empty() ? std::to_string(y) : names[static_cast<std::size_t>(y)]; };
   std::map<Label, Label> classes;
   for (const Label y : data.rows.labels()) classes.emplace(y, -1);
-  if (fit) {
-    p.labels.clear();
-    for (const auto& [y, unused] : classes) p.labels.push_back(text(y));
-    if (p.labels.size() < 2)
-      throw parade::DataError("the training data must have at least 2 different labels; got " + std::to_string(p.labels.size()));
-  }
+  if (fit) p.labels = class_labels(classes, text);
   for (auto& [y, number] : classes)
     if (const auto found = std::find(p.labels.begin(), p.labels.end(), text(y)); found != p.labels.end())
       number = static_cast<Label>(found - p.labels.begin());
@@ -448,6 +466,21 @@ void number_classes(Data& data, const std::vector<std::string>& names, Preparati
     data.unknown += y < 0;
   }
   data.rows = data.rows.with_labels(std::move(numbered));
+}
+
+/// Throws DataError for a cache that the loss cannot be fitted to.
+void check_cache(const parade::CacheFile& cache, const Preparation& p) {
+  const parade::CacheInfo& info = cache.info();
+  std::string rule;
+  if (!info.is_sparse || info.scalar != "float")
+    rule = "sparse rows of float";
+  else if (p.on_labels && !info.has_labels)
+    rule = "labels, for a loss on labels";
+  else if (!p.on_labels && info.num_targets != 1)
+    rule = "one real target a row, for a loss on targets";
+  else if (info.has_weights)
+    rule = "no weights, which are not used here";
+  if (!rule.empty()) throw parade::DataError(cache.name() + " must hold " + rule);
 }
 
 /// Reads a file: with `fit` the training file, from which p takes what it does not know yet.
@@ -462,10 +495,10 @@ Data read(const std::string& file, Preparation& p, bool fit, int threads) {
     auto [rows, report] = parade::read_libsvm<float>(file, options);
     data.rows = std::move(rows);
     if (fit) p.index_base = report.index_base;
-    if (p.hash_bits > 0)
-      data.rows = hashed(data.rows, p.hash_bits, p.index_base);
-    else if (!fit && data.rows.num_features() != p.num_features)
-      data.rows = without_unknown_features(data.rows, p.num_features, data.left_out);
+    if (p.hash_bits > 0) data.rows = hashed(data.rows, p.hash_bits, p.index_base);
+  } else if (p.format == "cache") {
+    check_cache(parade::CacheFile{file}, p);
+    data.rows = parade::read_cache<Rows>(file, threads);
   } else {
     parade::Table table;
     if (p.format == "npy") {
@@ -504,9 +537,96 @@ Data read(const std::string& file, Preparation& p, bool fit, int threads) {
   }
   if (data.rows.size() == 0) throw parade::DataError(file + " must have at least 1 row; got 0");
   if (fit) p.num_features = data.rows.num_features();
+  if (data.rows.num_features() != p.num_features) data.rows = without_unknown_features(data.rows, p.num_features, data.left_out);
   if (p.unit_norm) data.rows = with_unit_norm(data.rows);
   if (p.on_labels && data.answered) number_classes(data, label_names, p, fit);
   return data;
+}
+
+// --- data that is larger than memory -----------------------------------------------------------------------------------------------------------
+
+/// A folder beside a file, made when it is asked for, gone when this is.
+class FolderBeside {
+ public:
+  explicit FolderBeside(const std::string& file) : path_(file + "." + std::to_string(::getpid()) + ".tmp") {}
+  FolderBeside(const FolderBeside&) = delete;
+  FolderBeside& operator=(const FolderBeside&) = delete;
+  ~FolderBeside() {
+    std::error_code ignored;
+    if (made_) std::filesystem::remove_all(path_, ignored);
+  }
+  std::filesystem::path operator/(const char* name) {
+    if (!made_ && !std::filesystem::create_directory(path_)) throw std::runtime_error(path_.string() + " is in the way");
+    made_ = true;
+    return path_ / name;
+  }
+
+ private:
+  std::filesystem::path path_;
+  bool made_ = false;
+};
+
+/// Calls use(rows) for the rows of each block of a cache.
+void for_each_block(const parade::CacheFile& cache, const auto& use) {
+  const parade::CacheInfo& info = cache.info();
+  for (Index block = 0; block < info.blocks; ++block) {
+    const Index n = cache.rows(block), entries = cache.entries(block);
+    Vector<Label> labels(info.has_labels ? n : 0);
+    Matrix<double> targets(info.num_targets, n);
+    Vector<std::uint32_t> lengths(n);
+    Vector<std::int32_t> indices(entries);
+    Vector<float> values(info.all_ones ? 0 : entries);
+    cache.read_block(block,
+                     {targets.data(), nullptr, labels.data(), lengths.data(), indices.data(), reinterpret_cast<std::byte*>(values.data())});
+    Vector<std::int64_t> offsets(n + 1);
+    offsets[0] = 0;
+    for (Index i = 0; i < n; ++i) offsets[i + 1] = offsets[i] + lengths[i];
+    Rows rows{std::move(offsets), std::move(indices), std::move(values), info.num_features};
+    if (info.has_labels) rows = rows.with_labels(std::move(labels));
+    if (info.num_targets > 0) rows = rows.with_targets(std::move(targets));
+    use(rows);
+  }
+}
+
+/// The training file as a cache of what `read` would make of it, one block in memory at a time: the file itself, if it is that already.
+std::filesystem::path prepared_cache(const std::string& data_file, Preparation& p, FolderBeside& folder, int threads) {
+  std::filesystem::path file = data_file;
+  if (p.format == "libsvm") {
+    parade::LibsvmOptions options;
+    options.targets = p.on_labels ? parade::LibsvmTargets::labels : parade::LibsvmTargets::real;
+    options.threads = threads;
+    file = folder / "rows";
+    p.index_base = parade::make_cache<float>(data_file, file, options).index_base;
+  }
+  const parade::CacheFile cache{file};
+  check_cache(cache, p);
+  if (cache.info().samples == 0) throw parade::DataError(data_file + " must have at least 1 row; got 0");
+  bool as_it_is = p.hash_bits == 0 && !p.unit_norm;
+  p.num_features = p.hash_bits > 0 ? Index{1} << p.hash_bits : cache.info().num_features;
+  if (p.on_labels) {
+    std::map<Label, Label> classes;
+    for_each_block(cache, [&](const Rows& rows) {
+      for (const Label y : rows.labels()) classes.emplace(y, -1);
+    });
+    p.labels = class_labels(classes, [](Label y) { return std::to_string(y); });
+    as_it_is &= classes.begin()->first == 0 && classes.rbegin()->first == static_cast<Label>(classes.size()) - 1;
+  }
+  if (as_it_is) return file;
+
+  parade::CacheWriter<Rows> writer{folder / "prepared",
+                                   {.rows_per_block = cache.info().rows_per_block,
+                                    .num_features = p.num_features,
+                                    .all_ones = cache.info().all_ones && p.hash_bits == 0 && !p.unit_norm}};
+  for_each_block(cache, [&](const Rows& rows) {
+    Data block;
+    block.rows = p.hash_bits > 0 ? hashed(rows, p.hash_bits, p.index_base) : rows;
+    if (p.unit_norm) block.rows = with_unit_norm(block.rows);
+    if (p.on_labels) number_classes(block, {}, p, false);
+    writer.add(block.rows);
+  });
+  writer.finish();
+  if (p.format == "libsvm") std::filesystem::remove(file);
+  return folder / "prepared";
 }
 
 // --- the model and its file ------------------------------------------------------------------------------------------------------------------
@@ -716,9 +836,27 @@ auto make_trainer(const Options& o, const L& loss, Index features, Index outputs
 template <class T>
 parade::Summary fit(T& trainer, const Rows& rows, bool dense, const parade::FitOptions& options, Progress& progress) {
   if (!dense) return trainer.fit(rows, options, progress);
-  const parade::DenseData<float> x{rows.to_dense()};
-  if (rows.has_labels()) return trainer.fit(x.with_labels(rows.labels()), options, progress);
-  return trainer.fit(x.with_targets(rows.targets()), options, progress);
+  parade::DenseData<float> x{rows.to_dense()};
+  if (rows.has_labels()) x = x.with_labels(rows.labels());
+  if (rows.num_targets() > 0) x = x.with_targets(rows.targets());
+  return trainer.fit(x, options, progress);
+}
+
+template <class T>
+parade::Summary fit(T& trainer, const CachedRows& rows, bool, const parade::FitOptions& options, Progress& progress) {
+  return trainer.fit(rows, options, progress);
+}
+
+/// Mean loss on the training data, and what else there is to say.
+template <class T, class L>
+std::pair<double, std::string> fitted(T& trainer, const L& loss, const Model& model, const Data& data) {
+  const Matrix<float> scores = trainer.scores(data.rows);
+  return {mean_loss(loss, scores, data), ", " + text_of(measure(model, scores, data))};
+}
+template <class T, class L>
+std::pair<double, std::string> fitted(T& trainer, const L&, const Model& model, const CachedRows& rows) {
+  const parade::Evaluation result = trainer.evaluate(rows);
+  return {result.loss, model.preparation.on_labels ? ", " + text_of(Measured{.accuracy = result.accuracy}) : ""};
 }
 
 /// Refuses what the trainer would refuse, before any file is read: it is given one row, and no epoch.
@@ -741,28 +879,29 @@ void check_trainer(const Options& o, const L& loss, Index outputs) {
 
 Json number_or_null(double x) { return std::isfinite(x) ? Json(x) : Json(); }
 
-template <class L>
-int train(const Options& o, Model& model, const L& loss, const Data& data) {
+const Rows& rows_of(const Data& data) { return data.rows; }
+const CachedRows& rows_of(const CachedRows& rows) { return rows; }
+
+template <class L, class D>
+int train(const Options& o, Model& model, const L& loss, const D& data, Index nonzeros) {
   const Preparation& p = model.preparation;
   const Index k = !p.on_labels || (p.labels.size() == 2 && o.loss != "softmax") ? 1 : static_cast<Index>(p.labels.size()),
-              n = data.rows.size();
+              n = rows_of(data).size();
   auto trainer = make_trainer(o, loss, p.num_features, k, n);
   Progress progress{o.progressive};
   const auto summary =
-      fit(trainer, data.rows, o.dense,
+      fit(trainer, rows_of(data), o.dense,
           {.epochs = o.epochs, .batch_size = o.batch.value_or(std::min<Index>(64, n)), .seed = o.seed, .threads = o.threads}, progress);
   const bool diverged = summary.stop_reason == parade::StopReason::diverged;
   model.weight = trainer.parameter("weight");
   if (o.intercept) model.bias = trainer.parameter("bias").col(0);
 
-  const Matrix<float> scores = trainer.scores(data.rows);
-  const double train_loss = mean_loss(loss, scores, data);
+  const auto [train_loss, measured] = fitted(trainer, loss, model, data);
   const double penalty = summary.history.empty() ? 0 : summary.history.back().penalty;
-  std::cout << summary.full() << "train       objective " << train_loss + penalty << ", loss " << train_loss << ", "
-            << text_of(measure(model, scores, data)) << '\n';
+  std::cout << summary.full() << "train       objective " << train_loss + penalty << ", loss " << train_loss << measured << '\n';
 
   Json json{{"data", o.data}, {"format", o.format}, {"loss", o.loss}, {"optimizer", o.optimizer}, {"schedule", o.schedule}};
-  json.update({{"rows", n}, {"features", p.num_features}, {"nonzeros", data.rows.nonzeros()}, {"labels", p.labels}});
+  json.update({{"rows", n}, {"features", p.num_features}, {"nonzeros", nonzeros}, {"labels", p.labels}});
   json.update({{"outputs", k}, {"weights", model.weight.size()}, {"nonzero_weights", (model.weight.array() != 0).count()}});
   json.update({{"epochs", summary.epochs()}, {"batch", summary.batch_size}, {"seed", o.seed}, {"threads", summary.threads}});
   json.update({{"stop_reason", to_string(summary.stop_reason)}, {"train_objective", number_or_null(train_loss + penalty)}});
@@ -773,17 +912,17 @@ int train(const Options& o, Model& model, const L& loss, const Data& data) {
     const Data test = read(*o.test, model.preparation, false, o.threads);
     if (!test.answered) throw parade::DataError("--test: " + *o.test + " has no column '" + p.answer + "'");
     const Matrix<float> test_scores = trainer.scores(test.rows);
-    const Measured measured = measure(model, test_scores, test);
+    const Measured on_test = measure(model, test_scores, test);
     const double test_loss = mean_loss(loss, test_scores, test);
-    std::cout << "test        loss " << test_loss << ", " << text_of(measured) << ", " << text_of(test) << '\n';
+    std::cout << "test        loss " << test_loss << ", " << text_of(on_test) << ", " << text_of(test) << '\n';
     json["test_rows"] = test.rows.size();
     json["test_loss"] = number_or_null(test_loss);
     if (p.on_labels)
-      json["test_accuracy"] = measured.accuracy;
+      json["test_accuracy"] = on_test.accuracy;
     else
-      json.update({{"test_rmse", number_or_null(measured.rmse)},
-                   {"test_mae", number_or_null(measured.mae)},
-                   {"test_r2", number_or_null(measured.r_squared)}});
+      json.update({{"test_rmse", number_or_null(on_test.rmse)},
+                   {"test_mae", number_or_null(on_test.mae)},
+                   {"test_r2", number_or_null(on_test.r_squared)}});
   }
   if (o.save && !diverged) save_model(*o.save, model);
   if (o.json) write("--json", *o.json, json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n');
@@ -804,11 +943,25 @@ int train(const Options& o) {
   model.loss = o.loss;
   p.format = o.format, p.on_labels = o.on_labels(), p.header = !o.no_header, p.standardize = o.standardize, p.unit_norm = o.unit_norm;
   p.hash_bits = o.hash_bits, p.answer = o.label ? *o.label : o.target.value_or(""), p.leave_out = o.leave_out;
-  const Data data = read(o.data, p, true, o.threads);
-  std::cout << "data        " << o.data << ": " << text_of(data);
-  for (std::size_t c = 0; c < std::min<std::size_t>(p.labels.size(), 10); ++c) std::cout << (c == 0 ? "; labels " : " ") << p.labels[c];
-  std::cout << (p.labels.size() > 10 ? " ..." : "") << std::endl;
-  return p.on_labels ? train(o, model, label_loss(o, p.labels.size()), data) : train(o, model, real_loss(o), data);
+  const auto say = [&](const std::string& what) {
+    std::cout << "data        " << o.data << ": " << what;
+    for (std::size_t c = 0; c < std::min<std::size_t>(p.labels.size(), 10); ++c) std::cout << (c == 0 ? "; labels " : " ") << p.labels[c];
+    std::cout << (p.labels.size() > 10 ? " ..." : "") << std::endl;
+  };
+  const auto go_on = [&](const auto& data, Index nonzeros) {
+    return p.on_labels ? train(o, model, label_loss(o, p.labels.size()), data, nonzeros) : train(o, model, real_loss(o), data, nonzeros);
+  };
+  if (!o.memory) {
+    const Data data = read(o.data, p, true, o.threads);
+    say(text_of(data));
+    return go_on(data, data.rows.nonzeros());
+  }
+  FolderBeside folder{o.data};
+  const CachedRows rows{prepared_cache(o.data, p, folder, o.threads), {.memory = static_cast<std::size_t>(*o.memory) << 20}};
+  const parade::CacheInfo& info = rows.info();
+  say(std::to_string(rows.size()) + " rows, " + std::to_string(p.num_features) + " features, " + std::to_string(info.nonzeros) +
+      " nonzeros; " + std::to_string(info.blocks) + " blocks on disk, " + std::to_string(rows.windows().blocks) + " in memory at a time");
+  return go_on(rows, info.nonzeros);
 }
 
 // --- prediction ----------------------------------------------------------------------------------------------------------------------------------
@@ -860,7 +1013,7 @@ int predict(const PredictOptions& o) {
 int main(int argc, char** argv) {
   const bool predicts = argc > 1 && std::string(argv[1]) == "predict";
   CLI::App app{predicts ? "Predicts with a model that 'train' has saved: a line for each row, its label or number."
-                        : "Trains linear models on LIBSVM, CSV and NPY files by stochastic gradient descent.",
+                        : "Trains linear models on LIBSVM, CSV and NPY files and caches by stochastic gradient descent.",
                predicts ? "train predict" : "train"};
   try {
     if (predicts) {

@@ -12,6 +12,8 @@
 #include <nlohmann/json.hpp>
 
 #include <parade/core/random.hpp>
+#include <parade/data/cache.hpp>
+#include <parade/io/libsvm.hpp>
 #include <parade/io/npy.hpp>
 
 #include "examples/process.hpp"
@@ -74,12 +76,12 @@ TEST_CASE("train: the help text names every option and its default, and how to p
   const auto [status, out, err] = run(folder, "--help");
   CHECK(status == 0);
   CHECK(err.empty());
-  for (const char* option :
-       {"--data",      "--test",      "--format",      "=libsvm",       "--label",     "--target",    "--leave-out",
-        "--no-header", "--unit-norm", "--standardize", "--hash-bits",   "--loss",      "=logistic",   "--delta",
-        "--quantile",  "--epsilon",   "--l2",          "--l1",          "--intercept", "--optimizer", "=sgd",
-        "--rate",      "--momentum",  "--schedule",    "=cosine",       "--power",     "--epochs",    "--batch",
-        "--dense",     "--threads",   "--seed",        "--progressive", "--save",      "--json",      "train predict --model"})
+  for (const char* option : {"--data",      "--test",      "--format",      "=libsvm",       "--label",     "--target",
+                             "--leave-out", "--no-header", "--unit-norm",   "--standardize", "--hash-bits", "--loss",
+                             "=logistic",   "--delta",     "--quantile",    "--epsilon",     "--l2",        "--l1",
+                             "--intercept", "--optimizer", "=sgd",          "--rate",        "--momentum",  "--schedule",
+                             "=cosine",     "--power",     "--epochs",      "--batch",       "--dense",     "--threads",
+                             "--memory",    "--seed",      "--progressive", "--save",        "--json",      "train predict --model"})
     CHECK_THAT(out, ContainsSubstring(option));
   const auto predict = run(folder, "predict --help");
   CHECK(predict.status == 0);
@@ -101,7 +103,7 @@ TEST_CASE("train: a bad command line ends with status 2, before a file is read, 
       {"--data nowhere --hash-bits 29", "--hash-bits", "in [0, 28]"},
       {"--data nowhere --momentum 0.9", "momentum", "no exact lazy form"},
       {"--data nowhere --optimizer adam", "on sparse data there are: Sgd", "--dense"},
-      {"--data nowhere --optimizer adagrad --l2 0.1", "L2 in the gradient", "--dense"},
+      {"--data nowhere --optimizer adagrad --l2 0.1", "L2 has no exact lazy form", "--dense"},
       {"--data nowhere --optimizer ftrl --momentum 0.5", "--momentum", "--optimizer sgd"},
       {"--data nowhere --schedule inverse", "--schedule inverse", "--l2 above 0"},
       {"--data nowhere --power 1", "--power", "--schedule inverse-scaling"},
@@ -112,6 +114,12 @@ TEST_CASE("train: a bad command line ends with status 2, before a file is read, 
       {"--data nowhere --format csv --loss squared --label 0", "--loss squared", "--target"},
       {"--data nowhere --standardize", "--standardize", "--format csv and npy"},
       {"--data nowhere --format npy --label 0 --hash-bits 10", "--hash-bits", "libsvm and csv"},
+      {"--data nowhere --memory 0", "--memory", "in [1, 1000000]"},
+      {"--data nowhere --memory 1 --dense", "--memory", "--dense holds all"},
+      {"--data nowhere --memory 1 --format csv --label 0", "--memory", "--format libsvm and cache"},
+      {"--data nowhere.gz --memory 1", "--memory", "plain files"},
+      {"--data nowhere --format cache --hash-bits 10", "--hash-bits", "libsvm and csv"},
+      {"--data nowhere --format cache --standardize", "--standardize", "csv and npy"},
       {"predict --model nowhere --data nowhere", "--output", "required"},
   }));
   const Folder folder;
@@ -274,6 +282,67 @@ TEST_CASE("train: sparse and dense training come to the same objective") {
     objectives.push_back(result(folder)["train_objective"]);
   }
   CHECK(std::abs(objectives[0] - objectives[1]) < 1e-5);
+}
+
+TEST_CASE("train: --memory trains on data that is larger, from a LIBSVM file or a cache, and leaves no file behind") {
+  const Folder folder;
+  write(folder.path / "text", libsvm({"-1", "1", "4"}, 20000, 1));
+  parade::write_cache(folder.path / "cache", parade::read_libsvm<float>(folder.path / "text").rows, {.rows_per_block = 1000});
+  const auto files = folder.files();
+  const auto trained = [&](const std::string& arguments) {
+    const auto [status, out, err] = run(folder, arguments + " --epochs 3 --rate 1 --l2 0.01 --intercept --json r");
+    CAPTURE(arguments, err);
+    REQUIRE(status == 0);
+    const json r = result(folder);
+    fs::remove(folder.path / "r");
+    CHECK(folder.files() == files);
+    CHECK(r["labels"] == json{"-1", "1", "4"});
+    return std::pair{r, out};
+  };
+  for (const std::string setting : {"", " --loss softmax --unit-norm", " --test text"}) {
+    CAPTURE(setting);
+    const json in_memory = trained("--data text" + setting).first,
+               from_cache =
+                   trained("--data cache --format cache" + std::string(setting == " --test text" ? " --test cache" : setting)).first;
+    const auto [all, text] = trained("--data text --memory 64" + setting);  // one window: the order of data in memory
+    CHECK(all["theta_hash"] == in_memory["theta_hash"]);
+    CHECK(from_cache["theta_hash"] == in_memory["theta_hash"]);
+    for (const char* name : {"rows", "features", "nonzeros"}) CHECK(all[name] == in_memory[name]);
+    CHECK(std::abs(all["train_objective"].get<double>() - in_memory["train_objective"].get<double>()) < 1e-6);
+    CHECK(all.value("test_accuracy", 0.0) == in_memory.value("test_accuracy", 0.0));
+  }
+
+  const auto [one, said] = trained("--data cache --format cache --memory 1 --threads 1");
+  CHECK_THAT(said, ContainsSubstring("20 blocks on disk"));
+  CHECK_THAT(said, !ContainsSubstring("20 in memory"));
+  CHECK(one["theta_hash"] == trained("--data cache --format cache --memory 1 --threads 3").first["theta_hash"]);
+  const json in_memory = trained("--data text").first;
+  CHECK(one["theta_hash"] != in_memory["theta_hash"]);
+  CHECK(std::abs(one["train_objective"].get<double>() - in_memory["train_objective"].get<double>()) < 1e-3);
+}
+
+TEST_CASE("train: a cache and --memory for a loss on targets; a cache of something else ends with status 1") {
+  const Folder folder;
+  parade::LibsvmOptions real;
+  real.targets = parade::LibsvmTargets::real;
+  write(folder.path / "text", libsvm({"1", "2"}, 500, 1));
+  parade::write_cache(folder.path / "cache", parade::read_libsvm<float>(folder.path / "text", real).rows);
+  std::set<std::string> hashes;
+  for (const char* arguments :
+       {"--data text", "--data text --memory 9", "--data cache --format cache", "--data cache --format cache --memory 9"}) {
+    REQUIRE(run(folder, std::string(arguments) + " --loss squared --save m --json r").status == 0);
+    hashes.insert(result(folder)["theta_hash"]);
+  }
+  CHECK(hashes.size() == 1);
+  CHECK(run(folder, "predict --model m --data cache --output p").status == 0);
+  CHECK(lines(folder.path / "p").size() == 500);
+
+  for (const char* memory : {"", " --memory 9"}) {
+    const auto [status, out, err] = run(folder, std::string("--data cache --format cache --loss logistic") + memory);
+    CHECK(status == 1);
+    CHECK_THAT(err, ContainsSubstring("cache must hold labels"));
+    CHECK_THAT(run(folder, std::string("--data text --format cache --loss logistic") + memory).err, ContainsSubstring("text: "));
+  }
 }
 
 TEST_CASE("train: the progressive loss is printed when the number of rows has passed a power of two") {
