@@ -61,6 +61,10 @@ void check_same(T& sparse_trainer, T& dense_trainer, const SparseRows<typename T
 }
 
 template <class S>
+auto sgd_trainer_of(Index features, const Both& both, double rate) {
+  return Trainer{Linear<S>{features}, Logistic{}, both, Sgd{.rate = rate}, StepDecay{.steps = 1000, .factor = 0.9}};
+}
+template <class S>
 auto sgd_trainer(const Both& both, double rate, double factor = 1, Intercept intercept = Intercept::fitted) {
   return Trainer{Linear<S>{d, 1, intercept}, Logistic{}, both, Sgd{.rate = rate}, StepDecay{.steps = 10, .factor = factor}};
 }
@@ -215,6 +219,54 @@ TEST_CASE("thresholds beyond all numbers leave zeros, on sparse rows too") {
   Trainer trainer{Linear<double>{d}, Logistic{}, Both{0, 1e300}, Sgd{.rate = 1e10}, StepDecay{.steps = 10, .factor = 0.9}};
   CHECK(trainer.fit(rows, {.epochs = 2, .batch_size = 7}).stop_reason == StopReason::completed);
   CHECK(trainer.parameter("weight").isZero(0));
+}
+
+TEST_CASE("weights so small that rate over weight is beyond float, on sparse rows too") {
+  constexpr Index count = 300;
+  Vector<std::int64_t> offsets(count + 1);
+  Vector<std::int32_t> indices(count);
+  Vector<float> values(count);
+  Vector<Label> labels(count);
+  Vector<double> weights = Vector<double>::Ones(count);
+  for (Index i = 0; i < count; ++i) {
+    offsets[i] = i;
+    indices[i] = static_cast<std::int32_t>(i % 2);
+    values[i] = static_cast<float>(1 + i % 3);
+    labels[i] = static_cast<Label>(i % 5 < 2);
+  }
+  offsets[count] = count;
+  weights[250] = weights[251] = 1e-30;
+  const auto rows = SparseRows<float>(offsets, indices, values, 2).with_labels(labels);
+  const FitOptions options{.epochs = 1, .batch_size = 1, .shuffle = false};
+  for (const double l1 : {0.0, 1e-3}) {
+    auto one = sgd_trainer_of<float>(2, {1, l1}, 0.1), other = sgd_trainer_of<float>(2, {1, l1}, 0.1);
+    check_same(one, other, rows.with_weights(weights), options, 100);
+    auto bare = sgd_trainer_of<float>(2, {0, l1}, 8), dense = sgd_trainer_of<float>(2, {0, l1}, 8);
+    check_same(bare, dense, rows.with_weights(Vector<double>::Constant(count, 1.2e-38)), options, 1000);
+  }
+}
+
+TEST_CASE("where L2 makes theta grow until it is too large, the step before is kept, on sparse rows too") {
+  const auto rows = sparse::random_rows<float>(d, n);
+  const FitOptions options{.epochs = 5, .batch_size = 7, .shuffle = false};
+  for (const double l2 : {3.0, 30.0}) {
+    CAPTURE(l2);
+    auto one = sgd_trainer_of<float>(d, {l2, 0}, 1), other = sgd_trainer_of<float>(d, {l2, 0}, 1);
+    const Summary a = one.fit(rows, options), b = other.fit(sparse::dense(rows), options);
+    CHECK(a.stop_reason == b.stop_reason);
+    CHECK(a.steps == b.steps);
+    CHECK(one.theta().allFinite());
+  }
+}
+
+TEST_CASE("values that the model's scalar does not hold end a run that does not check the data") {
+  const SparseRows<double> rows =
+      SparseRows<double>(Vector<std::int64_t>{{0, 1, 2}}, Vector<std::int32_t>{{0, 1}}, Vector<double>{{1, 1e300}}, 2)
+          .with_labels(Vector<Label>{{1, 0}});
+  auto trainer = sgd_trainer_of<float>(2, {}, 0.1);
+  const Summary summary = trainer.fit(rows, {.epochs = 2, .batch_size = 1, .shuffle = false, .check_data = false});
+  CHECK(summary.stop_reason == StopReason::diverged);
+  CHECK(trainer.theta().allFinite());
 }
 
 TEST_CASE("sparse rows in float") {

@@ -24,7 +24,7 @@
 namespace parade {
 
 struct CacheOptions {
-  Index rows_per_block = 0;  // ≥ 1; 0: as many as fill the first mebibyte
+  Index rows_per_block = 0;  // ≥ 1; 0: as many as fill the first mebibyte, and at least 256 where that is not above 16
   Index num_features = 0;    // of sparse rows: at least so many; 0: as many as the rows have that have most
   bool all_ones = false;     // sparse rows: values are left out; rows that have some are refused
   CacheSchema schema = {};
@@ -45,8 +45,8 @@ class CacheWriter {
 
  public:
   explicit CacheWriter(const std::filesystem::path& file, CacheOptions options = {}) : options_(std::move(options)), out_(file) {
-    if (options_.rows_per_block < 0)
-      throw OptionError(detail::text("rows_per_block must be at least 1, or 0 for the default; got ", options_.rows_per_block));
+    if (options_.rows_per_block < 0 || options_.rows_per_block > Index{1} << 40)
+      throw OptionError(detail::text("rows_per_block must be in [1, 2^40], or 0 for the default; got ", options_.rows_per_block));
     if (options_.num_features < 0 || options_.num_features > Index{1} << 31)
       throw OptionError(detail::text("num_features must be in [0, 2^31]; got ", options_.num_features));
     rows_per_block_ = options_.rows_per_block;
@@ -65,7 +65,7 @@ class CacheWriter {
       i += count;
       pending_ += count;
       const auto bytes = header_.block_bytes(static_cast<std::uint64_t>(pending_), indices_.size());
-      if (rows_per_block_ == 0 && bytes >= 1 << 20) rows_per_block_ = pending_;
+      if (rows_per_block_ == 0 && bytes >= 1 << 20 && (pending_ >= 256 || bytes >= 1 << 24)) rows_per_block_ = pending_;
       if (pending_ == rows_per_block_) write_block();
     }
   }

@@ -144,8 +144,8 @@ class SparseCut {
   std::vector<std::uint32_t> splits_;  // (ranges − 1, n): entries of the row before each range but the first
 };
 
-/// max |x| of all entries, infinite if one is not finite.
-template <SparseData D>
+/// max |x| of all entries as Scalar, infinite if one is not finite then.
+template <class Scalar, SparseData D>
 double largest_value(const D& data, Team& team) {
   if (data.all_ones()) return 1;
   const SparseRowsView rows(data);
@@ -155,19 +155,18 @@ double largest_value(const D& data, Team& team) {
   team.for_each(static_cast<Index>(largest.size()), [&](Index task, int) {
     const auto* values = rows.values + task * piece;
     const Index count = std::min(piece, nonzeros - task * piece);
-    using Value = typename D::Value;
-    Value most[16] = {};
+    Scalar most[16] = {};
     bool finite = true;
     Index e = 0;
     for (; e + 16 <= count; e += 16)
       for (Index i = 0; i < 16; ++i) {
-        const Value size = std::abs(values[e + i]);
-        finite &= size <= std::numeric_limits<Value>::max();
+        const Scalar size = std::abs(static_cast<Scalar>(values[e + i]));
+        finite &= size <= std::numeric_limits<Scalar>::max();
         most[i] = size > most[i] ? size : most[i];
       }
     for (; e < count; ++e) {
-      const Value size = std::abs(values[e]);
-      finite &= size <= std::numeric_limits<Value>::max();
+      const Scalar size = std::abs(static_cast<Scalar>(values[e]));
+      finite &= size <= std::numeric_limits<Scalar>::max();
       most[0] = size > most[0] ? size : most[0];
     }
     largest[static_cast<std::size_t>(task)] =

@@ -279,7 +279,7 @@ class SparseTraining {
     team_size_ = {};
     step_seconds_ = -1;
     is_direct_ = mode_ == Mode::plain && zero_gradient_ == ZeroGradient::linear && usual <= chunk_entries;
-    largest_value_ = is_direct_ ? detail::largest_value(data, *team_) : 0;
+    largest_value_ = is_direct_ ? detail::largest_value<Scalar>(data, *team_) : 0;
     score_ranges_ = shape.ranges();
     is_by_ranges_ = may_share_ && is_direct_ && score_ranges_ >= team_->asked();
     partial_scores_.resize(is_by_ranges_ ? outputs_ * batch_size : 0, score_ranges_);
@@ -315,7 +315,7 @@ class SparseTraining {
     samples_ = next_samples_ = {};
     active_ = {};
     if (const Index most = most_entries(data, scores_.cols()); most > most_entries_) reserve_parts(most);
-    if (is_direct_) largest_value_ = detail::largest_value(data, *team_);
+    if (is_direct_) largest_value_ = detail::largest_value<Scalar>(data, *team_);
     cut_.change_rows(data, *team_);
   }
 
@@ -392,7 +392,6 @@ class SparseTraining {
       if (!begin_shrinkage(at)) return false;
       is_pending_ = true;
       is_careful_ = is_direct_ && must_be_careful(weight, at);
-      if (is_careful_) reserve_old(data);
       const auto work = [&](Index task, int) {
         detail::StopWatch watch;
         const bool is_bias = task == static_cast<Index>(active_.size());
@@ -415,6 +414,7 @@ class SparseTraining {
         part.update_seconds += watch.lap();
       };
       try {
+        if (is_careful_) reserve_old(data);
         team_->for_each(static_cast<Index>(active_.size()) + (bias_ >= 0 ? 1 : 0), work);
       } catch (...) {  // of an optimizer
         undo(at);
@@ -427,13 +427,14 @@ class SparseTraining {
       for (const Part& part : active_) finite = finite && part.finite;
       if (finite) {
         lazy_ = next_;
+        bound_ = next_bound_;
         is_behind_ = mode_ != Mode::plain || lazy_.scale != 1;
         had_to_scale_ = false;
       } else {
         undo(at);
-        if (is_direct_) undo_directly(data);
+        PARADE_ASSERT(!is_direct_ || is_careful_);
+        if (is_careful_) undo_directly(data);
         if (std::exchange(had_to_scale_, false)) state_->theta = before_;
-        if (is_direct_) bound_ = largest_stored();
       }
       step_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - step_began_).count();
       return finite;
@@ -792,7 +793,7 @@ class SparseTraining {
   template <class D>
   void step_directly(const D& data, Part& part, double weight, const StepInfo& at) {
     const detail::SparseRowsView rows(data);
-    const auto factor = static_cast<Scalar>(-at.rate / (weight * step_scale_));
+    const double factor = -at.rate / (weight * step_scale_);  // of a small W or C it may be beyond what Scalar holds, and its products not
     Scalar *stored = state_->theta.data() + weight_, *old = part.old.data();
     part.zeros.setZero();
     const auto with_care = [&](auto careful) {
@@ -800,9 +801,10 @@ class SparseTraining {
                    [&](auto ones, Index j, const std::int32_t* indices, const auto* values, Index entries) {
                      prefetch_next(rows, part, j);
                      if (outputs_ == 1) {
-                       detail::step_row<ones, careful>(indices, values, entries, factor * dscores_(0, j), stored, old, part.zeros.data());
+                       detail::step_row<ones, careful>(indices, values, entries, scaled(factor, dscores_(0, j)), stored, old,
+                                                       part.zeros.data());
                      } else {
-                       part.dz = factor * dscores_.col(j);
+                       for (Index c = 0; c < outputs_; ++c) part.dz[c] = scaled(factor, dscores_(c, j));
                        detail::step_row<ones, careful>(indices, values, entries, outputs_, part.dz.data(), stored, old, part.zeros.data());
                      }
                      if constexpr (careful) old += entries * outputs_;
@@ -811,6 +813,8 @@ class SparseTraining {
     is_careful_ ? with_care(std::true_type{}) : with_care(std::false_type{});
     part.finite = (part.zeros.array() == 0).all();
   }
+
+  static Scalar scaled(double factor, Scalar x) { return static_cast<Scalar>(factor * static_cast<double>(x)); }
 
   /// max |θ_i / C|, infinite if one is not finite.
   double largest_stored() const {
@@ -829,15 +833,16 @@ class SparseTraining {
       sum += largest;
     }
     gradient_bound_ = sum * largest_value_;
-    const double bound = bound_ + std::abs(at.rate / (weight * step_scale_)) * gradient_bound_;
     const double room = static_cast<double>(std::numeric_limits<Scalar>::max()) / 16;
-    if (!(bound < room)) return true;
+    const double step = std::abs(at.rate / (weight * step_scale_)) * sum;
+    next_bound_ += step * largest_value_;
+    if (!(next_bound_ < room)) next_bound_ = std::numeric_limits<double>::infinity();  // NaN too
+    if (!(step < room && next_bound_ < room)) return true;
     for (Index c = 0; bias_ >= 0 && c < outputs_; ++c) {
       const double size = std::abs(static_cast<double>(state_->theta[bias_ + c]));
       const double keep = std::max(1.0, std::abs(detail::factor_of_l2(bias_shrinkage_, at.rate)));
       if (!(std::fma(size, keep, std::abs(at.rate / weight) * sum) < room)) return true;
     }
-    bound_ = bound;
     return false;
   }
 
@@ -901,16 +906,20 @@ class SparseTraining {
     const auto in_range = [](double scale) { return std::abs(scale) >= 0x1p-40 && std::abs(scale) <= 0x1p40; };
     const double c = detail::factor_of_l2(weight_shrinkage_, at.rate);
     had_to_scale_ = false;
-    if (!in_range(lazy_.scale * c)) settle();
+    // Where it is 0, not even one step can be put off; above 1, nobody would see θ leave the range of numbers.
+    const bool put_off = weight_shrinkage_.l2_in_prox || (in_range(c) && std::abs(c) <= 1);
+    if (!put_off || !in_range(lazy_.scale * c)) settle();
     // Thresholds are added up in double: where those to come are tiny beside the sum, it begins anew.
     const double threshold = effective_rate(at) * weight_shrinkage_.l1;
     if (threshold > 0 && lazy_.sum > 0x1p36 * threshold / std::abs(lazy_.scale)) settle();
     next_ = {lazy_.scale * c, 0};
     step_scale_ = weight_shrinkage_.l2_in_prox ? lazy_.scale : next_.scale;
-    if (!in_range(next_.scale) && !weight_shrinkage_.l2_in_prox) {  // then not even one step can be put off
+    next_bound_ = bound_;
+    if (!put_off) {
       had_to_scale_ = true;
       before_ = state_->theta;
       next_.scale = step_scale_ = 1;
+      next_bound_ *= std::abs(c);
       const auto factor = static_cast<Scalar>(c);
       for_each_piece([&](Range features) {
         for (Index e = weight_ + features.begin * outputs_; e < weight_ + features.end * outputs_; ++e) state_->theta[e] *= factor;
@@ -919,7 +928,6 @@ class SparseTraining {
         state_->theta = before_;
         return false;
       }
-      bound_ *= std::abs(c);
     }
     threshold_ = std::min(threshold / std::abs(step_scale_), 0x1p1000);  // of this step, over C
     next_.sum = lazy_.sum + threshold_;
@@ -947,7 +955,7 @@ class SparseTraining {
   template <class Elements>
   void step_linear(Part& part, const Elements& elements, double weight, const StepInfo& at) {
     Scalar* stored = state_->theta.data() + weight_;
-    const auto factor = static_cast<Scalar>(-at.rate / (weight * step_scale_));
+    const double factor = -at.rate / (weight * step_scale_);
     const auto threshold = static_cast<Scalar>(threshold_);
     Scalar zero = 0;
     for (Index t = 0; t < part.count; ++t) {
@@ -956,7 +964,7 @@ class SparseTraining {
       for (Index c = 0; c < outputs_; ++c) {
         const Index e = i * outputs_ + c, s = t * outputs_ + c;
         part.old[s] = stored[e];
-        Scalar v = std::fma(factor, part.grad[s], elements(e, i));
+        Scalar v = elements(e, i) + scaled(factor, part.grad[s]);
         if constexpr (!std::is_same_v<Elements, detail::PlainElements<Scalar>>) {
           const Scalar left = std::abs(v) - threshold;
           v = left <= 0 ? Scalar{0} : std::copysign(left, v);  // NaN stays
@@ -1066,12 +1074,12 @@ class SparseTraining {
     Matrix<Scalar>& states = state_->states();
     for (Index c = 0; c < outputs_; ++c) part.old[c] = bias[c];
     if (zero_gradient_ == ZeroGradient::linear) {
-      const auto factor = static_cast<Scalar>(-at.rate / weight),
-                 keep = static_cast<Scalar>(detail::factor_of_l2(bias_shrinkage_, at.rate));
+      const double factor = -at.rate / weight;
+      const auto keep = static_cast<Scalar>(detail::factor_of_l2(bias_shrinkage_, at.rate));
       const auto threshold = static_cast<Scalar>(at.rate * bias_shrinkage_.l1);
       const bool in_prox = bias_shrinkage_.l2_in_prox;
       for (Index c = 0; c < outputs_; ++c) {
-        bias[c] = std::fma(factor, part.grad[c], in_prox ? bias[c] : bias[c] * keep);
+        bias[c] = (in_prox ? bias[c] : bias[c] * keep) + scaled(factor, part.grad[c]);
         if (threshold != 0) {
           const Scalar left = std::abs(bias[c]) - threshold;
           bias[c] = left <= 0 ? Scalar{0} : std::copysign(left, bias[c]);
@@ -1138,18 +1146,18 @@ class SparseTraining {
   bool is_behind_ = false;             // θ of the state is not θ
   bool had_to_scale_ = false;          // θ was multiplied by c, and before_ is what it was
   Vector<Scalar> before_;
-  Vector<double> last_;            // (d) B when the feature was last stored
-  Vector<Scalar> pace_;            // (k,d) D⁻¹
-  bool is_direct_ = false;         // see step_directly
-  bool is_careful_ = true;         // in this step, which then may be undone
-  double gradient_bound_ = 0;      // of this step: no element of Σ w_i ∇J_i is larger
-  double bound_ = 0;               // |θ_i / C| is not above it
-  double largest_value_ = 0;       // max |x|; infinite if one is not finite
-  bool is_by_ranges_ = false;      // see compute_by_ranges
-  Index score_ranges_ = 1;         // whose parts of a score are summed by themselves
-  Index pieces_ = 1;               // ranges of the cut in each of them
-  Matrix<Scalar> partial_scores_;  // (k·b, score ranges)
-  Vector<std::int32_t> slot_;      // (d) the feature's slot in its part; −1 between steps, and where it does not occur
+  Vector<double> last_;                // (d) B when the feature was last stored
+  Vector<Scalar> pace_;                // (k,d) D⁻¹
+  bool is_direct_ = false;             // see step_directly
+  bool is_careful_ = true;             // in this step, which then may be undone
+  double gradient_bound_ = 0;          // of this step: no element of Σ w_i ∇J_i is larger
+  double bound_ = 0, next_bound_ = 0;  // |θ_i / C| is not above it, before and after the step
+  double largest_value_ = 0;           // max |x|; infinite if one is not finite
+  bool is_by_ranges_ = false;          // see compute_by_ranges
+  Index score_ranges_ = 1;             // whose parts of a score are summed by themselves
+  Index pieces_ = 1;                   // ranges of the cut in each of them
+  Matrix<Scalar> partial_scores_;      // (k·b, score ranges)
+  Vector<std::int32_t> slot_;          // (d) the feature's slot in its part; −1 between steps, and where it does not occur
 
   // Who computes.
   bool may_share_ = false;  // steps are large enough for the team

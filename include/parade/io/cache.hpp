@@ -163,7 +163,7 @@ void for_each_cache_part(const CacheHeader& header, const CacheBlockParts<Byte>&
 /// Writes a cache under another name in the same folder first; `finish` renames it. Without `finish` nothing is left of it.
 class CacheOutput {
  public:
-  explicit CacheOutput(const std::filesystem::path& file) : file_(file), partial_(file) {
+  explicit CacheOutput(const std::filesystem::path& file) : file_(file_to_replace(file)), partial_(file_) {
     if constexpr (std::endian::native != std::endian::little) fail("the machine is not little-endian");
     partial_ += text(".", std::random_device{}(), ".part");
     out_.open(partial_, std::ios::binary);
