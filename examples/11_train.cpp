@@ -533,7 +533,7 @@ Data read(const std::string& file, Preparation& p, bool fit, int threads) {
     auto [rows, features, labels, dropped] = parade::sparse_rows<float>(table, options);
     data.rows = std::move(rows);
     label_names = std::move(labels);
-    if (fit && p.hash_bits == 0) p.features = std::move(features);
+    if (fit && p.hash_bits == 0) p.features.assign(features.begin(), features.end());
   }
   if (data.rows.size() == 0) throw parade::DataError(file + " must have at least 1 row; got 0");
   if (fit) p.num_features = data.rows.num_features();

@@ -82,13 +82,12 @@ int main(int argc, char** argv) try {
             << " rows that it was not fitted to\n\n";
 
   const Matrix<float> weight = trainer.parameter("weight");  // (1,d)
-  std::vector<Index> order(features.size());
+  std::vector<Index> order(static_cast<std::size_t>(features.size()));
   std::iota(order.begin(), order.end(), Index{0});
   std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return std::abs(weight(0, a)) > std::abs(weight(0, b)); });
   std::cout << "feature                          weight\n" << std::setprecision(2);
   for (std::size_t i = 0; i < std::min<std::size_t>(12, order.size()); ++i)
-    std::cout << std::left << std::setw(32) << features[static_cast<std::size_t>(order[i])] << std::right << std::setw(7)
-              << weight(0, order[i]) << '\n';
+    std::cout << std::left << std::setw(32) << features[order[i]] << std::right << std::setw(7) << weight(0, order[i]) << '\n';
 } catch (const std::exception& error) {
   std::cerr << error.what() << '\n';
   return 1;
