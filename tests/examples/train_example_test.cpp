@@ -321,7 +321,7 @@ TEST_CASE("train: --memory trains on data that is larger, from a LIBSVM file or 
   CHECK(std::abs(one["train_objective"].get<double>() - in_memory["train_objective"].get<double>()) < 1e-3);
 }
 
-TEST_CASE("train: a cache and --memory for a loss on targets; a cache of something else ends with status 1") {
+TEST_CASE("train: a cache and --memory for a loss on targets, and a cache of something else ends with status 1") {
   const Folder folder;
   parade::LibsvmOptions real;
   real.targets = parade::LibsvmTargets::real;
