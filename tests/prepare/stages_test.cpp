@@ -129,7 +129,7 @@ std::uint64_t hash_of(const P& stage, const Z& z) {
 struct FromFirst {
   Vector<double> first{};
 
-  static constexpr const char* kind = "from_first";
+  [[maybe_unused]] static constexpr const char* kind = "from_first";
   Index num_inputs() const { return first.size(); }
   Index num_outputs() const { return 2 * first.size(); }
   void fit_samples(const Samples& samples, Team&) {
