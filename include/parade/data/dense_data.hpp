@@ -195,8 +195,8 @@ class DenseData {
         throw DataError(detail::text(field, " must be finite; got ", column[j], " in row ", j, " of sample ", sample));
   }
 
-  /// Samples lie anywhere in memory, where the hardware cannot guess the next one. Asking for it three samples ahead halves the time to
-  /// gather 8-bit images; within a long sample the hardware does well alone.
+  /// Samples lie anywhere in memory, where the hardware cannot guess the next one. It is asked for three samples ahead; within a
+  /// long sample the hardware does well alone.
   void prefetch(Index sample) const {
     kernels::prefetch(values_.get() + sample * features_, std::min<std::size_t>(4096, static_cast<std::size_t>(features_) * sizeof(T)));
   }

@@ -270,7 +270,6 @@ class SparseTraining {
     workers_.resize(static_cast<std::size_t>(team_->max_workers()));
     for (Worker& worker : workers_) worker.sums.resize(5 * outputs_);
 
-    const Index most = most_entries(data, batch_size);
     const SparseShape shape = sparse_shape(data);
     const double usual = shape.entries_a_row * static_cast<double>(batch_size);
     discard();
@@ -296,7 +295,7 @@ class SparseTraining {
         parts_[p].dz.resize(outputs_);
       }
     }
-    reserve_parts(most);
+    if (!is_direct_) reserve_parts(most_entries(data, batch_size));
     const double chunk = (may_share_ ? team_->asked() : 1) * chunk_entries / std::max(1.0, usual / static_cast<double>(batch_size));
     chunk_ = std::max<Index>(16, static_cast<Index>(std::min(chunk, 1e9)));
     reserve(bias_part_, 1);
@@ -314,8 +313,10 @@ class SparseTraining {
     discard();
     samples_ = next_samples_ = {};
     active_ = {};
-    if (const Index most = most_entries(data, scores_.cols()); most > most_entries_) reserve_parts(most);
-    if (is_direct_) largest_value_ = detail::largest_value<Scalar>(data, *team_);
+    if (is_direct_)
+      largest_value_ = detail::largest_value<Scalar>(data, *team_);
+    else if (const Index most = most_entries(data, scores_.cols()); most > most_entries_)
+      reserve_parts(most);
     cut_.change_rows(data, *team_);
   }
 
@@ -544,8 +545,7 @@ class SparseTraining {
 
   void reserve_parts(Index most) {
     most_entries_ = most;
-    for (Part& part : parts_)
-      if (!is_direct_) reserve(part, std::min<Index>(part.features.size(), most));
+    for (Part& part : parts_) reserve(part, std::min<Index>(part.features.size(), most));
   }
 
   void reserve(Part& part, Index capacity) const {
