@@ -441,6 +441,23 @@ TEST_CASE("misuse of a preparation is an error in words") {
   CHECK_THROWS_WITH((Pipeline{Impute{}, MinMax{.low = 2}}.fit(x)), ContainsSubstring("MinMax.low"));
 }
 
+TEST_CASE("numbers too large for a variance or a range are an error, and what was fitted before stays") {
+  parade::Matrix<double> small(2, 3), large(2, 3);
+  small << 1, 2, 3, 1, 2, 3;
+  large << 1, 2, 3, -1e308, 0, 1e308;
+  parade::Standardize standardize;
+  parade::MinMax min_max;
+  standardize.fit(parade::DenseData<double>{small});
+  min_max.fit(parade::DenseData<double>{small});
+  CHECK_THROWS_MATCHES(standardize.fit(parade::DenseData<double>{large}), DataError,
+                       Message("column 1 must hold numbers whose mean and variance are finite; got mean 0 and variance inf: divide it by a "
+                               "constant first"));
+  CHECK_THROWS_MATCHES(min_max.fit(parade::DenseData<double>{large}), DataError,
+                       Message("column 1 must have a finite range; got -1e+308 to 1e+308: divide it by a constant first"));
+  CHECK(standardize.mean[1] == 2);
+  CHECK(min_max.maximum[1] == 3);
+}
+
 TEST_CASE("a user's own stage goes into a pipeline") {
   const Matrix<double> x{{1, 2, 4}};
   Pipeline prepare{FromFirst{}, MaxAbs{}};

@@ -117,42 +117,8 @@ class Team {
   template <std::invocable Body>
   void run(Body&& body) {
     if (inside_) return body();
-    const detail::EigenGuard eigen;
-    alone_ = false;
-    ++regions_;
-    std::exception_ptr error;
-    const auto lead = [&] {
-      const detail::FloatingPointGuard floating_point;
-      inside_ = true;
-      try {
-        body();
-      } catch (...) {
-        error = std::current_exception();
-      }
-      inside_ = false;
-    };
-#if PARADE_HAS_OPENMP
-    if (asked_ > 1) {
-      closed_.store(false, std::memory_order_relaxed);
-#pragma omp parallel num_threads(asked_)
-      {
-        if (omp_get_thread_num() == 0) {
-          arrived_ = omp_get_num_threads();
-          lead();
-          closed_.store(true, std::memory_order_release);
-          ring();
-        } else {
-          const detail::FloatingPointGuard floating_point;
-          serve(omp_get_thread_num());
-        }
-      }
-    } else
-#endif
-    {
-      arrived_ = 1;
-      lead();
-    }
-    if (error) std::rethrow_exception(error);
+    auto call = [&body] { body(); };
+    open([](void* context) { (*static_cast<decltype(call)*>(context))(); }, &call);
   }
 
   /// Calls task(i, worker) once for each i in [0, tasks), and returns when all are done. `worker` is in [0, max_workers()), and no two tasks
@@ -160,24 +126,9 @@ class Team {
   /// so that it does not depend on the schedule. To be called by the thread that called `run`, or outside of `run`: then it opens a region.
   template <std::invocable<Index, int> Task>
   void for_each(Index tasks, Task&& task) {
-    if (tasks <= 0) return;
-    if (!inside_) return run([&] { for_each(tasks, task); });
-    failed_task_ = tasks;
-    const Index group = (tasks + most_claims - 1) / most_claims,
-                claims = (tasks + group - 1) / group;  // group is 1 but for very many tasks
-    auto claim = [&](Index c, int worker) {
-      for (Index i = c * group; i < std::min(tasks, (c + 1) * group); ++i) guarded(i, [&] { task(i, worker); });
-    };
-    if (arrived_ == 1 || alone_ || claims == 1) {
-      for (Index c = 0; c < claims; ++c) claim(c, 0);
-    } else {
-      publish({[](void* context, Index c, int worker, int, bool) { (*static_cast<decltype(claim)*>(context))(c, worker); }, &claim, claims,
-               no_slot});
-      work(0);
-      detail::wait_until(unfinished_, spins_, [](std::int32_t left) { return left == 0; });
-      retire();
-    }
-    rethrow();
+    auto call = [&task](Index i, int worker) { task(i, worker); };
+    loop(
+        tasks, [](void* context, Index i, int worker) { (*static_cast<decltype(call)*>(context))(i, worker); }, &call);
   }
 
   /// As for_each, but a worker that would only wait computes a task again that another has in hand for longer than such tasks take, and the
@@ -186,30 +137,13 @@ class Team {
   /// `slot` again.
   template <RaceJob Job>
   void race(Index tasks, int slot, Job& job) {
-    if (tasks <= 0) return;
-    if (!inside_) throw std::logic_error("a race must be called inside run");
-    if (tasks > race_capacity_) throw std::logic_error(detail::text("reserve_race was for ", race_capacity_, " tasks; got ", tasks));
-    failed_task_ = tasks;
-    if (arrived_ == 1 || alone_ || tasks == 1) {
-      for (Index i = 0; i < tasks; ++i)
-        guarded(i, [&] {
-          job.run(i, 0, slot);
-          job.keep(i, 0);
-        });
-    } else {
-      const auto open = std::uint64_t{generation_ + 1} << 2;
-      for (Index i = 0; i < tasks; ++i) runs_[static_cast<std::size_t>(i)].store(open, std::memory_order_relaxed);
-      publish({[](void* context, Index i, int worker, int from, bool keep) {
-                 auto& own = *static_cast<Job*>(context);
-                 keep ? own.keep(i, worker) : own.run(i, worker, from);
-               },
-               &job, tasks, slot});
-      work(0);
-      while (unfinished_.load(std::memory_order_acquire) > 0)
-        if (!overtake(0)) detail::wait_until(unfinished_, spins_, [](std::int32_t left) { return left == 0; });
-      retire();
-    }
-    rethrow();
+    race(
+        tasks, slot,
+        [](void* context, Index i, int worker, int from, bool keep) {
+          auto& own = *static_cast<Job*>(context);
+          keep ? own.keep(i, worker) : own.run(i, worker, from);
+        },
+        &job);
   }
 
   /// Makes room for races of up to `tasks` tasks. Not to be called inside `run`. Throws OptionError for more than a race can have.
@@ -248,9 +182,104 @@ class Team {
   static constexpr Index most_claims = 0xFFFF;
   static constexpr std::uint64_t unclaimed(std::uint64_t ticket) { return (ticket >> 16) & 0xFFFFu; }
 
+  using LoopTask = void (*)(void* context, Index task, int worker);
+  using RaceTask = void (*)(void* context, Index task, int worker, int slot, bool keep);
+
+  // What does not depend on the type of a body or a task is compiled once, and not in every caller.
+
+  [[gnu::noinline]] void open(void (*body)(void*), void* context) {
+    const detail::EigenGuard eigen;
+    alone_ = false;
+    ++regions_;
+    std::exception_ptr error;
+    const auto lead = [&] {
+      const detail::FloatingPointGuard floating_point;
+      inside_ = true;
+      try {
+        body(context);
+      } catch (...) {
+        error = std::current_exception();
+      }
+      inside_ = false;
+    };
+#if PARADE_HAS_OPENMP
+    if (asked_ > 1) {
+      closed_.store(false, std::memory_order_relaxed);
+#pragma omp parallel num_threads(asked_)
+      {
+        if (omp_get_thread_num() == 0) {
+          arrived_ = omp_get_num_threads();
+          lead();
+          closed_.store(true, std::memory_order_release);
+          ring();
+        } else {
+          const detail::FloatingPointGuard floating_point;
+          serve(omp_get_thread_num());
+        }
+      }
+    } else
+#endif
+    {
+      arrived_ = 1;
+      lead();
+    }
+    if (error) std::rethrow_exception(error);
+  }
+
+  [[gnu::noinline]] void loop(Index tasks, LoopTask task, void* context) {
+    if (tasks <= 0) return;
+    if (!inside_) return run([&] { loop(tasks, task, context); });
+    failed_task_ = tasks;
+    GroupedLoop grouped{*this, task, context, tasks, (tasks + most_claims - 1) / most_claims};  // groups of 1 but for very many tasks
+    const Index claims = (tasks + grouped.group - 1) / grouped.group;
+    if (arrived_ == 1 || alone_ || claims == 1) {
+      for (Index c = 0; c < claims; ++c) grouped(c, 0);
+    } else {
+      publish({[](void* of, Index c, int worker, int, bool) { (*static_cast<GroupedLoop*>(of))(c, worker); }, &grouped, claims, no_slot});
+      work(0);
+      detail::wait_until(unfinished_, spins_, [](std::int32_t left) { return left == 0; });
+      retire();
+    }
+    rethrow();
+  }
+
+  struct GroupedLoop {
+    Team& team;
+    LoopTask task;
+    void* context;
+    Index tasks, group;
+
+    void operator()(Index claim, int worker) {
+      for (Index i = claim * group; i < std::min(tasks, (claim + 1) * group); ++i) team.guarded(i, [&] { task(context, i, worker); });
+    }
+  };
+
+  [[gnu::noinline]] void race(Index tasks, int slot, RaceTask task, void* context) {
+    if (tasks <= 0) return;
+    if (!inside_) throw std::logic_error("a race must be called inside run");
+    if (tasks > race_capacity_) throw std::logic_error(detail::text("reserve_race was for ", race_capacity_, " tasks; got ", tasks));
+    failed_task_ = tasks;
+    if (arrived_ == 1 || alone_ || tasks == 1) {
+      for (Index i = 0; i < tasks; ++i)
+        guarded(i, [&] {
+          task(context, i, 0, slot, false);
+          task(context, i, 0, slot, true);
+        });
+    } else {
+      const auto open_state = std::uint64_t{generation_ + 1} << 2;
+      for (Index i = 0; i < tasks; ++i) runs_[static_cast<std::size_t>(i)].store(open_state, std::memory_order_relaxed);
+      publish({task, context, tasks, slot});
+      work(0);
+      while (unfinished_.load(std::memory_order_acquire) > 0)
+        if (!overtake(0)) detail::wait_until(unfinished_, spins_, [](std::int32_t left) { return left == 0; });
+      retire();
+    }
+    rethrow();
+  }
+
   /// A loop under way. Read before a claim, and valid if the claim then succeeds: until its last task is claimed a loop cannot end.
   struct Loop {
-    void (*call)(void* context, Index task, int worker, int slot, bool keep);
+    RaceTask call;
     void* context;
     Index tasks;
     int slot;  // no_slot: for_each

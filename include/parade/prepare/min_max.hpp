@@ -19,7 +19,7 @@ namespace parade {
 ///
 /// A feature that is constant becomes `low`. Values that the fit did not see may lie outside of the range, unless `clip`. Numbers that are
 /// missing (NaN) are left out of the fit, and stay missing. Not for sparse data: see MaxAbs. As scikit-learn's MinMaxScaler. Throws
-/// OptionError unless low < high, both finite.
+/// OptionError unless low < high, both finite, and DataError where maximum − minimum is not finite.
 struct MinMax {
   double low = 0;
   double high = 1;
@@ -66,13 +66,17 @@ struct MinMax {
             seen.high[i] = other.high[i] > seen.high[i] ? other.high[i] : seen.high[i];
           }
         });
-    minimum = bounds.low;
-    maximum = bounds.high;
+    Vector<double> minima = bounds.low, maxima = bounds.high;
     for (Index i = 0; i < d; ++i) {
-      if (minimum[i] > maximum[i]) minimum[i] = maximum[i] = 0;
-      minimum[i] += 0.0;  // of zeros of both signs the order of the samples would decide
-      maximum[i] += 0.0;
+      if (minima[i] > maxima[i]) minima[i] = maxima[i] = 0;
+      minima[i] += 0.0;  // of zeros of both signs the order of the samples would decide
+      maxima[i] += 0.0;
+      if (!std::isfinite(maxima[i] - minima[i]))
+        throw DataError(
+            detail::text("column ", i, " must have a finite range; got ", minima[i], " to ", maxima[i], ": divide it by a constant first"));
     }
+    minimum = minima;
+    maximum = maxima;
   }
   void transform_sample(Index, const double* x, double* out) const {
     for (Index i = 0; i < minimum.size(); ++i) {

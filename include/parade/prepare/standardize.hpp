@@ -25,7 +25,7 @@ namespace parade {
 /// A feature that is constant has deviation 1: where variance ≤ n ε variance + (n ε mean)², ε = 2^−52, there is nothing but rounding.
 /// Numbers that are missing (NaN) are left out of the sums, and stay missing; a feature without any number keeps its values. Sparse data:
 /// center = false only, where zeros stay zeros; the mean, zeros included, still is what the variance is around. As scikit-learn's
-/// StandardScaler.
+/// StandardScaler. Throws DataError for a feature so large (from about 1e154 on) that its variance is not finite.
 struct Standardize {
   bool center = true;
   bool scale = true;
@@ -79,12 +79,16 @@ struct Standardize {
  private:
   void learn(const detail::FeatureMoments& moments) {
     constexpr double epsilon = std::numeric_limits<double>::epsilon();
-    mean = moments.mean;
-    deviation.resize(mean.size());
-    for (Index i = 0; i < mean.size(); ++i) {
-      const double variance = moments.variance(i), small = moments.count[i] * epsilon, slip = small * mean[i];
-      deviation[i] = variance <= std::fma(slip, slip, small * variance) ? 1 : std::sqrt(variance);
+    Vector<double> deviations(moments.size());
+    for (Index i = 0; i < moments.size(); ++i) {
+      const double variance = moments.variance(i), small = moments.count[i] * epsilon, slip = small * moments.mean[i];
+      deviations[i] = variance <= std::fma(slip, slip, small * variance) ? 1 : std::sqrt(variance);
+      if (!std::isfinite(moments.mean[i]) || !std::isfinite(variance))
+        throw DataError(detail::text("column ", i, " must hold numbers whose mean and variance are finite; got mean ", moments.mean[i],
+                                     " and variance ", variance, ": divide it by a constant first"));
     }
+    mean = moments.mean;
+    deviation = deviations;
   }
 };
 
