@@ -2,15 +2,23 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <optional>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include <parade/core/error.hpp>
 #include <parade/core/types.hpp>
 #include <parade/data/cache.hpp>
+#include <parade/data/dense_data.hpp>
 #include <parade/data/sparse_rows.hpp>
+#include <parade/io/idx.hpp>
 #include <parade/io/libsvm.hpp>
+#include <parade/io/npy.hpp>
 #include <parade/io/text.hpp>
 
 namespace parade {
@@ -66,6 +74,123 @@ template <class Scalar>
 LibsvmReport make_cache(const std::filesystem::path& text_file, const std::filesystem::path& file, const LibsvmOptions& options = {},
                         const CacheOptions& cache = {}) {
   return detail::make_cache<Scalar>(text_file, file, options, cache, detail::libsvm_piece);
+}
+
+/// A data set in NumPy's files, plain or .gz: features (n, ...), of which all dimensions but the first are features; labels (n), whole numbers;
+/// targets (n) or (n,t). Labels and targets may be missing.
+struct NpyFiles {
+  std::filesystem::path features;
+  std::filesystem::path labels{};
+  std::filesystem::path targets{};
+};
+
+/// A data set in IDX files, plain or .gz: images (n, ...) and labels (n), which may be missing.
+struct IdxFiles {
+  std::filesystem::path images;
+  std::filesystem::path labels{};
+};
+
+namespace detail {
+
+/// How many rows are in memory at a time: those of a mebibyte.
+inline Index rows_at_a_time(Index row_bytes) { return std::max<Index>(1, (Index{1} << 20) / std::max<Index>(1, row_bytes)); }
+
+inline void check_rows(const std::filesystem::path& file, Index rows, Index wanted, const std::filesystem::path& features) {
+  if (rows != wanted)
+    throw FileError(text(file.string(), ": found ", rows, " rows, expected ", wanted, ", one for each of ", features.string()));
+}
+
+/// x (d,m) are the values of samples first … first+m−1.
+template <class T>
+void check_all_finite(std::string_view field, const Matrix<T>& x, Index first) {
+  if constexpr (std::is_floating_point_v<T>)
+    for (Index j = 0; j < x.cols(); ++j)
+      for (Index i = 0; i < x.rows(); ++i)
+        if (!std::isfinite(x(i, j)))
+          throw DataError(text(field, " must be finite; got ", x(i, j), " in row ", i, " of sample ", first + j));
+}
+
+}  // namespace detail
+
+/// Writes what NumPy saved as a cache of dense data, in one pass, and returns the number of rows. T is float, double or std::uint8_t; other
+/// numbers in the files become T as in read_npy. The memory it takes does not grow with the files, packed ones included. The cache is that of
+/// `write_cache` from the same data in memory.
+///
+///   parade::make_cache<float>(parade::NpyFiles{.features = "x.npy", .labels = "y.npy"}, "train.cache");
+///
+/// Throws as read_npy and CacheWriter; FileError for an array in Fortran order, whose rows lie all over the file, and for files of different
+/// numbers of rows; DataError for features and targets that are not finite. What was there under the name of the cache is then left as it was.
+template <class T>
+Index make_cache(const NpyFiles& files, const std::filesystem::path& file, const CacheOptions& cache = {}) {
+  detail::NpyRows<T> features{files.features};
+  std::optional<detail::NpyRows<Label>> labels;
+  std::optional<detail::NpyRows<double>> targets;
+  const Index n = features.size();
+  if (!files.labels.empty()) {
+    labels.emplace(files.labels).check_is_vector();
+    detail::check_rows(files.labels, labels->size(), n, files.features);
+  }
+  if (!files.targets.empty()) {
+    targets.emplace(files.targets);
+    detail::check_rows(files.targets, targets->size(), n, files.features);
+  }
+  CacheWriter<DenseData<T>> writer{file, cache};
+  const Index values = features.row_size() + (targets ? targets->row_size() : 0);
+  const Index piece = detail::rows_at_a_time(values * static_cast<Index>(sizeof(double)));
+  Index row = 0;
+  do {  // once for no rows at all, too: d, labels and targets come from what is added
+    const Index count = std::min(piece, n - row);
+    Matrix<T> x = features.next(count);
+    detail::check_all_finite("features", x, row);
+    DenseData<T> data{std::move(x)};
+    if (labels) data = data.with_labels(labels->next_vector(count));
+    if (targets) {
+      Matrix<double> y = targets->next(count);
+      detail::check_all_finite("targets", y, row);
+      data = data.with_targets(std::move(y));
+    }
+    writer.add(data);
+    row += count;
+  } while (row < n);
+  writer.finish();
+  return n;
+}
+
+/// The same for IDX files, the format of MNIST: x in [0, 1] as in parade::mnist.
+///
+///   parade::make_cache(parade::IdxFiles{"train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"}, "mnist.cache");
+///
+/// Throws as read_idx and CacheWriter; FileError for files of different numbers of rows. What was there under the name of the cache is then
+/// left as it was.
+inline Index make_cache(const IdxFiles& files, const std::filesystem::path& file, const CacheOptions& cache = {}) {
+  detail::IdxStream images{files.images};
+  std::optional<detail::IdxStream> labels;
+  const Index n = images.shape()[0];
+  Index d = 1;
+  for (std::size_t i = 1; i < images.shape().size(); ++i) d *= images.shape()[i];
+  if (!files.labels.empty()) {
+    labels.emplace(files.labels);
+    if (labels->shape().size() != 1) detail::fail_at(files.labels, 3, detail::text("rank ", labels->shape().size()), "rank 1 (labels)");
+    detail::check_rows(files.labels, labels->shape()[0], n, files.images);
+  }
+  CacheWriter<DenseData<std::uint8_t>> writer{file, cache};
+  const Index piece = detail::rows_at_a_time(d);
+  Index row = 0;
+  do {
+    const Index count = std::min(piece, n - row);
+    Matrix<std::uint8_t> x(d, count);
+    images.read({x.data(), static_cast<std::size_t>(x.size())});
+    DenseData<std::uint8_t> data{std::move(x)};
+    if (labels) {
+      Vector<std::uint8_t> y(count);
+      labels->read({y.data(), static_cast<std::size_t>(count)});
+      data = data.with_labels(y.cast<Label>());
+    }
+    writer.add(data);
+    row += count;
+  } while (row < n);
+  writer.finish();
+  return n;
 }
 
 }  // namespace parade

@@ -43,6 +43,59 @@ inline std::string idx_shape_text(const std::vector<Index>& shape) {
   return product;
 }
 
+/// The bytes of an IDX file: the header first, then values, as many as are asked for at a time.
+class IdxStream {
+ public:
+  explicit IdxStream(const std::filesystem::path& file) : in_(file) {
+    const auto hex = [](unsigned byte) { return std::string{"0x"} + "0123456789ABCDEF"[byte >> 4] + "0123456789ABCDEF"[byte & 15]; };
+
+    const auto [zero0, zero1, type, rank] = read_idx_field(in_, "an IDX header of 8 bytes or more");
+    if (zero0 != 0 || zero1 != 0) in_.fail(0, hex(zero0) + ' ' + hex(zero1), "0x00 0x00, the start of an IDX file");
+    if (type != 0x08) in_.fail(2, text("type ", hex(type), " (", idx_type_name(type), ")"), "type 0x08 (unsigned byte)");
+    if (rank < 1 || rank > 3) in_.fail(3, text("rank ", int{rank}), "rank 1, 2 or 3");
+
+    std::uint64_t without_zeros = 1;  // a dimension of 0 does not excuse the others: without images, too, the pixels are counted
+    for (int i = 0; i < rank; ++i) {
+      const auto byte = in_.offset();
+      const auto field = read_idx_field(in_, text("the size of dimension ", i + 1, " of ", int{rank}));
+      const std::uint64_t size =
+          (std::uint64_t{field[0]} << 24) | (std::uint64_t{field[1]} << 16) | (std::uint64_t{field[2]} << 8) | field[3];
+      shape_.push_back(static_cast<Index>(size));
+      const auto factor = std::max<std::uint64_t>(size, 1);
+      if (without_zeros > static_cast<std::uint64_t>(std::numeric_limits<Index>::max()) / factor)
+        in_.fail(byte, "the dimensions " + idx_shape_text(shape_), "a product below 2^63, zeros aside");
+      without_zeros *= factor;
+      total_ *= size;
+    }
+    start_ = in_.offset();
+    if (in_.size() && *in_.size() - start_ != total_) fail(text(*in_.size() - start_));
+  }
+
+  const std::filesystem::path& file() const { return in_.file(); }
+  const std::vector<Index>& shape() const { return shape_; }
+  std::uint64_t total() const { return total_; }  // of values
+  bool is_packed() const { return !in_.size(); }
+
+  /// The next values, all of which must be there; the last one of the array must be the last in the file.
+  void read(std::span<std::uint8_t> values) {
+    const auto got = in_.read(values);
+    if (got < values.size()) fail(text(done_ + got));
+    done_ += got;
+    if (done_ < total_) return;
+    std::array<std::uint8_t, 1> more{};  // reading on also makes zlib compare the checksum
+    if (in_.read(more) > 0) fail(text("more than ", total_));
+  }
+
+ private:
+  [[noreturn]] void fail(const std::string& found) const {
+    in_.fail(start_, found + " bytes of data", text(total_, " (", idx_shape_text(shape_), ")"));
+  }
+
+  ByteReader in_;
+  std::vector<Index> shape_;
+  std::uint64_t total_ = 1, start_ = 0, done_ = 0;
+};
+
 }  // namespace detail
 
 /// Reads an IDX file of unsigned bytes, the format of MNIST (Y. LeCun, C. Cortes, C. Burges: "The MNIST database of handwritten digits"), plain
@@ -61,42 +114,15 @@ inline std::string idx_shape_text(const std::vector<Index>& shape) {
 /// was expected: no such file, a directory, another magic number, type or rank, a size that overflows, too few or too many bytes, gzip data
 /// that is cut off or corrupt or followed by something else, gzip data in a program without zlib (see PARADE_HAS_ZLIB).
 inline IdxArray read_idx(const std::filesystem::path& file) {
-  detail::ByteReader in{file};
-  const auto hex = [](unsigned byte) { return std::string{"0x"} + "0123456789ABCDEF"[byte >> 4] + "0123456789ABCDEF"[byte & 15]; };
-
-  const auto [zero0, zero1, type, rank] = detail::read_idx_field(in, "an IDX header of 8 bytes or more");
-  if (zero0 != 0 || zero1 != 0) in.fail(0, hex(zero0) + ' ' + hex(zero1), "0x00 0x00, the start of an IDX file");
-  if (type != 0x08) in.fail(2, detail::text("type ", hex(type), " (", detail::idx_type_name(type), ")"), "type 0x08 (unsigned byte)");
-  if (rank < 1 || rank > 3) in.fail(3, detail::text("rank ", int{rank}), "rank 1, 2 or 3");
-
-  IdxArray array;
-  std::uint64_t total = 1, without_zeros = 1;  // a dimension of 0 does not excuse the others: without images, too, the pixels are counted
-  for (int i = 0; i < rank; ++i) {
-    const auto byte = in.offset();
-    const auto field = detail::read_idx_field(in, detail::text("the size of dimension ", i + 1, " of ", int{rank}));
-    const std::uint64_t size =
-        (std::uint64_t{field[0]} << 24) | (std::uint64_t{field[1]} << 16) | (std::uint64_t{field[2]} << 8) | field[3];
-    array.shape.push_back(static_cast<Index>(size));
-    const auto factor = std::max<std::uint64_t>(size, 1);
-    if (without_zeros > static_cast<std::uint64_t>(std::numeric_limits<Index>::max()) / factor)
-      in.fail(byte, "the dimensions " + detail::idx_shape_text(array.shape), "a product below 2^63, zeros aside");
-    without_zeros *= factor;
-    total *= size;
-  }
-
-  const auto start = in.offset();
-  const auto expected = detail::text(total, " (", detail::idx_shape_text(array.shape), ")");
-  if (in.size() && *in.size() - start != total) in.fail(start, detail::text(*in.size() - start, " bytes of data"), expected);
+  detail::IdxStream in{file};
+  IdxArray array{in.shape(), {}};
   auto& values = array.values;
-  if (in.size()) values.reserve(total);
-  while (values.size() < total) {
-    const auto done = values.size(), piece = std::min(static_cast<std::size_t>(total) - done, std::max<std::size_t>(done, 1 << 20));
-    values.resize(done + piece);
-    const auto got = in.read(std::span{values}.subspan(done));
-    if (got < piece) in.fail(start, detail::text(done + got, " bytes of data"), expected);
-  }
-  std::array<std::uint8_t, 1> more{};  // reading on also makes zlib compare the checksum
-  if (in.read(more) > 0) in.fail(start, detail::text("more than ", total, " bytes of data"), expected);
+  if (!in.is_packed()) values.reserve(in.total());
+  do {
+    const auto done = values.size();
+    values.resize(done + std::min(static_cast<std::size_t>(in.total()) - done, std::max<std::size_t>(done, 1 << 20)));
+    in.read(std::span{values}.subspan(done));
+  } while (values.size() < in.total());
   return array;
 }
 

@@ -83,6 +83,7 @@ struct NpyHeader {
   std::vector<std::uint64_t> shape;
   std::uint64_t count = 1;  // of values
   std::size_t item = 1;     // bytes of a value
+  std::uint64_t begin = 0;  // byte of the first value
 
   std::string shape_text() const {
     std::string out = "(";
@@ -245,6 +246,7 @@ NpyHeader read_npy_header(Source& in) {
   if (in.size() && *in.size() - in.offset() != bytes)
     in.fail(in.offset(), text(*in.size() - in.offset(), " bytes of data"),
             text(bytes, " (", header.shape_text(), " of '", header.type, "')"));
+  header.begin = in.offset();
   return header;
 }
 
@@ -260,21 +262,20 @@ bool convert_npy(From from, Scalar& to) {
   }
 }
 
-/// Reads `count` values of type From and puts value k at to(k).
+/// Reads the next `count` values, `first` of which came before, of type From and puts value k of the array at to(k).
 template <class From, class Scalar, class Source, class To>
-void read_npy_values(Source& in, const NpyHeader& header, const To& to) {
+void read_npy_values(Source& in, const NpyHeader& header, std::uint64_t first, std::uint64_t count, const To& to) {
   using Bits = std::conditional_t<
       sizeof(From) == 1, std::uint8_t,
       std::conditional_t<sizeof(From) == 2, std::uint16_t, std::conditional_t<sizeof(From) == 4, std::uint32_t, std::uint64_t>>>;
-  std::vector<std::uint8_t> bytes(std::min<std::uint64_t>(header.count, 8192) * sizeof(From));
-  const std::uint64_t start = in.offset();
-  for (std::uint64_t done = 0; done < header.count;) {
-    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(header.count - done, 8192));
-    const std::span piece = std::span{bytes}.first(count * sizeof(From));
+  std::vector<std::uint8_t> bytes(std::min<std::uint64_t>(count, 8192) * sizeof(From));
+  for (std::uint64_t done = first; done < first + count;) {
+    const auto values = static_cast<std::size_t>(std::min<std::uint64_t>(first + count - done, 8192));
+    const std::span piece = std::span{bytes}.first(values * sizeof(From));
     if (const auto got = in.read(piece); got < piece.size())
-      in.fail(start, text(done * sizeof(From) + got, " bytes of data"),
+      in.fail(header.begin, text(done * sizeof(From) + got, " bytes of data"),
               text(header.count * sizeof(From), " (", header.shape_text(), " of '", header.type, "')"));
-    for (std::size_t i = 0; i < count; ++i, ++done) {
+    for (std::size_t i = 0; i < values; ++i, ++done) {
       Bits bits = 0;
       std::memcpy(&bits, piece.data() + i * sizeof(From), sizeof(From));
       if (header.big_endian != (std::endian::native == std::endian::big)) {
@@ -285,7 +286,7 @@ void read_npy_values(Source& in, const NpyHeader& header, const To& to) {
       }
       const From value = std::bit_cast<From>(bits);
       if (!convert_npy(value, to(done)))
-        in.fail(start + done * sizeof(From), text(+value),
+        in.fail(header.begin + done * sizeof(From), text(+value),
                 text("a number in [", +std::numeric_limits<Scalar>::min(), ", ", +std::numeric_limits<Scalar>::max(), "]"));
     }
   }
@@ -293,30 +294,35 @@ void read_npy_values(Source& in, const NpyHeader& header, const To& to) {
 
 /// Calls read_npy_values for the type in the file.
 template <class Scalar, class Source, class To>
-void read_npy_values(Source& in, const NpyHeader& header, const To& to) {
+void read_npy_values(Source& in, const NpyHeader& header, std::uint64_t first, std::uint64_t count, const To& to) {
   if constexpr (!std::is_floating_point_v<Scalar>)
     if (header.type[0] == 'f') in.fail(in.offset(), text("values of type '", header.type, "'"), "whole numbers");
   const std::string_view type = header.type;
   if constexpr (std::is_floating_point_v<Scalar>) {
-    if (type == "f4") return read_npy_values<float, Scalar>(in, header, to);
-    if (type == "f8") return read_npy_values<double, Scalar>(in, header, to);
+    if (type == "f4") return read_npy_values<float, Scalar>(in, header, first, count, to);
+    if (type == "f8") return read_npy_values<double, Scalar>(in, header, first, count, to);
   }
-  if (type == "u1" || type == "b1") return read_npy_values<std::uint8_t, Scalar>(in, header, to);
-  if (type == "i1") return read_npy_values<std::int8_t, Scalar>(in, header, to);
-  if (type == "u2") return read_npy_values<std::uint16_t, Scalar>(in, header, to);
-  if (type == "i2") return read_npy_values<std::int16_t, Scalar>(in, header, to);
-  if (type == "u4") return read_npy_values<std::uint32_t, Scalar>(in, header, to);
-  if (type == "i4") return read_npy_values<std::int32_t, Scalar>(in, header, to);
-  if (type == "u8") return read_npy_values<std::uint64_t, Scalar>(in, header, to);
-  return read_npy_values<std::int64_t, Scalar>(in, header, to);
+  if (type == "u1" || type == "b1") return read_npy_values<std::uint8_t, Scalar>(in, header, first, count, to);
+  if (type == "i1") return read_npy_values<std::int8_t, Scalar>(in, header, first, count, to);
+  if (type == "u2") return read_npy_values<std::uint16_t, Scalar>(in, header, first, count, to);
+  if (type == "i2") return read_npy_values<std::int16_t, Scalar>(in, header, first, count, to);
+  if (type == "u4") return read_npy_values<std::uint32_t, Scalar>(in, header, first, count, to);
+  if (type == "i4") return read_npy_values<std::int32_t, Scalar>(in, header, first, count, to);
+  if (type == "u8") return read_npy_values<std::uint64_t, Scalar>(in, header, first, count, to);
+  return read_npy_values<std::int64_t, Scalar>(in, header, first, count, to);
+}
+
+/// d of an array with shape (n, ...).
+inline Index npy_row_size(const NpyHeader& header) {
+  Index d = 1;
+  for (std::size_t i = 1; i < header.shape.size(); ++i) d *= static_cast<Index>(header.shape[i]);
+  return d;
 }
 
 /// X (d,n) of an array with shape (n, ...).
 template <class Scalar, class Source>
 Matrix<Scalar> read_npy_matrix(Source& in, const NpyHeader& header) {
-  const auto n = static_cast<Index>(header.shape[0]);
-  Index d = 1;
-  for (std::size_t i = 1; i < header.shape.size(); ++i) d *= static_cast<Index>(header.shape[i]);
+  const Index n = static_cast<Index>(header.shape[0]), d = npy_row_size(header);
   Matrix<Scalar> x(d, n);
   const bool plain = header.type == npy_type<Scalar>() && header.big_endian == (std::endian::native == std::endian::big);
   if (plain && !header.fortran_order) {  // the file holds the memory of x
@@ -324,9 +330,9 @@ Matrix<Scalar> read_npy_matrix(Source& in, const NpyHeader& header) {
     const auto got = bytes == 0 ? 0 : in.read({reinterpret_cast<std::uint8_t*>(x.data()), static_cast<std::size_t>(bytes)});
     if (got < bytes) in.fail(start, text(got, " bytes of data"), text(bytes));
   } else if (!header.fortran_order) {
-    read_npy_values<Scalar>(in, header, [&x](std::uint64_t k) -> Scalar& { return x.data()[k]; });
+    read_npy_values<Scalar>(in, header, 0, header.count, [&x](std::uint64_t k) -> Scalar& { return x.data()[k]; });
   } else {
-    read_npy_values<Scalar>(in, header,
+    read_npy_values<Scalar>(in, header, 0, header.count,
                             [&x, n](std::uint64_t k) -> Scalar& { return x(static_cast<Index>(k) / n, static_cast<Index>(k) % n); });
   }
   return x;
@@ -353,10 +359,55 @@ Matrix<Scalar> read_npy(Source& in) {
   return read_npy_matrix<Scalar>(memory, header);
 }
 
+template <class Source>
+void check_one_value(Index rows, Index row_size, const Source& in) {
+  if (row_size != 1) in.fail(0, text("an array of ", rows, " rows of ", row_size, " values"), "one value a row");
+}
+
+/// The rows of an array one after the other, a few at a time, plain or packed: of the file no more is in memory.
+template <class Scalar>
+class NpyRows {
+ public:
+  /// Throws FileError for Fortran order, in which the values of a row lie all over the file.
+  explicit NpyRows(const std::filesystem::path& file) : in_(file), header_(read_npy_header(in_)), row_size_(npy_row_size(header_)) {
+    if (header_.fortran_order && size() > 1 && row_size_ > 1)
+      in_.fail(0, "an array in Fortran order", "C order, that of numpy.ascontiguousarray: rows are read one after the other");
+  }
+
+  const std::filesystem::path& file() const { return in_.file(); }
+  Index size() const { return static_cast<Index>(header_.shape[0]); }  // n
+  Index row_size() const { return row_size_; }                         // d
+
+  /// The next `count` rows (d,count). The last one of the array must be the last in the file.
+  Matrix<Scalar> next(Index count) {
+    Matrix<Scalar> x(row_size_, count);
+    const auto first = static_cast<std::uint64_t>(done_ * row_size_);
+    read_npy_values<Scalar>(in_, header_, first, static_cast<std::uint64_t>(x.size()),
+                            [&x, first](std::uint64_t k) -> Scalar& { return x.data()[k - first]; });
+    done_ += count;
+    if (done_ < size()) return x;
+    std::array<std::uint8_t, 1> more{};  // reading on also makes zlib compare the checksum
+    if (in_.read(more) > 0)
+      in_.fail(header_.begin, text("more than ", header_.count * header_.item, " bytes of data"),
+               text(header_.count * header_.item, " (", header_.shape_text(), " of '", header_.type, "')"));
+    return x;
+  }
+
+  /// The same for one value a row.
+  Vector<Scalar> next_vector(Index count) { return next(count).reshaped(); }
+  void check_is_vector() const { check_one_value(size(), row_size_, in_); }
+
+ private:
+  ByteReader in_;
+  NpyHeader header_;
+  Index row_size_;
+  Index done_ = 0;
+};
+
 /// The column that an array of one dimension is.
 template <class Scalar, class Source>
 Vector<Scalar> as_vector(const Matrix<Scalar>& x, const Source& in) {
-  if (x.rows() != 1) in.fail(0, text("an array of ", x.cols(), " rows of ", x.rows(), " values"), "one value a row");
+  check_one_value(x.cols(), x.rows(), in);
   return x.transpose();
 }
 

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <parade/core/config.hpp>
+#include <parade/data/cache.hpp>
+#include <parade/data/make_cache.hpp>
+#include <parade/io/idx.hpp>
+#include <parade/io/npy.hpp>
+
+#include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
+#include "support/training.hpp"
+
+namespace {
+
+using namespace parade;
+using Catch::Matchers::ContainsSubstring;
+
+std::string bytes_of(const std::filesystem::path& file) {
+  std::ifstream in{file, std::ios::binary};
+  return {std::istreambuf_iterator<char>{in}, {}};
+}
+void cut(const std::filesystem::path& file) { std::filesystem::resize_file(file, std::filesystem::file_size(file) - 1); }
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("a cache made from NPY files is byte for byte that of the data in memory", "", float, double, std::uint8_t) {
+  const TemporaryFolder folder;
+  const auto features = folder.path / "x.npy", labels = folder.path / "y.npy", targets = folder.path / "t.npy";
+  const auto made = folder.path / "made.cache", written = folder.path / "written.cache";
+  const Index n = GENERATE(0, 1, 7, 8, 5000), d = 40;  // 3276 rows are in memory at a time
+  Matrix<TestType> x(d, n);
+  Vector<Label> y(n);
+  for (Index j = 0; j < n; ++j) {
+    y[j] = static_cast<Label>(j * 7 % 5 - 1);
+    for (Index i = 0; i < d; ++i) x(i, j) = static_cast<TestType>((i * 31 + j * 17) % 251);
+  }
+  const Matrix<double> t = training::random_matrix<double>(2, n, 3);
+  write_npy(features, x);
+  write_npy(labels, y);
+  write_npy(targets, t);
+  const CacheOptions options{.rows_per_block = GENERATE(0, 7)};
+
+  CHECK(make_cache<TestType>(NpyFiles{.features = features, .labels = labels, .targets = targets}, made, options) == n);
+  write_cache(written, DenseData<TestType>{x}.with_labels(y).with_targets(t), options);
+  CHECK(bytes_of(made) == bytes_of(written));
+
+  make_cache<TestType>(NpyFiles{.features = features}, made, options);
+  write_cache(written, DenseData<TestType>{x}, options);
+  CHECK(bytes_of(made) == bytes_of(written));
+}
+
+TEST_CASE("what cannot become a cache of NPY files is an error that names the file, and what was there stays") {
+  const TemporaryFolder folder;
+  const auto features = folder.path / "x.npy", labels = folder.path / "y.npy", targets = folder.path / "t.npy", file = folder.path / "c";
+  Matrix<double> x = training::random_matrix<double>(3, 10, 1);
+  write_npy(features, x);
+  make_cache<double>(NpyFiles{features}, file);
+  const std::string before = bytes_of(file);
+
+  write_npy(labels, Vector<Label>{Vector<Label>::Zero(9)});
+  CHECK_THROWS_WITH(make_cache<double>(NpyFiles{features, labels}, file),
+                    ContainsSubstring("y.npy: found 9 rows, expected 10, one for each of ") && ContainsSubstring("x.npy"));
+  write_npy(labels, Matrix<double>{Matrix<double>::Zero(2, 10)});
+  CHECK_THROWS_WITH(make_cache<double>(NpyFiles{features, labels}, file), ContainsSubstring("expected one value a row"));
+  write_npy(labels, Vector<double>{Vector<double>::Constant(10, 0.5)});
+  CHECK_THROWS_AS(make_cache<double>(NpyFiles{features, labels}, file), FileError);
+  write_npy(targets, Matrix<double>{Matrix<double>::Zero(2, 11)});
+  CHECK_THROWS_WITH(make_cache<double>(NpyFiles{.features = features, .targets = targets}, file),
+                    ContainsSubstring("t.npy: found 11 rows, expected 10"));
+  CHECK_THROWS_AS(make_cache<double>(NpyFiles{folder.path / "none.npy"}, file), FileError);
+  CHECK_THROWS_AS(make_cache<std::uint8_t>(NpyFiles{features}, file), FileError);
+
+  Matrix<double> large = Matrix<double>::Zero(3, 50000);  // 43690 rows are in memory at a time
+  large(2, 49000) = std::numeric_limits<double>::infinity();
+  write_npy(features, large);
+  CHECK_THROWS_WITH(make_cache<double>(NpyFiles{features}, file), "features must be finite; got inf in row 2 of sample 49000");
+  write_npy(features, x);
+  cut(features);
+  CHECK_THROWS_AS(make_cache<double>(NpyFiles{features}, file), FileError);
+  write_npy(features, x);
+  std::string fortran = bytes_of(features);
+  const auto at = fortran.find("False");
+  REQUIRE(at != std::string::npos);
+  fortran.replace(at, 5, "True ");
+  std::ofstream{features, std::ios::binary} << fortran;
+  CHECK_THROWS_WITH(make_cache<double>(NpyFiles{features}, file),
+                    ContainsSubstring("Fortran order") && ContainsSubstring("ascontiguousarray"));
+
+  CHECK(bytes_of(file) == before);
+  using Entries = std::filesystem::directory_iterator;
+  CHECK(std::distance(Entries{folder.path}, Entries{}) == 4);  // nothing is left of what was begun
+}
+
+TEST_CASE("a cache made from IDX files is byte for byte that of the data in memory, packed files too") {
+  const TemporaryFolder folder;
+  const std::string packed = PARADE_HAS_ZLIB ? GENERATE("", ".gz") : "";
+  const auto images = folder.path / ("images" + packed), labels = folder.path / ("labels" + packed);
+  const auto made = folder.path / "made.cache", written = folder.path / "written.cache";
+  const Index n = GENERATE(0, 1, 6000);  // 5349 images are in memory at a time
+  IdxArray x{{n, 14, 14}, std::vector<std::uint8_t>(static_cast<std::size_t>(n * 14 * 14))}, y{{n}, {}};
+  for (std::size_t i = 0; i < x.values.size(); ++i) x.values[i] = static_cast<std::uint8_t>(i * 37 % 253);
+  for (Index j = 0; j < n; ++j) y.values.push_back(static_cast<std::uint8_t>(j % 26));
+  write_idx(images, x);
+  write_idx(labels, y);
+
+  CHECK(make_cache(IdxFiles{images, labels}, made) == n);
+  const DenseData<std::uint8_t> data{x.values, 14 * 14};
+  write_cache(written, data.with_labels(Eigen::Map<const Vector<std::uint8_t>>{y.values.data(), n}.cast<Label>()));
+  CHECK(bytes_of(made) == bytes_of(written));
+  make_cache(IdxFiles{images}, made);
+  write_cache(written, data);
+  CHECK(bytes_of(made) == bytes_of(written));
+
+  const std::string before = bytes_of(made);
+  write_idx(labels, IdxArray{{n + 1}, std::vector<std::uint8_t>(static_cast<std::size_t>(n) + 1)});
+  CHECK_THROWS_WITH(make_cache(IdxFiles{images, labels}, made), ContainsSubstring("labels" + packed + ": found "));
+  CHECK_THROWS_WITH(make_cache(IdxFiles{images, images}, made), ContainsSubstring("rank 3"));
+  if (n > 0) {
+    cut(images);
+    CHECK_THROWS_AS(make_cache(IdxFiles{images}, made), FileError);
+  }
+  CHECK(bytes_of(made) == before);
+}
