@@ -95,6 +95,14 @@ TEST_CASE("what cannot become a cache of NPY files is an error that names the fi
   CHECK_THROWS_WITH(make_cache<double>(NpyFiles{features}, file),
                     ContainsSubstring("Fortran order") && ContainsSubstring("ascontiguousarray"));
 
+  std::string lie = "\x93NUMPY";
+  lie += std::string{"\x01\x00", 2} + std::string{"\x76\x00", 2} +
+         "{'descr': '|u1', 'fortran_order': False, 'shape': (0, 4611686018427387904)}";
+  lie.resize(127, ' ');
+  std::ofstream{features, std::ios::binary} << lie << '\n';
+  CHECK_THROWS_WITH(make_cache<double>(NpyFiles{features}, file),
+                    ContainsSubstring("rows of at most 2^27 values; got 4611686018427387904"));
+
   CHECK(bytes_of(file) == before);
   using Entries = std::filesystem::directory_iterator;
   CHECK(std::distance(Entries{folder.path}, Entries{}) == 4);  // nothing is left of what was begun

@@ -456,6 +456,10 @@ TEST_CASE("numbers too large for a variance or a range are an error, and what wa
                        Message("column 1 must have a finite range; got -1e+308 to 1e+308: divide it by a constant first"));
   CHECK(standardize.mean[1] == 2);
   CHECK(min_max.maximum[1] == 3);
+
+  standardize.fit(parade::DenseData<double>{parade::Matrix<double>::Constant(1, 5000, 1e160)});
+  CHECK(standardize.mean[0] == 1e160);
+  CHECK(standardize.deviation[0] == 1);
 }
 
 TEST_CASE("a user's own stage goes into a pipeline") {

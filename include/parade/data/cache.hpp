@@ -97,6 +97,8 @@ class CacheWriter {
         throw DataError(detail::text("rows must have at most num_features = ", options_.num_features, " features; got ", features));
       header_.features = std::max(header_.features, features);
     } else {
+      if (features > std::uint64_t{1} << 40)
+        throw DataError(detail::text("a cache of dense data holds at most 2^40 features; got ", features));
       if (!is_first_ && (features != header_.features || data.scale() != header_.scale || data.offset() != header_.offset))
         throw DataError(detail::text("dense data must have ", header_.features,
                                      " features, and scale and offset, as what was added first; got ", features, " features, scale ",

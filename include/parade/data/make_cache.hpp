@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -92,6 +93,11 @@ struct IdxFiles {
 
 namespace detail {
 
+/// A header may claim anything, and the first row gets its memory before there is one.
+inline void check_row_size(const std::filesystem::path& file, Index values) {
+  if (values > Index{1} << 27) throw DataError(text(file.string(), ": a cache is made of rows of at most 2^27 values; got ", values));
+}
+
 /// How many rows are in memory at a time: those of a mebibyte.
 inline Index rows_at_a_time(Index row_bytes) { return std::max<Index>(1, (Index{1} << 20) / std::max<Index>(1, row_bytes)); }
 
@@ -114,24 +120,26 @@ void check_all_finite(std::string_view field, const Matrix<T>& x, Index first) {
 
 /// Writes what NumPy saved as a cache of dense data, in one pass, and returns the number of rows. T is float, double or std::uint8_t; other
 /// numbers in the files become T as in read_npy. The memory it takes does not grow with the files, packed ones included. The cache is that of
-/// `write_cache` from the same data in memory.
+/// `write_cache` from the same data in memory. A row has at most 2^27 values.
 ///
 ///   parade::make_cache<float>(parade::NpyFiles{.features = "x.npy", .labels = "y.npy"}, "train.cache");
 ///
 /// Throws as read_npy and CacheWriter; FileError for an array in Fortran order, whose rows lie all over the file, and for files of different
 /// numbers of rows; DataError for features and targets that are not finite. What was there under the name of the cache is then left as it was.
-template <class T>
-Index make_cache(const NpyFiles& files, const std::filesystem::path& file, const CacheOptions& cache = {}) {
+template <class T, std::same_as<NpyFiles> Files>  // nothing else may become one: {"train.txt"} is a path
+Index make_cache(const Files& files, const std::filesystem::path& file, const CacheOptions& cache = {}) {
   detail::NpyRows<T> features{files.features};
   std::optional<detail::NpyRows<Label>> labels;
   std::optional<detail::NpyRows<double>> targets;
   const Index n = features.size();
+  detail::check_row_size(files.features, features.row_size());
   if (!files.labels.empty()) {
     labels.emplace(files.labels).check_is_vector();
     detail::check_rows(files.labels, labels->size(), n, files.features);
   }
   if (!files.targets.empty()) {
     targets.emplace(files.targets);
+    detail::check_row_size(files.targets, targets->row_size());
     detail::check_rows(files.targets, targets->size(), n, files.features);
   }
   CacheWriter<DenseData<T>> writer{file, cache};
@@ -142,7 +150,7 @@ Index make_cache(const NpyFiles& files, const std::filesystem::path& file, const
     const Index count = std::min(piece, n - row);
     Matrix<T> x = features.next(count);
     detail::check_all_finite("features", x, row);
-    DenseData<T> data{std::move(x)};
+    DenseData<T> data{std::move(x), NotFinite::keep};
     if (labels) data = data.with_labels(labels->next_vector(count));
     if (targets) {
       Matrix<double> y = targets->next(count);
@@ -167,7 +175,8 @@ inline Index make_cache(const IdxFiles& files, const std::filesystem::path& file
   std::optional<detail::IdxStream> labels;
   const Index n = images.shape()[0];
   Index d = 1;
-  for (std::size_t i = 1; i < images.shape().size(); ++i) d *= images.shape()[i];
+  for (std::size_t i = 1; i < images.shape().size(); ++i) d *= images.shape()[i];  // below 2^63: IdxStream
+  detail::check_row_size(files.images, d);
   if (!files.labels.empty()) {
     labels.emplace(files.labels);
     if (labels->shape().size() != 1) detail::fail_at(files.labels, 3, detail::text("rank ", labels->shape().size()), "rank 1 (labels)");

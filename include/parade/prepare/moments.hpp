@@ -58,7 +58,8 @@ struct FeatureMoments {
       if (other.count[i] == 0) continue;
       const double total = count[i] + other.count[i], share = other.count[i] / total, before = mean[i];
       const double gap = (other.mean[i] - before) + (other.low[i] - low[i]);
-      squares[i] = std::fma(gap * gap, count[i] * share, squares[i] + other.squares[i]);
+      squares[i] = count[i] == 0 ? other.squares[i]  // gap is a mean, whose square may not fit
+                                 : std::fma(gap * gap, count[i] * share, squares[i] + other.squares[i]);
       mean[i] = std::fma(gap, share, before);
       low[i] += std::fma(gap, share, before - mean[i]);
       count[i] = total;

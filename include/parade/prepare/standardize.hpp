@@ -25,7 +25,7 @@ namespace parade {
 /// A feature that is constant has deviation 1: where variance ≤ n ε variance + (n ε mean)², ε = 2^−52, there is nothing but rounding.
 /// Numbers that are missing (NaN) are left out of the sums, and stay missing; a feature without any number keeps its values. Sparse data:
 /// center = false only, where zeros stay zeros; the mean, zeros included, still is what the variance is around. As scikit-learn's
-/// StandardScaler. Throws DataError for a feature so large (from about 1e154 on) that its variance is not finite.
+/// StandardScaler. Throws DataError for numbers so far apart (about 1e154) that squares of differences are not finite.
 struct Standardize {
   bool center = true;
   bool scale = true;
