@@ -92,7 +92,7 @@ using RealLoss = AnyLoss<parade::Real, parade::SquaredError, parade::Huber, para
 static_assert(parade::Loss<LabelLoss, float> && parade::Loss<RealLoss, float>);
 
 struct AnyOptimizer {
-  std::variant<parade::Sgd, parade::Adagrad, parade::FtrlProximal, parade::Adam> rule;
+  std::variant<parade::Sgd, parade::Adagrad, parade::FtrlProximal, parade::LazyAdam, parade::Adam> rule;
   double rate = 0;  // the rule's own
 
   void check() const {
@@ -232,9 +232,9 @@ void add_options(CLI::App& app, Options& options) {
          app.add_flag("--intercept", options.intercept, "fit a constant term")});
   group(
       "Training",
-      {add("--optimizer", options.optimizer, "NAME", "sgd, adagrad, ftrl; with --dense also adam",
-           CLI::IsMember({"sgd", "adagrad", "ftrl", "adam"})),
-       add("--rate", options.rate, "X", "learning rate of the first step; 0.1, for adam 0.001", in<double>(0, infinity)),
+      {add("--optimizer", options.optimizer, "NAME", "sgd, adagrad, ftrl, lazy_adam; with --dense also adam",
+           CLI::IsMember({"sgd", "adagrad", "ftrl", "lazy_adam", "adam"})),
+       add("--rate", options.rate, "X", "learning rate of the first step; 0.1, for adam and lazy_adam 0.001", in<double>(0, infinity)),
        add("--momentum", options.momentum, "X", "of sgd, with --dense", in<double>(0, 1)),
        add("--schedule", options.schedule, "NAME",
            "rate at step t: constant; inverse: rate / (1 + 1.4 rate l2 t); inverse-scaling: rate / (t+1)^power; linear and cosine fall to "
@@ -808,9 +808,10 @@ RealLoss real_loss(const Options& o) {
 }
 
 AnyOptimizer optimizer(const Options& o, double l2) {
-  const double rate = o.rate.value_or(o.optimizer == "adam" ? 0.001 : 0.1);
+  const double rate = o.rate.value_or(o.optimizer.ends_with("adam") ? 0.001 : 0.1);
   if (o.optimizer == "adagrad") return {parade::Adagrad{.rate = rate}, rate};
   if (o.optimizer == "ftrl") return {parade::FtrlProximal{.rate = rate, .l1 = o.l1, .l2 = l2}, rate};
+  if (o.optimizer == "lazy_adam") return {parade::LazyAdam{.rate = rate}, rate};
   if (o.optimizer == "adam") return {parade::Adam{.rate = rate}, rate};
   return {parade::Sgd{.rate = rate, .momentum = o.momentum.value_or(0)}, rate};
 }

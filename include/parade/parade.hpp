@@ -94,6 +94,7 @@
 #include <parade/optimizers/ftrl_proximal.hpp>
 #include <parade/optimizers/lamb.hpp>
 #include <parade/optimizers/lars.hpp>
+#include <parade/optimizers/lazy_adam.hpp>
 #include <parade/optimizers/lion.hpp>
 #include <parade/optimizers/nadam.hpp>
 #include <parade/optimizers/polyak_average.hpp>

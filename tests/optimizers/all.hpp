@@ -10,6 +10,7 @@
 #include <parade/optimizers/clip_value.hpp>
 #include <parade/optimizers/ema.hpp>
 #include <parade/optimizers/ftrl_proximal.hpp>
+#include <parade/optimizers/lazy_adam.hpp>
 #include <parade/optimizers/lion.hpp>
 #include <parade/optimizers/nadam.hpp>
 #include <parade/optimizers/polyak_average.hpp>
@@ -27,6 +28,7 @@ void for_each_optimizer(const F& f) {
   f(Sgd{.rate = 0.1, .momentum = 0.9, .dampening = 0.3}, "Sgd with momentum");
   f(Sgd{.rate = 0.1, .momentum = 0.9, .nesterov = true}, "Sgd with Nesterov's momentum");
   f(Adam{.rate = 0.01}, "Adam");
+  f(LazyAdam{.rate = 0.01}, "LazyAdam");
   f(AdamW{.rate = 0.01, .weight_decay = 0.1}, "AdamW");
   f(AmsGrad{.rate = 0.01, .beta2 = 0.9}, "AmsGrad");
   f(Adamax{.rate = 0.01}, "Adamax");

@@ -98,6 +98,7 @@ TEST_CASE("no optimizer keeps a vector that it does not need", "[optimizers]") {
                                                  {"Sgd with Nesterov's momentum", 1},
                                                  {"Adam", 2},
                                                  {"AdamW", 2},
+                                                 {"LazyAdam", 2},
                                                  {"AmsGrad", 3},
                                                  {"Adamax", 2},
                                                  {"NAdam", 2},
@@ -188,6 +189,7 @@ TEST_CASE("the bits of every optimizer are the same on every machine", "[optimiz
       {"Sgd with momentum", {"52b7636dcae475ab", "a65f5eb624642d7f"}},
       {"Sgd with Nesterov's momentum", {"ebdbb095fb471511", "f1bcc4625ba4a965"}},
       {"Adam", {"456cbff69c6356db", "2ec1442e302f7f53"}},
+      {"LazyAdam", {"456cbff69c6356db", "2ec1442e302f7f53"}},  // those of Adam: no gradient is 0
       {"AdamW", {"715b9469ea25d564", "4c7f63f9a0993d15"}},
       {"AmsGrad", {"eca3e4434bad5028", "02772cb33e3f9ddc"}},
       {"Adamax", {"a28b85b723da2553", "2e99a98954d11c2f"}},

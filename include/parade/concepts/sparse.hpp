@@ -77,6 +77,7 @@ concept DataFor = Dataset<D, Batch> || SparseDataFor<D, M>;
 /// What an optimizer does to an element whose gradient is 0.
 enum class ZeroGradient {
   moves,    // something: momentum and running means go on. There is no lazy form
+  waits,    // nothing, neither to θ nor to the state, but its step sizes change all the same
   returns,  // nothing, but θ is computed anew from the state, whatever else was done to it
   rests,    // nothing, neither to θ nor to the state
   linear,   // nothing, and every step is θ ← θ − αg, no more

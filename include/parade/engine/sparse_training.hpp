@@ -234,7 +234,8 @@ class SparseTraining {
   /// Throws OptionError for an optimizer and a regularizer that have no exact lazy form together.
   void check() const {
     const char* pairs =
-        "; on sparse data there are: Sgd without momentum with L1, L2 or ElasticNet; Adagrad with L1 or no regularizer; FtrlProximal, "
+        "; on sparse data there are: Sgd without momentum with L1, L2 or ElasticNet; Adagrad with L1 or no regularizer; LazyAdam with no "
+        "regularizer; FtrlProximal, "
         "which has "
         "l1 and "
         "l2 of its own, with no regularizer";
@@ -251,6 +252,9 @@ class SparseTraining {
           detail::text("L2 has no exact lazy form with this optimizer: in every step it changes each feature by another factor, or the "
                        "optimizer's state",
                        pairs));
+    if (l1 != 0 && zero_gradient_ == ZeroGradient::waits)
+      throw OptionError(detail::text(
+          "L1 has no exact lazy form with this optimizer: its step sizes change in every step, also where there is no gradient", pairs));
     if (l1 != 0 && zero_gradient_ == ZeroGradient::returns)
       throw OptionError(detail::text("L1 has no exact lazy form with this optimizer: it computes theta anew from its state", pairs));
   }
