@@ -108,6 +108,12 @@ TEST_CASE("what cannot become a cache of NPY files is an error that names the fi
   CHECK(std::distance(Entries{folder.path}, Entries{}) == 4);  // nothing is left of what was begun
 }
 
+TEST_CASE("no cache is written that could not be read again") {
+  const TemporaryFolder folder;
+  const auto data = DenseData<std::uint8_t>::view(nullptr, (Index{1} << 40) + 1, 0);
+  CHECK_THROWS_WITH(write_cache(folder.path / "c", data), "a cache of dense data holds at most 2^40 features; got 1099511627777");
+}
+
 TEST_CASE("a cache made from IDX files is byte for byte that of the data in memory, packed files too") {
   const TemporaryFolder folder;
   const std::string packed = PARADE_HAS_ZLIB ? GENERATE("", ".gz") : "";

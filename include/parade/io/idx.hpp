@@ -71,7 +71,6 @@ class IdxStream {
     if (in_.size() && *in_.size() - start_ != total_) fail(text(*in_.size() - start_));
   }
 
-  const std::filesystem::path& file() const { return in_.file(); }
   const std::vector<Index>& shape() const { return shape_; }
   std::uint64_t total() const { return total_; }  // of values
   bool is_packed() const { return !in_.size(); }

@@ -374,7 +374,6 @@ class NpyRows {
       in_.fail(0, "an array in Fortran order", "C order, that of numpy.ascontiguousarray: rows are read one after the other");
   }
 
-  const std::filesystem::path& file() const { return in_.file(); }
   Index size() const { return static_cast<Index>(header_.shape[0]); }  // n
   Index row_size() const { return row_size_; }                         // d
 
