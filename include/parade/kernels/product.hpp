@@ -130,13 +130,18 @@ template <int V, int N, class Scalar, class InnerStride, class ColumnStride, cla
 
 /// c (rows,cols) = start + a (rows,inner) b (inner,cols), tile by tile; b, start as above. `panel(row, height, filled, p, count)` gives a for
 /// the rows from `row` on (`height` of them in whole vectors, `filled` in the matrix) and the inner index p … p + count−1: pointer, stride.
+/// Never inlined: among other code a compiler runs out of registers and keeps a sum of the tile in memory, which takes twice the time.
 template <class Scalar, class Panel, class InnerStride, class ColumnStride>
-void blocked_product(Index rows, Index cols, Index inner, Index block, const Panel& panel, const Scalar* b, InnerStride b_inner,
-                     ColumnStride b_column, const Scalar* start, Index ld_start, Scalar* c, Index ldc) {
+[[gnu::noinline]] void blocked_product(Index rows, Index cols, Index inner, Index block, const Panel& panel, const Scalar* b,
+                                       InnerStride b_inner, ColumnStride b_column, const Scalar* start, Index ld_start, Scalar* c,
+                                       Index ldc) {
   constexpr Index width = Simd<Scalar>::width;
   const EvenSplit panels = split_panels<Scalar>(rows);
   for (Index p = 0; p == 0 || p < inner; p += block, start = c, ld_start = ldc) {
     const Index count = std::min(block, inner - p);
+    // Masked stores are slow. Whole vectors may be stored where what is too much lies in the next columns, and these are written later and read by
+    // nobody before.
+    const bool may_spill = panels.parts == 1 && ldc == rows && start == nullptr;
     for (Index i = 0; i < panels.parts; ++i) {
       const Index row = panels.begin(i) * width, height = panels.count(i) * width, filled = std::min(height, rows - row);
       const auto [a, lda] = panel(row, height, filled, p, count);
@@ -146,9 +151,15 @@ void blocked_product(Index rows, Index cols, Index inner, Index block, const Pan
         for (Index t = 0; t < tiles.parts; ++t) {
           const Index j = tiles.begin(t);
           with_constant<most>(tiles.count(t), [&](auto n) {
-            product_tile<V, n>(count, a, lda, b + p * b_inner + j * b_column, b_inner, b_column,
-                               start == nullptr ? nullptr : start + row + j * ld_start, ld_start, c + row + j * ldc, ldc,
-                               filled - (height - width), [](const auto&) {});
+            const auto tile = [&](auto last) {
+              product_tile<V, n>(count, a, lda, b + p * b_inner + j * b_column, b_inner, b_column,
+                                 start == nullptr ? nullptr : start + row + j * ld_start, ld_start, c + row + j * ldc, ldc, last,
+                                 [](const auto&) {});
+            };
+            if (may_spill && (j + n - 1) * ldc + height <= (cols - 1) * ldc + rows)
+              tile(std::integral_constant<Index, width>{});
+            else
+              tile(filled - (height - width));
           });
         }
       });
@@ -286,6 +297,8 @@ template <class Scalar>
 void outer_product(Index rows, Index cols, Index inner, const Scalar* a, Index lda, const Scalar* b, Index ldb, Scalar* c, Index ldc,
                    Start start) {
   PARADE_ASSERT(rows >= 0 && cols >= 0 && inner >= 0 && lda >= rows && ldb >= cols && ldc >= rows);
+  if (rows == 1 && ldc == 1 && cols > 1)
+    return outer_product(cols, rows, inner, b, ldb, a, lda, c, cols, start);  // cᵀ, which fills the lanes
   alignas(64) Scalar copy[detail::most_tile_vectors<Scalar> * Simd<Scalar>::width * detail::outer_block];
   const auto panel = [&](Index row, Index height, Index filled, Index p, Index count) {
     const Scalar* from = a + row + p * lda;
@@ -341,9 +354,9 @@ struct ShardPart {
 /// The rows of `rows` and columns of `cols` of G (all_rows,…) = Σ_s a_s b_sᵀ over the canonical tree of engine/reduce.hpp, into c, one column
 /// `ldc` behind the other: what outer_product gives for each shard, added. `parts`: of the shards of a batch, in order; at least one.
 /// The nodes of the tree for a panel of a strip stay in the first-level cache, and so does what its tiles read of some shards, one tile after the
-/// other.
+/// other. Never inlined, as blocked_product.
 template <class Scalar>
-void outer_product_tree(Index all_rows, Range rows, Range cols, std::span<const ShardPart<Scalar>> parts, Scalar* c, Index ldc) {
+[[gnu::noinline]] void outer_product_tree(Index all_rows, Range rows, Range cols, std::span<const ShardPart<Scalar>> parts, Scalar* c, Index ldc) {
   using S = Simd<Scalar>;
   constexpr Index width = S::width, most_vectors = detail::most_tile_vectors<Scalar>;
   PARADE_ASSERT(0 <= rows.begin && rows.end <= all_rows && 0 <= cols.begin && ldc >= rows.size() && !parts.empty());
