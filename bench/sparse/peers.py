@@ -3,7 +3,7 @@
 """Logistic regression with L2 (lambda = 1/n, no intercept) on sparse rows, by parade, scikit-learn's SGDClassifier and LIBLINEAR, in turn, on the same rows:
 seconds and objective after some epochs, and the seconds until the objective is within 1e-3 of the optimum (relative).
 
-usage: peers.py PROGRAM [--libsvm FILE] [--threads 1,2] [--repeats 3] [--json FILE] [--picture FILE]
+usage: peers.py PROGRAM [--libsvm FILE] [--threads 1,2] [--repeats 3] [--rate R] [--decay C] [--batch-size B] [--json FILE] [--picture FILE]
 
 PROGRAM is what `bench/run sparse --help` has built: .build/release/bench/bench_sparse_sparse. Without --libsvm it makes the rows; of a LIBSVM file of counts
 (plain or .gz) the TF-IDF is taken (sublinear counts, smooth document frequencies, rows of length 1).
@@ -48,7 +48,8 @@ def main():
     parser.add_argument("--libsvm")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--rate", type=float, help="parade's base rate")
+    for name in ("--rate", "--decay", "--batch-size"):
+        parser.add_argument(name, help="of parade, as PROGRAM has it")
     parser.add_argument("--json")
     parser.add_argument("--picture")
     options = parser.parse_args()
@@ -72,8 +73,9 @@ def main():
 
         def by_parade(threads, epochs):
             command = [options.program, "--read", folder, "--epochs", str(epochs), "--threads", str(threads), "--theta", folder / "theta.f32"]
-            if options.rate:
-                command += ["--rate", str(options.rate)]
+            for name in ("rate", "decay", "batch_size"):
+                if value := getattr(options, name):
+                    command += ["--" + name.replace("_", "-"), value]
             seconds = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             return seconds, objective(np.fromfile(folder / "theta.f32", dtype=np.float32).astype(np.float64))
 

@@ -71,13 +71,13 @@ parade::SparseRows<float> text_like(Index n, Index d, Index entries, std::uint64
 struct Options {
   Index samples = 200000, features = 47000, entries = 75, batch_size = 64, epochs = 1;
   int threads = 0, repeats = 3;
-  double rate = 120;
+  double rate = 120, decay = 1.4;
   std::uint64_t seed = 1;
   std::string json, write, read, theta;
 };
 
-/// α = base / (1 + 1.4 base λt): the schedule of stochastic gradient descent for a strongly convex objective (Bottou 2012), a little steeper, since batches
-/// are less noisy.
+/// α = base / (1 + c base λt): for c = 1 the schedule of stochastic gradient descent for a strongly convex objective (Bottou 2012); batches are less noisy,
+/// and a little steeper is better.
 struct InverseTime {
   double decay;
   double rate(double base, const parade::TrainingTime& at) const { return base / (1 + decay * static_cast<double>(at.step)); }
@@ -92,7 +92,8 @@ Result train(const parade::SparseRows<float>& rows, const Options& options, int 
   const auto began = std::chrono::steady_clock::now();
   const double lambda = 1 / static_cast<double>(rows.size());
   parade::Trainer trainer{parade::Linear<float>{rows.num_features(), 1, parade::Intercept::none}, parade::Logistic{},
-                          parade::L2{.lambda = lambda}, parade::Sgd{.rate = options.rate}, InverseTime{1.4 * options.rate * lambda}};
+                          parade::L2{.lambda = lambda}, parade::Sgd{.rate = options.rate},
+                          InverseTime{options.decay * options.rate * lambda}};
   const auto summary = trainer.fit(
       rows, {.epochs = epochs, .batch_size = options.batch_size, .seed = options.seed, .threads = threads, .check_data = false});
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
@@ -165,6 +166,7 @@ int main(int argc, char** argv) {
   app.add_option("--entries", options.entries, "entries a row")->check(bench::positive)->capture_default_str();
   app.add_option("--batch-size", options.batch_size, "samples a step")->check(bench::positive)->capture_default_str();
   app.add_option("--rate", options.rate, "base rate")->check(bench::positive)->capture_default_str();
+  app.add_option("--decay", options.decay, "c of the rate base / (1 + c base lambda step)")->check(bench::positive)->capture_default_str();
   app.add_option("--threads", options.threads, "the larger number of threads; 0: all")->capture_default_str();
   app.add_option("--repeats", options.repeats, "of everything, interleaved")->check(bench::positive)->capture_default_str();
   app.add_option("--seed", options.seed, "of the data and of the order")->capture_default_str();
