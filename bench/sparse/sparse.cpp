@@ -13,6 +13,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <parade/kernels/huge_pages.hpp>
 #include <parade/parade.hpp>
 
 #include "../support/options.hpp"
@@ -136,7 +137,9 @@ StepTime step_time(Index d, int threads) {
   } clock;
   trainer.fit(rows, {.epochs = epochs, .batch_size = batch_size, .threads = threads, .check_data = false}, clock);
 
-  Vector<float> theta = Vector<float>::Zero(d);
+  Vector<float> theta(d);
+  parade::kernels::use_huge_pages(theta.data(), static_cast<std::size_t>(d) * sizeof(float));  // as the library does
+  theta.setZero();
   const auto epoch = [&] {
     for (Index first = 0; first < n; first += batch_size) {
       const std::int32_t* begin = indices.data() + first * entries;

@@ -305,6 +305,7 @@ class SparseTraining {
     reserve(bias_part_, 1);
     if (!is_direct_) {
       slot_.resize(features_);
+      kernels::use_huge_pages(slot_.data(), static_cast<std::size_t>(features_) * sizeof(std::int32_t));
       slot_.setConstant(-1);
     }
     if (mode_ != Mode::plain) last_.resize(features_);

@@ -21,6 +21,7 @@
 #include <parade/engine/shard_worker.hpp>
 #include <parade/engine/team.hpp>
 #include <parade/kernels/finite.hpp>
+#include <parade/kernels/huge_pages.hpp>
 #include <parade/kernels/update.hpp>
 
 namespace parade {
@@ -44,8 +45,12 @@ template <class Scalar>
 class TrainingState {
  public:
   TrainingState() = default;
-  TrainingState(Index parameters, Index states)
-      : theta(Vector<Scalar>::Zero(parameters)), stride_((parameters + 15) / 16 * 16), states_(Matrix<Scalar>::Zero(stride_, states)) {}
+  TrainingState(Index parameters, Index states) : theta(parameters), stride_((parameters + 15) / 16 * 16), states_(stride_, states) {
+    kernels::use_huge_pages(theta.data(), static_cast<std::size_t>(theta.size()) * sizeof(Scalar));
+    kernels::use_huge_pages(states_.data(), static_cast<std::size_t>(states_.size()) * sizeof(Scalar));
+    theta.setZero();
+    states_.setZero();
+  }
 
   Vector<Scalar> theta;
 

@@ -907,13 +907,14 @@ class Trainer {
     const detail::FloatingPointGuard floating_point;
     Vector<Scalar> theta(parameters_.size());
     model_.initialize(VectorRef<Scalar>(theta), seed);
-    start_from(std::move(theta));
+    start_from(theta);
   }
 
-  void start_from(Vector<Scalar> theta) {
-    TrainingState<Scalar> fresh(parameters_.size(), optimizer_.num_states());
-    fresh.theta = std::move(theta);
-    states_ = {fresh, fresh};
+  void start_from(const Vector<Scalar>& theta) {
+    for (TrainingState<Scalar>& state : states_) {
+      state = TrainingState<Scalar>(parameters_.size(), optimizer_.num_states());
+      state.theta = theta;
+    }
     if (update_) update_->start_anew(regularizer_, constraint_);
     current_ = 0;
     steps_ = 0;
