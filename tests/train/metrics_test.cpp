@@ -175,18 +175,31 @@ TEST_CASE("metrics of one output: labels 0 and 1, or -1 and +1") {
 }
 
 TEST_CASE("a sample of weight 0 is absent from the metrics, whatever its label and scores are") {
+  Team team(1);
+  Matrix<float> scores(3, 3);
+  scores << 1, 0, 0, 0, std::nanf(""), 2, 0, 0, 0;
+  Vector<Label> labels(3);
+  labels << 0, 99, 2;
+  Vector<double> weights(3);
+  weights << 1, 0, 3;
+  detail::ClassSamples samples(3, 3, {.top = 1}, 1);
+  samples.add<float>(scores, labels, weights, 0, 0);
+  const ClassMetrics metrics = samples.result(team);
+  CHECK(metrics.samples == 2);
+  CHECK(metrics.weight == 4);
+  CHECK(metrics.accuracy == 0.25);
+  CHECK(metrics.confusion.weight(2, 1) == 3);
+
   auto trainer = five_classes();
   const auto data = training::labelled_data<float>(8, 300, 5);
-  Vector<double> weights = Vector<double>::Ones(300);
-  weights[7] = weights[299] = 0;
-  const auto before = trainer.metrics(data.with_weights(weights));
+  Vector<double> of_data = Vector<double>::Ones(300);
+  of_data[7] = of_data[299] = 0;
   Matrix<float> x = data.values();
   x.col(7) *= -10;
-  Vector<Label> labels = data.labels();
-  labels[299] = (labels[299] + 1) % 5;
-  const auto after = trainer.metrics(DenseData<float>(x).with_labels(labels).with_weights(weights));
-  CHECK(list(before) == list(after));
-  CHECK(before.samples == 298);
+  Vector<Label> others = data.labels();
+  others[299] = (others[299] + 1) % 5;
+  CHECK(list(trainer.metrics(data.with_weights(of_data))) ==
+        list(trainer.metrics(DenseData<float>(x).with_labels(others).with_weights(of_data))));
 }
 
 TEST_CASE("metrics refuse no samples, weights that are all 0, scores that are NaN, labels that are no class, and bad options") {

@@ -51,7 +51,8 @@ struct ClassMetrics {
   ConfusionMatrix confusion;
 };
 
-/// Of a model that gives numbers; with several outputs the mean of their figures. Each is that of the function of its name, to the bit.
+/// Of a model that gives numbers; with several outputs the mean of their figures. Each is that of the function of its name, to the bit, on targets in the
+/// model's scalar type.
 struct RegressionMetrics {
   Index samples = 0;  // of weight above 0
   double weight = 0;  // W = Σ w_i
