@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Trains softmax regression or a multilayer perceptron on MNIST, or on synthetic digits, and reports in text and JSON.
+// Trains softmax regression, a multilayer perceptron or LeNet-5 on MNIST, or on synthetic digits, and reports in text and JSON.
 #include <cstdint>
 #include <cstdlib>
 #include <iostream>
@@ -13,21 +13,17 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include <parade/parade.hpp>
+#include <parade/core/error.hpp>
+#include <parade/core/hash.hpp>
+#include <parade/data/mnist.hpp>
+#include <parade/data/synthetic_digits.hpp>
+#include <parade/metrics/confusion_matrix.hpp>
 
+#include "02_mnist/models.hpp"
 #include "command_line.hpp"
 
 using parade::Index;
 using Json = nlohmann::ordered_json;
-
-struct Options {
-  std::optional<std::string> data, json;
-  std::string model = "mlp", schedule = "cosine";
-  std::vector<Index> hidden = {128, 64};
-  parade::L2 l2{.lambda = 1e-4};
-  parade::Sgd sgd{.rate = 0.1, .momentum = 0.9};
-  parade::FitOptions fit{.epochs = 10, .batch_size = 128, .seed = 1};
-};
 
 void add_options(CLI::App& app, Options& options) {
   app.option_defaults()->always_capture_default();
@@ -39,14 +35,15 @@ void add_options(CLI::App& app, Options& options) {
   };
   add("--data", options.data, "FOLDER", "folder with MNIST's four files, plain or .gz; else the one in MNIST_DIR, else synthetic digits",
       {});
-  add("--model", options.model, "NAME", "softmax: linear; mlp: with hidden layers of ReLUs", CLI::IsMember({"softmax", "mlp"}));
+  add("--model", options.model, "NAME", "softmax: linear; mlp: with hidden layers of ReLUs; lenet: convolutional",
+      CLI::IsMember({"softmax", "mlp", "lenet"}));
   add("--hidden", options.hidden, "N,N,...", "neurons in each hidden layer of mlp", in<Index>(1, 65536))
       ->delimiter(',')
       ->allow_extra_args(false)
       ->default_str("128,64");
   add("--epochs", options.fit.epochs, "N", "passes over the training data", in<Index>(1, 100'000));
-  add("--batch", options.fit.batch_size, "N", "samples a step, over all threads; no more than there are", in<Index>(1, many));
-  add("--rate", options.sgd.rate, "X", "learning rate of the first step", in<double>(0, infinity));
+  add("--batch", options.fit.batch_size, "N", "samples a step, over all threads; no more than there are; of lenet 64", in<Index>(1, many));
+  add("--rate", options.sgd.rate, "X", "learning rate of the first step; of lenet 0.05", in<double>(0, infinity));
   add("--schedule", options.schedule, "NAME", "of the rate; cosine: falls to 0 with the last step", CLI::IsMember({"constant", "cosine"}));
   add("--momentum", options.sgd.momentum, "X", "of SGD", in<double>(0, 1));
   add("--l2", options.l2.lambda, "X", "lambda of the L2 regularizer", in<double>(0, infinity));
@@ -57,7 +54,7 @@ void add_options(CLI::App& app, Options& options) {
 }
 
 struct Data {
-  parade::TrainTest<parade::DenseData<std::uint8_t>> digits;
+  Digits digits;
   std::string name;
 };
 
@@ -94,37 +91,27 @@ Json to_json(const Options& options, const Data& data, const parade::Summary& su
   return json;
 }
 
-template <class M>
-int train(const Options& options, const Data& data, M model) {
-  const auto& [training, test] = data.digits;
-  std::cout << "data: " << data.name << " (" << training.size() << " training, " << test.size() << " test)" << std::endl;
-
-  parade::Trainer trainer{
-      std::move(model), parade::SoftmaxCrossEntropy{}, options.l2, options.sgd,
-      parade::Cosine{.final_rate = options.schedule == "cosine" ? 0 : options.sgd.rate}};  // constant: it ends where it began
-  const auto summary = trainer.fit(training, options.fit, parade::ProgressBar{}, parade::Validate{test});
-  const auto result = trainer.evaluate(test);
-  std::cout << parade::ConfusionMatrix{result} << '\n'
-            << summary.full() << "test        loss " << result.loss << ", accuracy " << result.accuracy << '\n';
-  if (options.json)
-    write("--json", *options.json, to_json(options, data, summary, result).dump(2, ' ', false, Json::error_handler_t::replace) + '\n');
-  return summary.stop_reason == parade::StopReason::diverged ? 1 : 0;
-}
-
 int main(int argc, char** argv) {
   Options options;
-  CLI::App app{"Trains softmax regression or a multilayer perceptron on MNIST, or on synthetic digits."};
+  CLI::App app{"Trains softmax regression, a multilayer perceptron or LeNet-5 on MNIST, or on synthetic digits."};
   try {
     add_options(app, options);
     app.parse(argc, argv);
     if (options.json) write("--json", *options.json, {});
+    if (options.model == "lenet") {  // what it learns well with
+      if (app.count("--rate") == 0) options.sgd.rate = 0.05;
+      if (app.count("--batch") == 0) options.fit.batch_size = 64;
+    }
     const Data data = load(options.data);
-    const Index inputs = data.digits.train.num_features(), classes = 10;
-    if (options.model == "softmax") return train(options, data, parade::SoftmaxRegression<float>{inputs, classes});
-    std::vector<Index> sizes = options.hidden;
-    sizes.insert(sizes.begin(), inputs);
-    sizes.push_back(classes);
-    return train(options, data, parade::Mlp<float>{sizes});
+    const auto& [training, testing] = data.digits;
+    std::cout << "data: " << data.name << " (" << training.size() << " training, " << testing.size() << " test)" << std::endl;
+    const auto train = options.model == "softmax" ? train_softmax : options.model == "mlp" ? train_mlp : train_lenet;
+    const auto [summary, test] = train(data.digits, options);
+    std::cout << parade::ConfusionMatrix{test} << '\n'
+              << summary.full() << "test        loss " << test.loss << ", accuracy " << test.accuracy << '\n';
+    if (options.json)
+      write("--json", *options.json, to_json(options, data, summary, test).dump(2, ' ', false, Json::error_handler_t::replace) + '\n');
+    return summary.stop_reason == parade::StopReason::diverged ? 1 : 0;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;  // 0: --help
   } catch (const std::exception& error) {

@@ -68,11 +68,14 @@ int main(int argc, char** argv) {
     std::ofstream(libraries) << "#include <Eigen/Core>\n#include <CLI/CLI.hpp>\n#include <nlohmann/json.hpp>\n"
                                 "int main(int argc, char** argv) { CLI::App app; CLI11_PARSE(app, argc, argv); "
                                 "return static_cast<int>(nlohmann::json{{\"a\", argc}}.dump().size()); }\n";
-    const std::filesystem::path example = PARADE_BENCH_SOURCE_DIR "/examples/02_mnist.cpp";
+    const std::filesystem::path examples = PARADE_BENCH_SOURCE_DIR "/examples";
+    // The command line, and each model in a file of its own.
+    std::vector<std::string> files{"02_mnist.cpp", "02_mnist/softmax.cpp", "02_mnist/mlp.cpp", "02_mnist/lenet.cpp"};
+    if (quick) files.resize(2);
     const std::string common = "-std=c++20 " PARADE_BENCH_INCLUDES " -DNDEBUG -march=native -fopenmp ";
     std::vector<Row> rows;
     for (const char* level : quick ? std::vector<const char*>{"-O0"} : std::vector<const char*>{"-O3", "-O1", "-O0"}) {
-      rows.push_back({"the example", common + level, example, {}, 0});
+      for (const std::string& file : files) rows.push_back({file, common + level, examples / file, {}, 0});
       rows.push_back({"its libraries alone", common + level, libraries, {}, 0});
     }
     for (int repeat = 0; repeat < (quick ? 1 : repeats); ++repeat)

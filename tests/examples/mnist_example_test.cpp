@@ -58,9 +58,9 @@ TEST_CASE("the help text names every option and its default") {
   const auto [status, out, err] = run(folder, "--help");
   CHECK(status == 0);
   CHECK(err.empty());
-  for (const char* option : {"--data",  "--model",   "=mlp",         "--hidden",   "=128,64", "--epochs",   "=10",  "--batch",
-                             "=128",    "--rate",    "=0.1",         "--schedule", "=cosine", "--momentum", "=0.9", "--l2",
-                             "=0.0001", "--threads", "--shard-size", "--seed",     "=1",      "--json"})
+  for (const char* option : {"--data",  "--model", "lenet",     "=mlp",         "--hidden",   "=128,64", "--epochs",   "=10",
+                             "--batch", "=128",    "--rate",    "=0.1",         "--schedule", "=cosine", "--momentum", "=0.9",
+                             "--l2",    "=0.0001", "--threads", "--shard-size", "--seed",     "=1",      "--json"})
     CHECK_THAT(out, ContainsSubstring(option));
 }
 
@@ -240,7 +240,7 @@ TEST_CASE("the JSON says what was asked for and what came of it") {
 TEST_CASE("theta has the same hash on any number of threads") {
   const Folder folder;
   write_mnist(folder.path);
-  for (const std::string model : {"softmax", "mlp"}) {
+  for (const std::string model : {"softmax", "mlp", "lenet"}) {
     std::set<std::string> hashes;
     for (const char* threads : {"1", "2", "3", "8"}) {
       const auto [status, out, err] =
@@ -256,6 +256,27 @@ TEST_CASE("theta has the same hash on any number of threads") {
     hashes.insert(json::parse(read(folder.path / "r"))["theta_hash"].get<std::string>());
     CHECK(hashes.size() == 2);  // the hash is not a constant
   }
+}
+
+TEST_CASE("LeNet-5 has its own rate and batch size, unless they are given") {
+  const Folder folder;
+  write_mnist(folder.path);
+  const auto result = [&](const std::string& arguments) {
+    const auto [status, out, err] = run(folder, "--data . --model lenet --epochs 1 --json r " + arguments);
+    CAPTURE(arguments, err);
+    REQUIRE(status == 0);
+    return json::parse(read(folder.path / "r"));
+  };
+  const auto own = result("");
+  CHECK(own["model"] == "lenet");
+  CHECK(own["parameters"] == 61706);
+  CHECK(!own.contains("hidden"));
+  CHECK(own["rate"] == 0.05);
+  CHECK(own["batch"] == 64);
+  CHECK(result("--rate 0.05 --batch 64")["theta_hash"] == own["theta_hash"]);
+  const auto given = result("--rate 0.1 --batch 128");
+  CHECK(given["rate"] == 0.1);
+  CHECK(given["batch"] == 128);
 }
 
 TEST_CASE("both schedules run, and differ") {

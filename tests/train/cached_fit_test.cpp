@@ -102,6 +102,7 @@ TEST_CASE("training on sparse rows from a cache gives the bits of training in me
       CHECK(again.accuracy == evaluated.accuracy);
       CHECK(again.confusion == evaluated.confusion);
       CHECK(trainer.scores(cached) == scores);
+      if (threads == 3) CHECK(trainer.metrics(cached).log_loss == trainer.metrics(rows).log_loss);
     }
   }
 }
@@ -156,6 +157,7 @@ TEST_CASE("training on dense samples from a cache gives the bits of training in 
       CHECK(trainer.scores(cached) == scores);
       CHECK(trainer.predict(cached) == trainer.predict(data));
       CHECK(trainer.accuracy(cached) == evaluated.accuracy);
+      CHECK(trainer.metrics(cached).log_loss == trainer.metrics(data).log_loss);
     }
   }
 }

@@ -28,11 +28,8 @@ double accuracy(const Eigen::MatrixBase<Z>& scores, const Vector<Label>& labels,
   using S = typename Z::Scalar;
   const ConstMatrixRef<S> z{scores};
   detail::check_classification<S>(z, labels, weights);
-  detail::CompensatedSum right;
-  detail::for_each_sample(labels.size(), weights, [&](Index j, double w) {
-    if (detail::predicted_class<S>(z, j) == detail::true_class(labels[j])) right.add(w);
-  });
-  return right.value() / detail::total_weight(labels.size(), weights);
+  return detail::share_of_weight(labels.size(), weights,
+                                 [&](Index j) { return detail::predicted_class<S>(z, j) == detail::true_class(labels[j]); });
 }
 
 /// Share of the samples, by weight, whose class is among the `top` ones with the largest scores. Of equal scores those of higher classes
@@ -46,14 +43,8 @@ double top_k_accuracy(const Eigen::MatrixBase<Z>& scores, const Vector<Label>& l
   detail::check_classification<S>(z, labels, weights);
   if (z.rows() < 2) throw DataError("top_k_accuracy needs scores of at least 2 classes; got 1 row");
   if (top < 1 || top > z.rows()) throw OptionError(detail::text("top must be in [1, k]; got ", top, " (k = ", z.rows(), ")"));
-  detail::CompensatedSum right;
-  detail::for_each_sample(labels.size(), weights, [&](Index j, double w) {
-    const Index y = detail::true_class(labels[j]);
-    Index before = 0;
-    for (Index i = 0; i < z.rows(); ++i) before += z(i, j) > z(y, j) || (i > y && z(i, j) == z(y, j)) ? 1 : 0;
-    if (before < top) right.add(w);
-  });
-  return right.value() / detail::total_weight(labels.size(), weights);
+  return detail::share_of_weight(labels.size(), weights,
+                                 [&](Index j) { return detail::classes_before<S>(z, j, detail::true_class(labels[j])) < top; });
 }
 
 }  // namespace parade

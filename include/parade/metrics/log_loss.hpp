@@ -18,12 +18,10 @@ double log_loss(const Eigen::MatrixBase<Z>& scores, const Vector<Label>& labels,
   const ConstMatrixRef<S> z{scores};
   detail::check_classification<S>(z, labels, weights);
   detail::ClassProbabilities probabilities;
-  detail::CompensatedSum sum;
-  detail::for_each_sample(labels.size(), weights, [&](Index j, double w) {
+  return detail::weighted_mean(labels.size(), weights, [&](Index j) {
     probabilities.read<S>(z, j);
-    sum.add_product(w, probabilities.surprise(detail::true_class(labels[j])));
+    return probabilities.surprise(detail::true_class(labels[j]));
   });
-  return sum.value() / detail::total_weight(labels.size(), weights);
 }
 
 }  // namespace parade

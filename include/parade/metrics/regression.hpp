@@ -13,18 +13,29 @@
 namespace parade {
 namespace detail {
 
-/// Checks, then the mean over the outputs of figure(i), in double.
-template <class Z, class Y, class Figure>
-double mean_over_outputs(const Z& z, const Y& y, const Vector<double>& weights, const Figure& figure) {
+template <class Z, class Y>
+void check_regression(const Z& z, const Y& y, const Vector<double>& weights) {
   check_scores<typename Z::Scalar>(z, "targets", y.cols(), weights);
   if (y.rows() != z.rows()) throw DataError(text("scores must have a row for each of the ", y.rows(), " targets a sample; got ", z.rows()));
   for_each_sample(y.cols(), weights, [&](Index j, double) {
     for (Index i = 0; i < y.rows(); ++i)
       if (std::isnan(y(i, j))) throw DataError(text("target ", i, " of sample ", j, " is NaN; it must be a number"));
   });
+}
+
+/// The mean over k outputs of figure(i), in double.
+template <class Figure>
+double mean_over_outputs(Index k, const Figure& figure) {
   CompensatedSum sum;
-  for (Index i = 0; i < z.rows(); ++i) sum.add(figure(i));
-  return sum.value() / static_cast<double>(z.rows());
+  for (Index i = 0; i < k; ++i) sum.add(figure(i));
+  return sum.value() / static_cast<double>(k);
+}
+
+/// Checks, then the mean over the outputs.
+template <class Z, class Y, class Figure>
+double mean_over_outputs(const Z& z, const Y& y, const Vector<double>& weights, const Figure& figure) {
+  check_regression(z, y, weights);
+  return mean_over_outputs(z.rows(), figure);
 }
 
 /// Σ_j w_j (z_ij − y_ij)²
@@ -36,6 +47,34 @@ double squared_errors(const Z& z, const Y& y, Index i, const Vector<double>& wei
     sum.add_product(w, std::fma(difference, difference, 0.0));
   });
   return sum.value();
+}
+
+/// Σ_j w_j |z_ij − y_ij|
+template <class Z, class Y>
+double absolute_errors(const Z& z, const Y& y, Index i, const Vector<double>& weights) {
+  CompensatedSum sum;
+  for_each_sample(y.cols(), weights,
+                  [&](Index j, double w) { sum.add_product(w, std::abs(static_cast<double>(z(i, j)) - static_cast<double>(y(i, j)))); });
+  return sum.value();
+}
+
+/// R² of output i, of at least 2 samples.
+template <class Z, class Y>
+double explained_share(const Z& z, const Y& y, Index i, const Vector<double>& weights) {
+  CompensatedSum sum, squares;
+  for_each_sample(y.cols(), weights, [&](Index j, double w) { sum.add_product(w, static_cast<double>(y(i, j))); });
+  const double mean = sum.value() / total_weight(y.cols(), weights);
+  bool equal = true;
+  double first = std::nan("");
+  for_each_sample(y.cols(), weights, [&](Index j, double w) {
+    const double target = static_cast<double>(y(i, j)), difference = target - mean;
+    if (std::isnan(first)) first = target;
+    equal &= target == first;
+    squares.add_product(w, std::fma(difference, difference, 0.0));
+  });
+  const double errors = squared_errors(z, y, i, weights);
+  if (equal) return errors == 0 ? 1.0 : 0.0;
+  return 1 - errors / squares.value();
 }
 
 }  // namespace detail
@@ -65,13 +104,8 @@ template <class Z, class Y>
 double mean_absolute_error(const Eigen::MatrixBase<Z>& scores, const Eigen::MatrixBase<Y>& targets, const Vector<double>& weights = {}) {
   const ConstMatrixRef<typename Z::Scalar> z{scores};
   const ConstMatrixRef<typename Y::Scalar> y{targets};
-  return detail::mean_over_outputs(z, y, weights, [&](Index i) {
-    detail::CompensatedSum sum;
-    detail::for_each_sample(y.cols(), weights, [&](Index j, double w) {
-      sum.add_product(w, std::abs(static_cast<double>(z(i, j)) - static_cast<double>(y(i, j))));
-    });
-    return sum.value() / detail::total_weight(y.cols(), weights);
-  });
+  return detail::mean_over_outputs(
+      z, y, weights, [&](Index i) { return detail::absolute_errors(z, y, i, weights) / detail::total_weight(y.cols(), weights); });
 }
 
 /// R², the coefficient of determination, by weight: the share of the targets' variance that the predictions explain:
@@ -86,25 +120,8 @@ double r_squared(const Eigen::MatrixBase<Z>& scores, const Eigen::MatrixBase<Y>&
   const ConstMatrixRef<typename Z::Scalar> z{scores};
   const ConstMatrixRef<typename Y::Scalar> y{targets};
   return detail::mean_over_outputs(z, y, weights, [&](Index i) {
-    detail::CompensatedSum sum, squares;
-    Index samples = 0;
-    detail::for_each_sample(y.cols(), weights, [&](Index j, double w) {
-      sum.add_product(w, static_cast<double>(y(i, j)));
-      ++samples;
-    });
-    if (samples < 2) throw DataError("R squared needs at least 2 samples with a weight above 0; got 1");
-    const double mean = sum.value() / detail::total_weight(y.cols(), weights);
-    bool equal = true;
-    double first = std::nan("");
-    detail::for_each_sample(y.cols(), weights, [&](Index j, double w) {
-      const double target = static_cast<double>(y(i, j)), difference = target - mean;
-      if (std::isnan(first)) first = target;
-      equal &= target == first;
-      squares.add_product(w, std::fma(difference, difference, 0.0));
-    });
-    const double errors = detail::squared_errors(z, y, i, weights);
-    if (equal) return errors == 0 ? 1.0 : 0.0;
-    return 1 - errors / squares.value();
+    if (detail::samples_present(y.cols(), weights) < 2) throw DataError("R squared needs at least 2 samples with a weight above 0; got 1");
+    return detail::explained_share(z, y, i, weights);
   });
 }
 

@@ -10,7 +10,8 @@
 #include <parade/kernels/math.hpp>
 
 // What the metrics share. They go through the samples in order, on one thread, in double: the same bits everywhere. A sample of weight 0 is
-// absent: neither its scores nor its label are looked at.
+// absent: neither its scores nor its label are looked at. What one sample gives and how the samples are summed are apart, so that Trainer::metrics can
+// compute the one in parallel and has the other, with its bits, from here.
 namespace parade::detail {
 
 /// A sum whose rounding error does not grow with the number of its terms (Neumaier 1974: "Rundungsfehleranalyse einiger Verfahren zur
@@ -64,14 +65,19 @@ void check_scores(const ConstMatrixRef<S>& z, const char* what, Index n, const V
 }
 
 /// Throws DataError for a label that is none of the `classes` classes: 0 … classes − 1, or for two classes −1 and +1.
+inline void check_label(Label y, Index sample, Index classes) {
+  if (y >= classes || y < (classes == 2 ? -1 : 0))
+    throw DataError(text("the label of sample ", sample, " is ", y, "; with ", classes, " classes it must be in [0, ", classes - 1, "]",
+                         classes == 2 ? ", or else -1 or +1" : ""));
+}
+
+/// The same for all that have a weight above 0, and for two classes whose labels are of both kinds.
 inline void check_labels(const Vector<Label>& labels, Index classes, const Vector<double>& weights) {
   bool zero = false, minus = false;
   for (Index j = 0; j < labels.size(); ++j) {
     if (weight_of(weights, j) == 0) continue;
     const Label y = labels[j];
-    if (y >= classes || y < (classes == 2 ? -1 : 0))
-      throw DataError(text("the label of sample ", j, " is ", y, "; with ", classes, " classes it must be in [0, ", classes - 1, "]",
-                           classes == 2 ? ", or else -1 or +1" : ""));
+    check_label(y, j, classes);
     zero |= y == 0;
     minus |= y < 0;
   }
@@ -101,6 +107,14 @@ Index predicted_class(const ConstMatrixRef<S>& z, Index j) {
   return best;
 }
 
+/// How many classes top_k_accuracy takes before class y: those with a larger score, or with the same and a higher number.
+template <class S>
+Index classes_before(const ConstMatrixRef<S>& z, Index j, Index y) {
+  Index before = 0;
+  for (Index i = 0; i < z.rows(); ++i) before += z(i, j) > z(y, j) || (i > y && z(i, j) == z(y, j)) ? 1 : 0;
+  return before;
+}
+
 /// call(j, w) for every sample of weight w > 0.
 template <class Call>
 void for_each_sample(Index n, const Vector<double>& weights, const Call& call) {
@@ -108,11 +122,36 @@ void for_each_sample(Index n, const Vector<double>& weights, const Call& call) {
     if (const double w = weight_of(weights, j); w != 0) call(j, w);
 }
 
+/// How many samples have a weight above 0.
+inline Index samples_present(Index n, const Vector<double>& weights) {
+  Index samples = 0;
+  for_each_sample(n, weights, [&](Index, double) { ++samples; });
+  return samples;
+}
+
 /// Σ w_i
 inline double total_weight(Index n, const Vector<double>& weights) {
   CompensatedSum sum;
   for_each_sample(n, weights, [&](Index, double w) { sum.add(w); });
   return sum.value();
+}
+
+/// Σ w_j [is(j)] / Σ w_j
+template <class Is>
+double share_of_weight(Index n, const Vector<double>& weights, const Is& is) {
+  CompensatedSum sum;
+  for_each_sample(n, weights, [&](Index j, double w) {
+    if (is(j)) sum.add(w);
+  });
+  return sum.value() / total_weight(n, weights);
+}
+
+/// Σ w_j value(j) / Σ w_j
+template <class Value>
+double weighted_mean(Index n, const Vector<double>& weights, const Value& value) {
+  CompensatedSum sum;
+  for_each_sample(n, weights, [&](Index j, double w) { sum.add_product(w, value(j)); });
+  return sum.value() / total_weight(n, weights);
 }
 
 /// Softmax of a column of scores in double, or for one output the logistic function.

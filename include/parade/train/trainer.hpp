@@ -36,6 +36,7 @@
 #include <parade/kernels/finite.hpp>
 #include <parade/kernels/simd.hpp>
 #include <parade/train/evaluate.hpp>
+#include <parade/train/metrics.hpp>
 #include <parade/train/options.hpp>
 #include <parade/train/sparse_evaluate.hpp>
 #include <parade/train/summary.hpp>
@@ -207,6 +208,23 @@ class Trainer {
       return evaluate_sparse(team(), model_, loss_, theta(), data);
     else
       return parade::evaluate<Batch>(team(), model_, loss_, theta(), data);
+  }
+
+  /// What the functions in metrics/ say of the scores on a data set, all of them in one pass, in parallel, with the weights of the samples: ClassMetrics for a
+  /// loss on labels, RegressionMetrics for one on real targets (of scores, so that a loss with a link function, as Poisson's, is measured before it).
+  /// Each figure has the bits of its function of `scores(data)`, for any number of threads.
+  ///
+  ///   const auto metrics = trainer.metrics(test, {.top = 3});
+  ///   std::cout << metrics.confusion << metrics.top_k_accuracy << ' ' << metrics.log_loss << '\n';
+  ///
+  /// Throws as `evaluate`, OptionError for options that break a rule, and DataError for no samples, weights that are all 0, and a score that is NaN.
+  template <class D>
+    requires DataFor<D, M, Batch> || WindowedDataFor<D, M, Batch>
+  auto metrics(const D& data, const MetricsOptions& options = {}) {
+    if constexpr (trains_sparse<D>)
+      return compute_sparse_metrics(team(), model_, loss_, theta(), data, options);
+    else
+      return compute_metrics<Batch>(team(), model_, loss_, theta(), data, options);
   }
 
   /// The share of the weight that is predicted right.
