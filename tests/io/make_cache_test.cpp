@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -14,6 +15,7 @@
 #include <parade/data/make_cache.hpp>
 #include <parade/io/idx.hpp>
 #include <parade/io/npy.hpp>
+#include <parade/prepare/impute.hpp>
 
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
@@ -106,6 +108,34 @@ TEST_CASE("what cannot become a cache of NPY files is an error that names the fi
   CHECK(bytes_of(file) == before);
   using Entries = std::filesystem::directory_iterator;
   CHECK(std::distance(Entries{folder.path}, Entries{}) == 4);  // nothing is left of what was begun
+}
+
+TEST_CASE("NaN that is to be filled in is kept in a cache, if the user says so") {
+  const TemporaryFolder folder;
+  const auto features = folder.path / "x.npy", targets = folder.path / "t.npy", made = folder.path / "made.cache",
+             written = folder.path / "written.cache";
+  Matrix<float> x = training::random_matrix<float>(3, 50000, 1);  // 21845 rows are in memory at a time
+  x(0, 0) = x(1, 30000) = std::numeric_limits<float>::quiet_NaN();
+  x(2, 49999) = std::numeric_limits<float>::infinity();
+  write_npy(features, x);
+  CHECK_THROWS_WITH(make_cache<float>(NpyFiles{features}, made), "features must be finite; got nan in row 0 of sample 0");
+  CHECK(make_cache<float>(NpyFiles{.features = features, .not_finite = NotFinite::keep}, made) == 50000);
+  write_cache(written, DenseData<float>{x, NotFinite::keep});
+  CHECK((bytes_of(made) == bytes_of(written)));
+
+  CHECK_THROWS_WITH(read_cache<DenseData<float>>(made), "features must be finite; got nan in row 0 of sample 0");
+  const auto data = read_cache<DenseData<float>>(made, 0, NotFinite::keep);
+  Impute fill;
+  CHECK(std::isinf(data.values()(2, 49999)));
+  CHECK_THROWS_AS(fill.fit(data), DataError);  // it fills in NaN and nothing else
+  x(2, 49999) = 1;
+  write_npy(features, x);
+  make_cache<float>(NpyFiles{.features = features, .not_finite = NotFinite::keep}, made);
+  CHECK(fill.fit(read_cache<DenseData<float>>(made, 0, NotFinite::keep)).fill == Impute{}.fit(DenseData<float>{x, NotFinite::keep}).fill);
+
+  write_npy(targets, Matrix<double>{Matrix<double>::Constant(1, 50000, std::numeric_limits<double>::quiet_NaN())});
+  CHECK_THROWS_WITH(make_cache<float>(NpyFiles{.features = features, .targets = targets, .not_finite = NotFinite::keep}, made),
+                    ContainsSubstring("targets must be finite; got nan in row 0 of sample 0"));
 }
 
 TEST_CASE("no cache is written that could not be read again") {

@@ -89,6 +89,7 @@ struct NpyFiles {
   std::filesystem::path features;
   std::filesystem::path labels{};
   std::filesystem::path targets{};
+  NotFinite not_finite = NotFinite::refuse;  // keep: of features, NaN that parade::Impute is to fill in, as in DenseData
 };
 
 /// A data set in IDX files, plain or .gz: images (n, ...) and labels (n), which may be missing.
@@ -131,7 +132,7 @@ void check_all_finite(std::string_view field, const Matrix<T>& x, Index first) {
 ///   parade::make_cache<float>(parade::NpyFiles{.features = "x.npy", .labels = "y.npy"}, "train.cache");
 ///
 /// Throws as read_npy and CacheWriter; FileError for an array in Fortran order, whose rows lie all over the file, and for files of different
-/// numbers of rows; DataError for features and targets that are not finite. What was there under the name of the cache is then left as it was.
+/// numbers of rows; DataError for features (unless they are kept) and targets that are not finite. What was there under the name of the cache is then left as it was.
 template <class T, std::same_as<NpyFiles> Files>  // nothing else may become one: {"train.txt"} is a path
 Index make_cache(const Files& files, const std::filesystem::path& file, const CacheOptions& cache = {}) {
   detail::NpyRows<T> features{files.features};
@@ -155,7 +156,7 @@ Index make_cache(const Files& files, const std::filesystem::path& file, const Ca
   do {  // once for no rows at all, too: d, labels and targets come from what is added
     const Index count = std::min(piece, n - row);
     Matrix<T> x = features.next(count);
-    detail::check_all_finite("features", x, row);
+    if (files.not_finite == NotFinite::refuse) detail::check_all_finite("features", x, row);
     DenseData<T> data{std::move(x), NotFinite::keep};
     if (labels) data = data.with_labels(labels->next_vector(count));
     if (targets) {
