@@ -92,6 +92,15 @@ struct NpyFiles {
   NotFinite not_finite = NotFinite::refuse;  // keep: of features, NaN that parade::Impute is to fill in, as in DenseData
 };
 
+/// The same in one NPZ file: the names of its arrays.
+struct NpzArrays {
+  std::filesystem::path file;
+  std::string features;
+  std::string labels{};
+  std::string targets{};
+  NotFinite not_finite = NotFinite::refuse;
+};
+
 /// A data set in IDX files, plain or .gz: images (n, ...) and labels (n), which may be missing.
 struct IdxFiles {
   std::filesystem::path images;
@@ -123,6 +132,46 @@ void check_all_finite(std::string_view field, const Matrix<T>& x, Index first) {
           throw DataError(text(field, " must be finite; got ", x(i, j), " in row ", i, " of sample ", first + j));
 }
 
+/// The arrays are at `features`, `labels` and `targets`, from which a Source is made, or null.
+template <class T, class Source, class Place>
+Index make_npy_cache(const Place& features_at, const Place* labels_at, const Place* targets_at, NotFinite not_finite,
+                     const std::filesystem::path& file, const CacheOptions& cache) {
+  NpyRows<T, Source> features{features_at};
+  std::optional<NpyRows<Label, Source>> labels;
+  std::optional<NpyRows<double, Source>> targets;
+  const Index n = features.size();
+  check_row_size(features.file(), features.row_size());
+  if (labels_at) {
+    labels.emplace(*labels_at).check_is_vector();
+    check_rows(labels->file(), labels->size(), n, features.file());
+  }
+  if (targets_at) {
+    targets.emplace(*targets_at);
+    check_row_size(targets->file(), targets->row_size());
+    check_rows(targets->file(), targets->size(), n, features.file());
+  }
+  CacheWriter<DenseData<T>> writer{file, cache};
+  const Index values = features.row_size() + (targets ? targets->row_size() : 0);
+  const Index piece = rows_at_a_time(values * static_cast<Index>(sizeof(double)));
+  Index row = 0;
+  do {  // once for no rows at all, too: d, labels and targets come from what is added
+    const Index count = std::min(piece, n - row);
+    Matrix<T> x = features.next(count);
+    if (not_finite == NotFinite::refuse) check_all_finite("features", x, row);
+    DenseData<T> data{std::move(x), NotFinite::keep};
+    if (labels) data = data.with_labels(labels->next_vector(count));
+    if (targets) {
+      Matrix<double> y = targets->next(count);
+      check_all_finite("targets", y, row);
+      data = data.with_targets(std::move(y));
+    }
+    writer.add(data);
+    row += count;
+  } while (row < n);
+  writer.finish();
+  return n;
+}
+
 }  // namespace detail
 
 /// Writes what NumPy saved as a cache of dense data, in one pass, and returns the number of rows. T is float, double or std::uint8_t; other
@@ -132,43 +181,28 @@ void check_all_finite(std::string_view field, const Matrix<T>& x, Index first) {
 ///   parade::make_cache<float>(parade::NpyFiles{.features = "x.npy", .labels = "y.npy"}, "train.cache");
 ///
 /// Throws as read_npy and CacheWriter; FileError for an array in Fortran order, whose rows lie all over the file, and for files of different
-/// numbers of rows; DataError for features (unless they are kept) and targets that are not finite. What was there under the name of the cache is then left as it was.
+/// numbers of rows; DataError for features (unless they are kept) and targets that are not finite. What was there under the name of the cache is then
+/// left as it was.
 template <class T, std::same_as<NpyFiles> Files>  // nothing else may become one: {"train.txt"} is a path
 Index make_cache(const Files& files, const std::filesystem::path& file, const CacheOptions& cache = {}) {
-  detail::NpyRows<T> features{files.features};
-  std::optional<detail::NpyRows<Label>> labels;
-  std::optional<detail::NpyRows<double>> targets;
-  const Index n = features.size();
-  detail::check_row_size(files.features, features.row_size());
-  if (!files.labels.empty()) {
-    labels.emplace(files.labels).check_is_vector();
-    detail::check_rows(files.labels, labels->size(), n, files.features);
-  }
-  if (!files.targets.empty()) {
-    targets.emplace(files.targets);
-    detail::check_row_size(files.targets, targets->row_size());
-    detail::check_rows(files.targets, targets->size(), n, files.features);
-  }
-  CacheWriter<DenseData<T>> writer{file, cache};
-  const Index values = features.row_size() + (targets ? targets->row_size() : 0);
-  const Index piece = detail::rows_at_a_time(values * static_cast<Index>(sizeof(double)));
-  Index row = 0;
-  do {  // once for no rows at all, too: d, labels and targets come from what is added
-    const Index count = std::min(piece, n - row);
-    Matrix<T> x = features.next(count);
-    if (files.not_finite == NotFinite::refuse) detail::check_all_finite("features", x, row);
-    DenseData<T> data{std::move(x), NotFinite::keep};
-    if (labels) data = data.with_labels(labels->next_vector(count));
-    if (targets) {
-      Matrix<double> y = targets->next(count);
-      detail::check_all_finite("targets", y, row);
-      data = data.with_targets(std::move(y));
-    }
-    writer.add(data);
-    row += count;
-  } while (row < n);
-  writer.finish();
-  return n;
+  const auto given = [](const std::filesystem::path& of) { return of.empty() ? nullptr : &of; };
+  return detail::make_npy_cache<T, detail::ByteReader>(files.features, given(files.labels), given(files.targets), files.not_finite, file,
+                                                       cache);
+}
+
+/// The same from the arrays of one NPZ file, stored or deflated:
+///
+///   parade::make_cache<float>(parade::NpzArrays{.file = "data.npz", .features = "x", .labels = "y"}, "train.cache");
+///
+/// Throws also as NpzFile.
+template <class T, std::same_as<NpzArrays> Arrays>
+Index make_cache(const Arrays& arrays, const std::filesystem::path& file, const CacheOptions& cache = {}) {
+  const NpzFile npz{arrays.file};
+  std::optional<detail::NpzPlace> labels, targets;
+  if (!arrays.labels.empty()) labels.emplace(npz.place(arrays.labels));
+  if (!arrays.targets.empty()) targets.emplace(npz.place(arrays.targets));
+  return detail::make_npy_cache<T, detail::NpzStream>(npz.place(arrays.features), labels ? &*labels : nullptr,
+                                                      targets ? &*targets : nullptr, arrays.not_finite, file, cache);
 }
 
 /// The same for IDX files, the format of MNIST: x in [0, 1] as in parade::mnist.
