@@ -129,8 +129,6 @@ std::string table_text(int rows, const std::string& line_end, bool bad) {
   return out;
 }
 
-constexpr CsvSizes whole{1 << 20, 1 << 20, 1 << 26};
-
 }  // namespace
 
 TEMPLATE_TEST_CASE("a cache made from CSV is byte for byte that of the table in memory, in chunks of every size", "", SparseRows<float>,

@@ -19,7 +19,8 @@
 #include <parade/io/file.hpp>
 #include <parade/io/text.hpp>
 
-namespace parade::detail {
+namespace parade {
+namespace detail {
 
 /// How much of a CSV file is in memory at a time. The result does not depend on it.
 struct CsvSizes {
@@ -141,4 +142,11 @@ class CsvStream {
   bool is_first_ = true;
 };
 
-}  // namespace parade::detail
+}  // namespace detail
+
+/// The names of the columns, for which only the beginning of the file is read. Throws as read_csv.
+inline std::vector<std::string> read_csv_names(const std::filesystem::path& file, const CsvOptions& options = {}) {
+  return detail::CsvStream{file, options}.columns().names;
+}
+
+}  // namespace parade
