@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -135,13 +136,13 @@ TEMPLATE_TEST_CASE("a cache made from CSV is byte for byte that of the table in 
                    SparseRows<double>, DenseData<float>) {
   const TemporaryFolder folder;
   const std::string line_end = GENERATE("\n", "\r\n");
-  const auto file = write_text(folder.path / "t.csv", table_text(60, line_end, true));
+  const auto file = write_text(folder.path / "t.csv", table_text(40, line_end, true));
   CsvOptions read;
   read.on_error = OnError::skip;
-  for (const std::size_t chunk : {1u, 10u, 77u, 300u, 1u << 20}) {
+  for (const std::size_t chunk : {1u, 33u, 300u, 1u << 20}) {
     for (const Encoding text : {Encoding::one_hot, Encoding::hashed, Encoding::leave_out}) {
       CAPTURE(line_end, chunk, int(text));
-      read.threads = chunk == 300 && text == Encoding::hashed ? 2 : 1;
+      read.threads = chunk == 300 && text == Encoding::hashed && std::is_same_v<TestType, DenseData<float>> ? 2 : 1;
       TableOptions options = use([](auto& o) { o.label = "a class", o.hash_bits = 7, o.drop_missing = true; });
       options.text = text;
       CHECK(check_same<TestType>(file, read, options, {chunk, 1 + chunk / 3, 1 << 26}, {.rows_per_block = 7}) == "");
@@ -331,6 +332,11 @@ TEST_CASE("the report of a CSV file that became a cache brings a test set to the
   CHECK(made.table["c"].levels == std::vector<std::string>{"x", "y"});
   CHECK(made.table["h"].levels.empty());
   CHECK_FALSE(made.table["h"].knows_levels);
+  CHECK(made.table.description() ==
+        "column  type     missing  values\n"
+        "n       integer  0        \n"
+        "c       text     0        2 levels (text because of 'x' in line 2)\n"
+        "h       text     0        levels not kept (text because of 'p' in line 2)\n");
   CHECK(CacheFile{folder.path / "c"}.info().schema == CacheSchema{});  // the names of hashed features are none
 
   const auto test = with_levels_of(parse_csv("n,c,h\n1,y,q\n1,z,new\n").table, made.table);
@@ -342,11 +348,20 @@ TEST_CASE("the report of a CSV file that became a cache brings a test set to the
   CHECK(x(3 + detail::hashed_feature("h", "new", 4), 1) == 1);
 }
 
+TEST_CASE("the names of a CSV file's columns are read alone") {
+  const TemporaryFolder folder;
+  const auto file = write_text(folder.path / "t", "a;\"b\n,c\";\n1;2\nnot read\"");
+  CHECK(read_csv_names(file) == std::vector<std::string>{"a", "b\n,c", "column_3"});
+  CHECK(read_csv_names(file, read_with([](auto& o) { o.header = false; })).size() == 3);
+  CHECK_THROWS_AS(read_csv_names(folder.path / "none"), FileError);
+}
+
 TEST_CASE("a CSV file of several chunks of the default size") {
   const TemporaryFolder folder;
-  std::string text = "a,b,c\n";
-  for (int i = 0; text.size() < (9 << 20); ++i) text += std::to_string(i) + (i % 3 ? ",x,0\n" : ",\"y\nz\",0\n");
-  text += "1,z,late\n";
+  std::string text = "a,b,long,c\n";
+  const std::string rest = ',' + std::string(2000, '_') + ",0\n";
+  for (int i = 0; text.size() < (9 << 20); ++i) text += std::to_string(i) + (i % 3 ? ",x" : ",\"y\nz\"") + rest;
+  text += "1,z,,late\n";
   const auto file = write_text(folder.path / "t", text);
   CHECK(check_same<SparseRows<double>>(file, {}, use([](auto& o) { o.label = "b"; }), {}) == "");
 }

@@ -252,8 +252,8 @@ struct CsvFile {
 
 /// What became of a table whose values are in a cache: as CsvData and TableData, without these.
 struct CsvCacheReport {
-  Table table;                      // columns without values; of text that is not hashed or left out, with levels
-  CsvReport report;                 //
+  Table table;  // columns without values; of text that is not hashed or left out, with levels
+  CsvReport report;
   FeatureNames features;            // "age", "job=cook", "hash_17"
   std::vector<std::string> labels;  // of a label column of text: the text of label 0, 1, ...
   Index dropped = 0;                // rows left out by drop_missing
@@ -354,6 +354,7 @@ CsvCacheReport make_cache(const CsvFile& csv, const std::filesystem::path& file,
   if (cache.schema.classes.empty()) cache.schema.classes = made.labels;
   CacheWriter<D> writer{file, std::move(cache)};
   Table part = made.table;
+  for (Column& column : part.columns) column.levels.clear();
   Index row = 0;
   const bool is_refused = encoder.refuses(made.table);
   stream.pass([&](CsvReader& reader, std::size_t begin) {

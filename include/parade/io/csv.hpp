@@ -46,7 +46,7 @@ struct Column {
   bool knows_levels = true;         // false: of text that was hashed on the way, whose levels nobody kept (make_cache)
 };
 
-/// Columns with names, n values each.
+/// Columns with names, n values each; without any, where they were written elsewhere (make_cache).
 struct Table {
   Index rows = 0;  // n
   std::vector<Column> columns;
@@ -72,9 +72,9 @@ struct Table {
     for (const Column& column : columns) {
       cell(column.name, width), cell(name_of(column.type), 7), cell(std::to_string(column.missing), 7);
       if (column.type == ColumnType::text) {
-        out += std::to_string(column.levels.size()) + " levels";
+        out += column.knows_levels ? std::to_string(column.levels.size()) + " levels" : "levels not kept";
         if (!column.why_text.empty()) out += " (text because of " + column.why_text + ")";
-      } else if (column.missing < rows) {
+      } else if (column.missing < rows && column.numbers.size() > 0) {
         double low = std::numeric_limits<double>::infinity(), high = -low;
         for (Index i = 0; i < column.numbers.size(); ++i) {
           if (column.numbers[i] < low) low = column.numbers[i];

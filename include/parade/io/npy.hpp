@@ -534,8 +534,8 @@ class NpzStream {
 
 #if PARADE_HAS_ZLIB
   void begin_unpacking() {
-    if (inflateInit2(&stream_, -15) != Z_OK) throw std::bad_alloc{};
     buffer_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(member_.packed, 1 << 16)));
+    if (inflateInit2(&stream_, -15) != Z_OK) throw std::bad_alloc{};
   }
   void unpack(std::span<std::uint8_t> to) {
     while (!to.empty()) {
