@@ -66,7 +66,7 @@ std::string csv(int rows, bool with_label, std::uint64_t seed) {
                         : colour == 1 ? "red"
                                       : "\"yellow\"");
     if (with_label) text += sweet ? ",sweet" : ",sour";
-    text += ',' + std::to_string(100 + random.below(number + 2, 50)) + ".5\n";
+    text += ',' + std::to_string(100 + random.below(number + 2, 50)) + ".3\n";
   }
   return text;
 }
