@@ -28,6 +28,7 @@
 #include <parade/data/make_cache.hpp>
 #include <parade/data/table_data.hpp>
 #include <parade/io/csv.hpp>
+#include <parade/io/csv_stream.hpp>
 #include <parade/io/libsvm.hpp>
 #include <parade/io/npy.hpp>
 #include <parade/parade.hpp>
@@ -204,8 +205,8 @@ void add_options(CLI::App& app, Options& options) {
              "libsvm, csv (or tab, or semicolon), npy (a matrix, one row a sample) or cache (sparse rows of float, by parade::make_cache)",
              CLI::IsMember({"libsvm", "csv", "npy", "cache"})),
          add("--memory", options.memory, "MB",
-             "libsvm, cache: the rows of --data in memory at a time, for data that is larger than it. A LIBSVM file becomes a cache first, "
-             "in a temporary folder beside it. (--test is read as a whole.)",
+             "the rows of --data in memory at a time, for data that is larger than it. What is no cache becomes one first, in a temporary "
+             "folder beside it. (--test is read as a whole.)",
              in<Index>(1, 1'000'000)),
          add("--label", options.label, "COLUMN", "csv, npy: the column of the labels, by name or number; 0 is the first, -1 the last", {}),
          add("--target", options.target, "COLUMN", "the same, for a loss on real targets", {}),
@@ -277,9 +278,9 @@ void check_options(const Options& o) {
   only(o.standardize, table, "--standardize", "--format csv and npy: sparse features would be sparse no more (--unit-norm keeps them so)");
   only(o.hash_bits > 0, o.format == "libsvm" || o.format == "csv", "--hash-bits",
        "--format libsvm and csv; the columns of a matrix are few enough, and a cache does not know the numbers of the text");
-  only(o.memory.has_value(), !table, "--memory", "--format libsvm and cache");
   only(o.memory.has_value(), !o.dense, "--memory", "sparse rows; --dense holds all of the data as a matrix");
-  only(o.memory.has_value(), !o.data.ends_with(".gz"), "--memory", "plain files; what gzip packed is unpacked in memory");
+  only(o.memory.has_value(), table || !o.data.ends_with(".gz"), "--memory",
+       "plain files with --format libsvm; what gzip packed is unpacked in memory");
   only(o.delta.has_value(), o.loss == "huber", "--delta", "--loss huber");
   only(o.quantile.has_value(), o.loss == "quantile", "--quantile", "--loss quantile");
   only(o.epsilon.has_value(), o.loss.ends_with("epsilon-insensitive"), "--epsilon", "--loss epsilon-insensitive and its square");
@@ -374,27 +375,47 @@ Rows with_unit_norm(const Rows& rows) {
   });
 }
 
-/// Columns of numbers to mean 0 and variance 1; a missing one becomes the mean.
-void standardize(parade::Table& table, Preparation& p, bool fit) {
-  if (fit) p.means.assign(p.columns.size(), 0), p.deviations.assign(p.columns.size(), 1);
-  for (parade::Column& column : table.columns) {
+/// Means and deviations of the training file's columns of numbers. each_value(use) calls use(c, x) for all values x of column c, in the order of the rows.
+void fit_standardize(Preparation& p, const auto& each_value) {
+  const std::size_t columns = p.columns.size();
+  std::vector<double> sums(columns), squares(columns), counts(columns);
+  p.means.assign(columns, 0), p.deviations.assign(columns, 1);
+  each_value([&](std::size_t c, double x) {
+    if (!std::isnan(x)) sums[c] += x, ++counts[c];
+  });
+  for (std::size_t c = 0; c < columns; ++c)
+    if (counts[c] > 0) p.means[c] = sums[c] / counts[c];
+  each_value([&](std::size_t c, double x) {
+    if (!std::isnan(x)) squares[c] = std::fma(x - p.means[c], x - p.means[c], squares[c]);
+  });
+  for (std::size_t c = 0; c < columns; ++c)
+    if (squares[c] > 0) p.deviations[c] = std::sqrt(squares[c] / counts[c]);
+}
+
+/// To mean 0 and variance 1; what is missing becomes the mean.
+double standardized(double x, std::size_t c, const Preparation& p) { return std::isnan(x) ? 0 : (x - p.means[c]) / p.deviations[c]; }
+
+/// Calls use(column, c) for each column of numbers that is a feature and is the training file's column c.
+void for_each_number(auto& table, const Preparation& p, const auto& use) {
+  for (auto& column : table.columns) {
     if (column.type == parade::ColumnType::text || column.name == p.answer) continue;
     const auto known = std::find_if(p.columns.begin(), p.columns.end(), [&](const auto& other) { return other.name == column.name; });
-    const auto c = static_cast<std::size_t>(known - p.columns.begin());
-    if (fit) {
-      double sum = 0, squares = 0, count = 0;
-      for (const double x : column.numbers)
-        if (!std::isnan(x)) sum += x, ++count;
-      const double mean = count > 0 ? sum / count : 0;
-      for (const double x : column.numbers)
-        if (!std::isnan(x)) squares = std::fma(x - mean, x - mean, squares);
-      p.means[c] = mean;
-      p.deviations[c] = squares > 0 ? std::sqrt(squares / count) : 1;
-    }
-    for (double& x : column.numbers) x = std::isnan(x) ? 0 : (x - p.means[c]) / p.deviations[c];
+    use(column, static_cast<std::size_t>(known - p.columns.begin()));
+  }
+}
+
+void each_number(const parade::Table& table, const Preparation& p, const auto& use) {
+  for_each_number(table, p, [&](const parade::Column& column, std::size_t c) {
+    for (const double x : column.numbers) use(c, x);
+  });
+}
+
+void standardize(parade::Table& table, const Preparation& p) {
+  for_each_number(table, p, [&](parade::Column& column, std::size_t c) {
+    for (double& x : column.numbers) x = standardized(x, c, p);
     column.type = parade::ColumnType::real;
     column.missing = 0;
-  }
+  });
 }
 
 /// A matrix as a table: column_1, column_2, …
@@ -424,6 +445,35 @@ std::string column_name(const parade::Table& table, const std::string& key) {
   if (number < -count || number >= count)
     throw parade::DataError("the file has " + std::to_string(count) + " columns; there is no column " + key);
   return table.columns[static_cast<std::size_t>(number < 0 ? number + count : number)].name;
+}
+
+/// What the command line calls columns becomes their names.
+void name_columns(const parade::Table& table, Preparation& p) {
+  p.answer = column_name(table, p.answer);
+  for (std::string& key : p.leave_out) key = column_name(table, key);
+}
+
+void leave_out(parade::Table& table, const Preparation& p) {
+  std::erase_if(table.columns,
+                [&](const auto& column) { return std::find(p.leave_out.begin(), p.leave_out.end(), column.name) != p.leave_out.end(); });
+}
+
+/// The columns of the training file, without their values.
+void keep_columns(const parade::Table& table, Preparation& p) {
+  for (const parade::Column& column : table.columns) {
+    p.columns.push_back({});
+    p.columns.back().name = column.name;
+    p.columns.back().type = column.type;
+    p.columns.back().levels = column.levels;
+    p.columns.back().knows_levels = column.knows_levels;
+  }
+}
+
+parade::TableOptions table_options(const Preparation& p, bool answered) {
+  parade::TableOptions options;
+  if (answered) (p.on_labels ? options.label : options.target) = p.answer;
+  if (p.hash_bits > 0) options.text = parade::Encoding::hashed, options.hash_bits = p.hash_bits;
+  return options;
 }
 
 /// The columns of the training file, in its order. That of the answer may be missing.
@@ -512,25 +562,15 @@ Data read(const std::string& file, Preparation& p, bool fit, int threads) {
       table = parade::read_csv(file, options).table;
     }
     if (fit) {
-      p.answer = column_name(table, p.answer);
-      for (std::string& key : p.leave_out) key = column_name(table, key);
-      std::erase_if(table.columns, [&](const auto& column) {
-        return std::find(p.leave_out.begin(), p.leave_out.end(), column.name) != p.leave_out.end();
-      });
-      for (const parade::Column& column : table.columns) {
-        p.columns.push_back({});
-        p.columns.back().name = column.name;
-        p.columns.back().type = column.type;
-        p.columns.back().levels = column.levels;
-      }
+      name_columns(table, p);
+      leave_out(table, p);
+      keep_columns(table, p);
     } else {
       table = like_training(std::move(table), p, data.answered);
     }
-    if (p.standardize) standardize(table, p, fit);
-    parade::TableOptions options;
-    if (data.answered) (p.on_labels ? options.label : options.target) = p.answer;
-    if (p.hash_bits > 0) options.text = parade::Encoding::hashed, options.hash_bits = p.hash_bits;
-    auto [rows, features, labels, dropped] = parade::sparse_rows<float>(table, options);
+    if (p.standardize && fit) fit_standardize(p, [&](const auto& use) { each_number(table, p, use); });
+    if (p.standardize) standardize(table, p);
+    auto [rows, features, labels, dropped] = parade::sparse_rows<float>(table, table_options(p, data.answered));
     data.rows = std::move(rows);
     label_names = std::move(labels);
     if (fit && p.hash_bits == 0) p.features.assign(features.begin(), features.end());
@@ -566,49 +606,210 @@ class FolderBeside {
   bool made_ = false;
 };
 
-/// Calls use(rows) for the rows of each block of a cache.
+/// Calls use(data) for the rows of each block of a cache of D, sparse rows or dense data.
+template <class D>
 void for_each_block(const parade::CacheFile& cache, const auto& use) {
+  using Value = typename D::Value;
   const parade::CacheInfo& info = cache.info();
   for (Index block = 0; block < info.blocks; ++block) {
     const Index n = cache.rows(block), entries = cache.entries(block);
     Vector<Label> labels(info.has_labels ? n : 0);
     Matrix<double> targets(info.num_targets, n);
-    Vector<std::uint32_t> lengths(n);
+    const auto read = [&](Vector<std::uint32_t>& lengths, Vector<std::int32_t>& indices, auto& values) {
+      cache.read_block(
+          block, {targets.data(), nullptr, labels.data(), lengths.data(), indices.data(), reinterpret_cast<std::byte*>(values.data())});
+    };
+    const auto give = [&](D data) {
+      if (info.has_labels) data = data.with_labels(std::move(labels));
+      if (info.num_targets > 0) data = data.with_targets(std::move(targets));
+      use(data);
+    };
+    Vector<std::uint32_t> lengths(info.is_sparse ? n : 0);
     Vector<std::int32_t> indices(entries);
-    Vector<float> values(info.all_ones ? 0 : entries);
-    cache.read_block(block,
-                     {targets.data(), nullptr, labels.data(), lengths.data(), indices.data(), reinterpret_cast<std::byte*>(values.data())});
-    Vector<std::int64_t> offsets(n + 1);
-    offsets[0] = 0;
-    for (Index i = 0; i < n; ++i) offsets[i + 1] = offsets[i] + lengths[i];
-    Rows rows{std::move(offsets), std::move(indices), std::move(values), info.num_features};
-    if (info.has_labels) rows = rows.with_labels(std::move(labels));
-    if (info.num_targets > 0) rows = rows.with_targets(std::move(targets));
-    use(rows);
+    if constexpr (std::is_same_v<D, parade::SparseRows<Value>>) {
+      Vector<Value> values(info.all_ones ? 0 : entries);
+      read(lengths, indices, values);
+      Vector<std::int64_t> offsets(n + 1);
+      offsets[0] = 0;
+      for (Index i = 0; i < n; ++i) offsets[i + 1] = offsets[i] + lengths[i];
+      give(D{std::move(offsets), std::move(indices), std::move(values), info.num_features, parade::NotFinite::keep});
+    } else {
+      Matrix<Value> values(info.num_features, n);
+      read(lengths, indices, values);
+      give(D{std::move(values), parade::NotFinite::keep});
+    }
   }
+}
+
+/// A CSV file as a cache of what `read` makes of it, but for the numbering of classes, of which these are the names.
+std::filesystem::path cache_of_csv(const std::string& data_file, Preparation& p, FolderBeside& folder, int threads,
+                                   std::vector<std::string>& label_names) {
+  using Exact = parade::SparseRows<double>;
+  parade::CsvFile csv{data_file, {}, {}};
+  csv.read.header = p.header;
+  csv.read.threads = threads;
+  parade::Table named;
+  for (const std::string& name : parade::read_csv_names(data_file, csv.read)) {
+    named.columns.push_back({});
+    named.columns.back().name = name;
+  }
+  name_columns(named, p);
+  csv.use = table_options(p, true);
+  csv.use.leave_out.assign(p.leave_out.begin(), p.leave_out.end());
+  csv.use.keep_missing = p.standardize;
+  const auto file = folder / "rows";
+  auto made = p.standardize ? parade::make_cache<Exact>(csv, file) : parade::make_cache<Rows>(csv, file);
+  leave_out(made.table, p);
+  keep_columns(made.table, p);
+  if (p.hash_bits == 0) p.features.assign(made.features.begin(), made.features.end());
+  label_names = std::move(made.labels);
+  if (!p.standardize) return file;
+
+  // Features in the order of the columns: one for numbers, one for each level of a text, and behind them the hashed ones.
+  std::vector<std::size_t> columns;     // of numbers
+  std::vector<Index> features, number;  // of these; of the features before the hashed ones: which of them it is, or −1
+  for (std::size_t c = 0; c < p.columns.size(); ++c) {
+    if (p.columns[c].name == p.answer) continue;
+    if (p.columns[c].type == parade::ColumnType::text) {
+      if (p.hash_bits == 0) number.resize(number.size() + p.columns[c].levels.size(), -1);
+      continue;
+    }
+    features.push_back(static_cast<Index>(number.size()));
+    number.push_back(static_cast<Index>(columns.size()));
+    columns.push_back(c);
+  }
+  const parade::CacheFile cache{file};
+  std::vector<double> numbers(columns.size());  // of a row
+  const auto number_of = [&](std::int32_t feature) {
+    return static_cast<std::size_t>(feature) < number.size() ? number[static_cast<std::size_t>(feature)] : -1;
+  };
+  const auto take_numbers = [&](const Exact::Row& row) {
+    std::fill(numbers.begin(), numbers.end(), 0);
+    for (std::size_t e = 0; e < row.indices.size(); ++e)
+      if (const Index k = number_of(row.indices[e]); k >= 0) numbers[static_cast<std::size_t>(k)] = row.value(e);
+  };
+  fit_standardize(p, [&](const auto& use) {
+    for_each_block<Exact>(cache, [&](const Exact& rows) {
+      for (Index i = 0; i < rows.size(); ++i) {
+        take_numbers(rows[i]);
+        for (std::size_t k = 0; k < columns.size(); ++k) use(columns[k], numbers[k]);
+      }
+    });
+  });
+  const auto standardized_file = folder / "standardized";
+  parade::CacheWriter<Rows> writer{standardized_file, {.num_features = cache.info().num_features}};
+  for_each_block<Exact>(cache, [&](const Exact& rows) {
+    std::vector<std::int64_t> offsets{0};
+    std::vector<std::int32_t> indices;
+    std::vector<float> values;
+    const auto put = [&](std::int64_t feature, double value) {
+      indices.push_back(static_cast<std::int32_t>(feature));
+      values.push_back(static_cast<float>(value));
+    };
+    for (Index i = 0; i < rows.size(); ++i) {
+      const auto row = rows[i];
+      take_numbers(row);
+      std::size_t k = 0;
+      const auto put_numbers = [&](std::int64_t before) {
+        for (; k < columns.size() && features[k] < before; ++k)
+          if (const double x = standardized(numbers[k], columns[k], p); x != 0) put(features[k], x);
+      };
+      for (std::size_t e = 0; e < row.indices.size(); ++e) {
+        if (number_of(row.indices[e]) >= 0) continue;
+        put_numbers(row.indices[e]);
+        put(row.indices[e], row.value(e));
+      }
+      put_numbers(cache.info().num_features);
+      offsets.push_back(static_cast<std::int64_t>(indices.size()));
+    }
+    const auto vector = [](const auto& of) {
+      using T = typename std::decay_t<decltype(of)>::value_type;
+      return Vector<T>{Eigen::Map<const Vector<T>>{of.data(), static_cast<Index>(of.size())}};
+    };
+    Rows block{vector(offsets), vector(indices), vector(values), cache.info().num_features};
+    if (rows.has_labels()) block = block.with_labels(rows.labels());
+    if (rows.num_targets() > 0) block = block.with_targets(rows.targets());
+    writer.add(block);
+  });
+  writer.finish();
+  std::filesystem::remove(file);
+  return standardized_file;
+}
+
+/// The same of a matrix, which becomes a cache of dense data on the way.
+std::filesystem::path cache_of_npy(const std::string& data_file, Preparation& p, FolderBeside& folder) {
+  using Dense = parade::DenseData<double>;
+  const auto file = folder / "matrix";
+  parade::make_cache<double>(parade::NpyFiles{.features = data_file, .not_finite = parade::NotFinite::keep}, file);
+  const parade::CacheFile cache{file};
+  parade::Table all = table_of(Matrix<double>(cache.info().num_features, 0));
+  for_each_block<Dense>(cache, [&](const Dense& block) {
+    const parade::Table part = table_of(block.values());
+    for (std::size_t c = 0; c < all.columns.size(); ++c) {
+      all.columns[c].missing += part.columns[c].missing;
+      if (part.columns[c].type == parade::ColumnType::real) all.columns[c].type = part.columns[c].type;
+    }
+  });
+  name_columns(all, p);
+  leave_out(all, p);
+  keep_columns(all, p);
+  for (const parade::Column& column : all.columns)
+    if (column.missing > 0 && (!p.standardize || column.name == p.answer))
+      throw parade::DataError("column '" + column.name + "' must have a value in each row; it lacks " + std::to_string(column.missing) +
+                              (column.name == p.answer ? "" : " (--standardize puts the mean there, --leave-out leaves the column out)"));
+
+  const auto for_each_part = [&](const auto& use) {
+    for_each_block<Dense>(cache, [&](const Dense& block) {
+      parade::Table part = table_of(block.values());
+      leave_out(part, p);
+      for (std::size_t c = 0; c < part.columns.size(); ++c) part.columns[c].type = all.columns[c].type;
+      use(part);
+    });
+  };
+  if (p.standardize)
+    fit_standardize(p, [&](const auto& use) { for_each_part([&](const parade::Table& part) { each_number(part, p, use); }); });
+  const auto rows_file = folder / "rows";
+  parade::CacheWriter<Rows> writer{rows_file};
+  for_each_part([&](parade::Table& part) {
+    if (p.standardize) standardize(part, p);
+    const auto rows = parade::sparse_rows<float>(part, table_options(p, true));
+    p.features.assign(rows.features.begin(), rows.features.end());
+    writer.add(rows.data);
+  });
+  if (writer.size() == 0) throw parade::DataError(data_file + " must have at least 1 row; got 0");
+  writer.finish();
+  std::filesystem::remove(file);
+  return rows_file;
 }
 
 /// The training file as a cache of what `read` would make of it, one block in memory at a time: the file itself, if it is that already.
 std::filesystem::path prepared_cache(const std::string& data_file, Preparation& p, FolderBeside& folder, int threads) {
   std::filesystem::path file = data_file;
+  std::vector<std::string> label_names;
   if (p.format == "libsvm") {
     parade::LibsvmOptions options;
     options.targets = p.on_labels ? parade::LibsvmTargets::labels : parade::LibsvmTargets::real;
     options.threads = threads;
     file = folder / "rows";
     p.index_base = parade::make_cache<float>(data_file, file, options).index_base;
+  } else if (p.format == "csv") {
+    file = cache_of_csv(data_file, p, folder, threads, label_names);
+  } else if (p.format == "npy") {
+    file = cache_of_npy(data_file, p, folder);
   }
   const parade::CacheFile cache{file};
   check_cache(cache, p);
   if (cache.info().samples == 0) throw parade::DataError(data_file + " must have at least 1 row; got 0");
-  bool as_it_is = p.hash_bits == 0 && !p.unit_norm;
-  p.num_features = p.hash_bits > 0 ? Index{1} << p.hash_bits : cache.info().num_features;
+  const bool hash = p.hash_bits > 0 && p.format == "libsvm";  // texts are hashed already
+  bool as_it_is = !hash && !p.unit_norm;
+  p.num_features = hash ? Index{1} << p.hash_bits : cache.info().num_features;
   if (p.on_labels) {
     std::map<Label, Label> classes;
-    for_each_block(cache, [&](const Rows& rows) {
+    for_each_block<Rows>(cache, [&](const Rows& rows) {
       for (const Label y : rows.labels()) classes.emplace(y, -1);
     });
-    p.labels = class_labels(classes, [](Label y) { return std::to_string(y); });
+    p.labels =
+        class_labels(classes, [&](Label y) { return label_names.empty() ? std::to_string(y) : label_names[static_cast<std::size_t>(y)]; });
     as_it_is &= classes.begin()->first == 0 && classes.rbegin()->first == static_cast<Label>(classes.size()) - 1;
   }
   if (as_it_is) return file;
@@ -616,16 +817,16 @@ std::filesystem::path prepared_cache(const std::string& data_file, Preparation& 
   parade::CacheWriter<Rows> writer{folder / "prepared",
                                    {.rows_per_block = cache.info().rows_per_block,
                                     .num_features = p.num_features,
-                                    .all_ones = cache.info().all_ones && p.hash_bits == 0 && !p.unit_norm}};
-  for_each_block(cache, [&](const Rows& rows) {
+                                    .all_ones = cache.info().all_ones && !hash && !p.unit_norm}};
+  for_each_block<Rows>(cache, [&](const Rows& rows) {
     Data block;
-    block.rows = p.hash_bits > 0 ? hashed(rows, p.hash_bits, p.index_base) : rows;
+    block.rows = hash ? hashed(rows, p.hash_bits, p.index_base) : rows;
     if (p.unit_norm) block.rows = with_unit_norm(block.rows);
-    if (p.on_labels) number_classes(block, {}, p, false);
+    if (p.on_labels) number_classes(block, label_names, p, false);
     writer.add(block.rows);
   });
   writer.finish();
-  if (p.format == "libsvm") std::filesystem::remove(file);
+  if (file != data_file) std::filesystem::remove(file);
   return folder / "prepared";
 }
 
@@ -643,7 +844,8 @@ void save_model(const std::string& file, const Model& model) {
   const Preparation& p = model.preparation;
   Json columns = Json::array();
   for (const auto& column : p.columns)
-    columns.push_back({{"name", column.name}, {"type", static_cast<int>(column.type)}, {"levels", column.levels}});
+    columns.push_back(
+        {{"name", column.name}, {"type", static_cast<int>(column.type)}, {"levels", column.knows_levels ? Json(column.levels) : Json()}});
   const Json json{{"program", "parade train 1"}, {"loss", model.loss},           {"format", p.format},       {"on_labels", p.on_labels},
                   {"header", p.header},          {"standardize", p.standardize}, {"unit_norm", p.unit_norm}, {"hash_bits", p.hash_bits},
                   {"index_base", p.index_base},  {"answer", p.answer},           {"columns", columns},       {"means", p.means},
@@ -674,7 +876,8 @@ Model load_model(const std::string& file) {
       p.columns.push_back({});
       column.at("name").get_to(p.columns.back().name);
       p.columns.back().type = static_cast<parade::ColumnType>(column.at("type").get<int>());
-      column.at("levels").get_to(p.columns.back().levels);
+      p.columns.back().knows_levels = !column.at("levels").is_null();
+      if (p.columns.back().knows_levels) column.at("levels").get_to(p.columns.back().levels);
     }
     p.num_features = model.weight.cols();
     const auto k = static_cast<std::size_t>(model.weight.rows());

@@ -11,8 +11,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include <parade/core/config.hpp>
 #include <parade/core/random.hpp>
 #include <parade/data/cache.hpp>
+#include <parade/io/file.hpp>
 #include <parade/io/libsvm.hpp>
 #include <parade/io/npy.hpp>
 
@@ -64,7 +66,7 @@ std::string csv(int rows, bool with_label, std::uint64_t seed) {
                         : colour == 1 ? "red"
                                       : "\"yellow\"");
     if (with_label) text += sweet ? ",sweet" : ",sour";
-    text += ',' + std::to_string(100 + random.below(number + 2, 50)) + ".5\n";
+    text += ',' + std::to_string(100 + random.below(number + 2, 50)) + ".3\n";
   }
   return text;
 }
@@ -117,8 +119,8 @@ TEST_CASE("train: a bad command line ends with status 2, before a file is read, 
       {"--data nowhere --format npy --label 0 --hash-bits 10", "--hash-bits", "libsvm and csv"},
       {"--data nowhere --memory 0", "--memory", "in [1, 1000000]"},
       {"--data nowhere --memory 1 --dense", "--memory", "--dense holds all"},
-      {"--data nowhere --memory 1 --format csv --label 0", "--memory", "--format libsvm and cache"},
-      {"--data nowhere.gz --memory 1", "--memory", "plain files"},
+      {"--data nowhere --memory 1 --format csv --label 0 --dense", "--memory", "--dense holds all"},
+      {"--data nowhere.gz --memory 1", "--memory", "plain files with --format libsvm"},
       {"--data nowhere --format cache --hash-bits 10", "--hash-bits", "libsvm and csv"},
       {"--data nowhere --format cache --standardize", "--standardize", "csv and npy"},
       {"predict --model nowhere --data nowhere", "--output", "required"},
@@ -344,6 +346,92 @@ TEST_CASE("train: a cache and --memory for a loss on targets, and a cache of som
     CHECK(status == 1);
     CHECK_THAT(err, ContainsSubstring("cache must hold labels"));
     CHECK_THAT(run(folder, std::string("--data text --format cache --loss logistic") + memory).err, ContainsSubstring("text: "));
+  }
+}
+
+TEST_CASE("train: --memory trains on tables and matrices as it does in memory, and their models predict the same") {
+  const Folder folder;
+  const auto text = csv(3000, true, 1);
+  write(folder.path / "t.csv", text);
+  write(folder.path / "new.csv", csv(100, false, 2) + "5000,blue,100.5\n");  // a colour that training did not have
+  parade::Matrix<double> x(5, 3000);                                         // the last two are a label and a target
+  const parade::Random random{1, parade::Purpose::user};
+  for (parade::Index j = 0; j < x.cols(); ++j) {
+    for (parade::Index i = 0; i < 3; ++i) x(i, j) = random.uniform(static_cast<std::uint64_t>(j * 3 + i), 0, 100);
+    if (j % 4 == 0) x(0, j) = 0;
+    x(3, j) = x(0, j) > x(1, j) ? 7 : 5;
+    x(4, j) = 2 * x(0, j) - x(1, j) + 7;
+  }
+  parade::write_npy(folder.path / "x.npy", x);
+  x(2, 2900) = std::nan("");
+  parade::write_npy(folder.path / "missing.npy", x);
+  std::string data = "t.csv";
+#if PARADE_HAS_ZLIB
+  parade::detail::write_file(folder.path / "t.csv.gz", {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+  data = "t.csv.gz";
+#endif
+  struct Setting {
+    std::string arguments, to_predict;
+  };
+  const auto setting = GENERATE_COPY(values<Setting>({
+      {"--data " + data + " --format csv --label taste --leave-out size", "new.csv"},
+      {"--data t.csv --format csv --label 2 --standardize --intercept --test t.csv", "new.csv"},
+      {"--data t.csv --format csv --label taste --standardize --unit-norm --hash-bits 6", ""},
+      {"--data t.csv --format csv --target -1 --loss squared --leave-out size,taste --hash-bits 6 --test t.csv", ""},
+      {"--data x.npy --format npy --label 3 --leave-out 4 --test x.npy", "x.npy"},
+      {"--data missing.npy --format npy --target -1 --leave-out 3 --loss squared --standardize --test missing.npy", "missing.npy"},
+  }));
+  CAPTURE(setting.arguments);
+  const auto files = folder.files();
+  const auto trained = [&](const std::string& arguments, const std::string& model) {
+    const auto [status, out, err] = run(folder, setting.arguments + " --epochs 3 --json r --save " + model + arguments);
+    CAPTURE(arguments, err);
+    REQUIRE(status == 0);
+    return result(folder);
+  };
+  const json in_memory = trained("", "a"), all = trained(" --memory 64 --threads 2", "b");  // one window: the order of data in memory
+  for (const char* name : {"theta_hash", "rows", "features", "nonzeros", "labels"}) CHECK(all[name] == in_memory[name]);
+  for (const char* name : {"test_accuracy", "test_rmse"}) CHECK(all.value(name, 0.0) == in_memory.value(name, 0.0));
+  if (!setting.to_predict.empty()) {
+    REQUIRE(run(folder, "predict --model a --data " + setting.to_predict + " --output pa --scores").status == 0);
+    REQUIRE(run(folder, "predict --model b --data " + setting.to_predict + " --output pb --scores").status == 0);
+    CHECK(read(folder.path / "pa") == read(folder.path / "pb"));
+  }
+  for (const char* made : {"a", "b", "r", "pa", "pb"}) fs::remove(folder.path / made);
+  CHECK(folder.files() == files);
+}
+
+TEST_CASE("train: what --memory cannot use of a table or matrix ends with status 1, and nothing is left behind") {
+  const Folder folder;
+  write(folder.path / "t.csv", csv(30, true, 1));
+  write(folder.path / "one.csv", "a,b\n1,x\n2,x\n");
+  write(folder.path / "bad.csv", "a,b\n1,x\n2\n");
+  write(folder.path / "none.csv", "a,b\n");
+  parade::Matrix<double> x = parade::Matrix<double>::Ones(2, 10);
+  x(0, 3) = std::nan("");
+  parade::write_npy(folder.path / "x.npy", x);
+  parade::write_npy(folder.path / "none.npy", parade::Matrix<double>(2, 0));
+  const auto files = folder.files();
+  struct Bad {
+    std::string arguments, why;
+  };
+  for (const Bad& bad : std::vector<Bad>{
+           {"t.csv --format csv --label taste", "column 'size' must have a value in each row; it lacks 3, the first in row 3"},
+           {"t.csv --format csv --label colours", "the table has no column 'colours'; it has size, colour, taste, weight"},
+           {"t.csv --format csv --label 4", "the file has 4 columns; there is no column 4"},
+           {"one.csv --format csv --label b", "at least 2 different labels; got 1"},
+           {"bad.csv --format csv --label b", "bad.csv: line 3, column 2: found 1 value"},
+           {"none.csv --format csv --label b", "label must be a column of text or whole numbers"},
+           {"none.csv --format csv --target b --loss squared", "none.csv must have at least 1 row; got 0"},
+           {"x.npy --format npy --label 1", "column 'column_1' must have a value in each row; it lacks 1 (--standardize"},
+           {"x.npy --format npy --target 0 --loss squared --standardize", "column 'column_1' must have a value in each row; it lacks 1"},
+           {"none.npy --format npy --target 1 --loss squared", "none.npy must have at least 1 row; got 0"},
+           {"t.csv --format npy --label 1", "t.csv: byte 0: found 'size,c'"}}) {
+    CAPTURE(bad.arguments);
+    const auto [status, out, err] = run(folder, "--memory 9 --data " + bad.arguments);
+    CHECK(status == 1);
+    CHECK_THAT(err, ContainsSubstring(bad.why));
+    CHECK(folder.files() == files);
   }
 }
 

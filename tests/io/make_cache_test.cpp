@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -14,6 +15,7 @@
 #include <parade/data/make_cache.hpp>
 #include <parade/io/idx.hpp>
 #include <parade/io/npy.hpp>
+#include <parade/prepare/impute.hpp>
 
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
@@ -106,6 +108,116 @@ TEST_CASE("what cannot become a cache of NPY files is an error that names the fi
   CHECK(bytes_of(file) == before);
   using Entries = std::filesystem::directory_iterator;
   CHECK(std::distance(Entries{folder.path}, Entries{}) == 4);  // nothing is left of what was begun
+}
+
+TEST_CASE("a cache made from an NPZ file is byte for byte that of the data in memory") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "data.npz", made = folder.path / "made.cache", written = folder.path / "written.cache";
+  const Index n = GENERATE(0, 1, 5000), d = 40;
+  const Matrix<float> x = training::random_matrix<float>(d, n, 1);
+  const Matrix<double> t = training::random_matrix<double>(2, n, 3);
+  Vector<Label> y(n);
+  for (Index j = 0; j < n; ++j) y[j] = static_cast<Label>(j % 5);
+  write_npz(file, {{"t", t}, {"x", x}, {"y", y}});
+  CHECK(make_cache<double>(NpzArrays{.file = file, .features = "x", .labels = "y", .targets = "t"}, made) == n);
+  write_cache(written, DenseData<double>{x.cast<double>()}.with_labels(y).with_targets(t));
+  CHECK((bytes_of(made) == bytes_of(written)));
+  CHECK(make_cache<float>(NpzArrays{.file = file, .features = "x"}, made) == n);
+  write_cache(written, DenseData<float>{x});
+  CHECK((bytes_of(made) == bytes_of(written)));
+
+  const std::string before = bytes_of(made);
+  CHECK_THROWS_WITH(make_cache<float>(NpzArrays{.file = file, .features = "z"}, made),
+                    ContainsSubstring("has no array 'z'; it has t, x, y"));
+  CHECK_THROWS_WITH(make_cache<float>(NpzArrays{.file = file, .features = "x", .labels = "t"}, made),
+                    ContainsSubstring("data.npz, array t: byte 0: found an array of " + std::to_string(n) + " rows of 2 values"));
+  write_npz(file, {{"x", x}, {"y", Vector<Label>{Vector<Label>::Zero(n + 1)}}});
+  CHECK_THROWS_WITH(make_cache<float>(NpzArrays{.file = file, .features = "x", .labels = "y"}, made),
+                    ContainsSubstring("data.npz, array y: found " + std::to_string(n + 1) + " rows, expected " + std::to_string(n)));
+  if (n > 0) {
+    std::string damaged = bytes_of(file);
+    damaged[200] ^= 1;  // in the first value
+    std::ofstream{file, std::ios::binary} << damaged;
+    CHECK_THROWS_WITH(make_cache<float>(NpzArrays{.file = file, .features = "x", .not_finite = NotFinite::keep}, made),
+                      ContainsSubstring("data.npz: byte 35: found damage in 'x', expected its CRC-32"));
+  }
+  CHECK((bytes_of(made) == before));
+}
+
+#if PARADE_HAS_ZLIB
+TEST_CASE("a cache made from a deflated NPZ file is that of the array, and damage is found") {
+  const TemporaryFolder folder;
+  const auto stored = folder.path / "stored.npz", file = folder.path / "data.npz", made = folder.path / "made.cache",
+             written = folder.path / "written.cache";
+  Matrix<float> x = training::random_matrix<float>(40, 5000, 1);
+  for (Index j = 0; j < x.size(); ++j) x.data()[j] = std::trunc(8 * x.data()[j]);
+  write_npz(stored, {{"x", x}});
+  // The same with the array deflated: gzip's stream without its header and trailer.
+  const std::string plain = bytes_of(stored),
+                    array = plain.substr(35, detail::little_endian<4>(reinterpret_cast<const std::uint8_t*>(&plain[18])));
+  detail::write_file(folder.path / "x.gz", {reinterpret_cast<const std::uint8_t*>(array.data()), array.size()});
+  std::string packed = bytes_of(folder.path / "x.gz");
+  packed = packed.substr(10, packed.size() - 18);
+  REQUIRE(packed.size() > 1 << 17);  // several buffers
+  const auto number = [](std::size_t value) {
+    std::string bytes;
+    for (int i = 0; i < 4; ++i) bytes += static_cast<char>(value >> (8 * i) & 255);
+    return bytes;
+  };
+  std::string head = plain.substr(0, 35), directory = plain.substr(35 + array.size());
+  head[8] = directory[10] = 8;
+  head.replace(18, 4, number(packed.size()));
+  directory.replace(20, 4, number(packed.size()));
+  directory.replace(directory.size() - 6, 4, number(35 + packed.size()));
+  const auto with = [&](const std::string& bytes) { std::ofstream{file, std::ios::binary} << head << bytes << directory; };
+
+  with(packed);
+  CHECK(make_cache<float>(NpzArrays{.file = file, .features = "x"}, made) == 5000);
+  write_cache(written, DenseData<float>{x});
+  CHECK((bytes_of(made) == bytes_of(written)));
+  CHECK(NpzFile{file}.read<float>("x") == x);
+
+  const std::string before = bytes_of(made);
+  for (const std::size_t at : {std::size_t{1}, packed.size() / 2}) {
+    CAPTURE(at);
+    std::string damaged = packed;
+    damaged[at] ^= 64;
+    with(damaged);
+    CHECK_THROWS_AS(make_cache<float>(NpzArrays{.file = file, .features = "x", .not_finite = NotFinite::keep}, made), FileError);
+  }
+  directory.replace(24, 4, number(array.size() - 4));  // the header of the array says otherwise
+  with(packed);
+  CHECK_THROWS_AS(make_cache<float>(NpzArrays{.file = file, .features = "x"}, made), FileError);
+  CHECK((bytes_of(made) == before));
+}
+#endif
+
+TEST_CASE("NaN that is to be filled in is kept in a cache, if the user says so") {
+  const TemporaryFolder folder;
+  const auto features = folder.path / "x.npy", targets = folder.path / "t.npy", made = folder.path / "made.cache",
+             written = folder.path / "written.cache";
+  Matrix<float> x = training::random_matrix<float>(3, 50000, 1);  // 21845 rows are in memory at a time
+  x(0, 0) = x(1, 30000) = std::numeric_limits<float>::quiet_NaN();
+  x(2, 49999) = std::numeric_limits<float>::infinity();
+  write_npy(features, x);
+  CHECK_THROWS_WITH(make_cache<float>(NpyFiles{features}, made), "features must be finite; got nan in row 0 of sample 0");
+  CHECK(make_cache<float>(NpyFiles{.features = features, .not_finite = NotFinite::keep}, made) == 50000);
+  write_cache(written, DenseData<float>{x, NotFinite::keep});
+  CHECK((bytes_of(made) == bytes_of(written)));
+
+  CHECK_THROWS_WITH(read_cache<DenseData<float>>(made), "features must be finite; got nan in row 0 of sample 0");
+  const auto data = read_cache<DenseData<float>>(made, 0, NotFinite::keep);
+  Impute fill;
+  CHECK(std::isinf(data.values()(2, 49999)));
+  CHECK_THROWS_AS(fill.fit(data), DataError);  // it fills in NaN and nothing else
+  x(2, 49999) = 1;
+  write_npy(features, x);
+  make_cache<float>(NpyFiles{.features = features, .not_finite = NotFinite::keep}, made);
+  CHECK(fill.fit(read_cache<DenseData<float>>(made, 0, NotFinite::keep)).fill == Impute{}.fit(DenseData<float>{x, NotFinite::keep}).fill);
+
+  write_npy(targets, Matrix<double>{Matrix<double>::Constant(1, 50000, std::numeric_limits<double>::quiet_NaN())});
+  CHECK_THROWS_WITH(make_cache<float>(NpyFiles{.features = features, .targets = targets, .not_finite = NotFinite::keep}, made),
+                    ContainsSubstring("targets must be finite; got nan in row 0 of sample 0"));
 }
 
 TEST_CASE("no cache is written that could not be read again") {

@@ -17,6 +17,7 @@
 #include <parade/core/threads.hpp>
 #include <parade/core/types.hpp>
 #include <parade/data/dense_data.hpp>
+#include <parade/data/not_finite.hpp>
 #include <parade/data/sparse_rows.hpp>
 #include <parade/io/cache.hpp>
 #include <parade/io/text.hpp>
@@ -189,9 +190,10 @@ void check_cache_kind(const CacheFile& file) {
 ///   const auto rows = parade::read_cache<parade::SparseRows<float>>("train.cache");
 ///   const auto images = parade::read_cache<parade::DenseData<std::uint8_t>>("images.cache");
 ///
-/// Throws FileError as CacheFile, and for a cache that holds something else; DataError for values that D refuses. `threads` = 0: available_threads().
+/// Throws FileError as CacheFile, and for a cache that holds something else; DataError for values that D refuses: with NotFinite::keep these are not NaN and
+/// ±∞. `threads` = 0: available_threads().
 template <class D>
-D read_cache(const std::filesystem::path& file, int threads = 0) {
+D read_cache(const std::filesystem::path& file, int threads = 0, NotFinite not_finite = NotFinite::refuse) {
   if (threads < 0) throw OptionError(detail::text("threads must be at least 0; got ", threads));
   const CacheFile cache{file};
   detail::check_cache_kind<D>(cache);
@@ -230,11 +232,11 @@ D read_cache(const std::filesystem::path& file, int threads = 0) {
     Vector<std::int32_t> indices(info.nonzeros);
     Vector<typename D::Value> values(info.all_ones ? 0 : info.nonzeros);
     read(indices.data(), values.data(), offsets.data(), 0);
-    return with_targets(D(std::move(offsets), std::move(indices), std::move(values), d));
+    return with_targets(D(std::move(offsets), std::move(indices), std::move(values), d, not_finite));
   } else {
     Matrix<typename D::Value> x(d, n);
     read(nullptr, x.data(), nullptr, d);
-    return with_targets(D(std::move(x)).with_scale(info.scale, info.offset));
+    return with_targets(D(std::move(x), not_finite).with_scale(info.scale, info.offset));
   }
 }
 

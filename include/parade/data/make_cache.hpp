@@ -8,15 +8,21 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <set>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <parade/core/error.hpp>
 #include <parade/core/types.hpp>
 #include <parade/data/cache.hpp>
 #include <parade/data/dense_data.hpp>
 #include <parade/data/sparse_rows.hpp>
+#include <parade/data/table_data.hpp>
+#include <parade/io/csv.hpp>
+#include <parade/io/csv_stream.hpp>
 #include <parade/io/idx.hpp>
 #include <parade/io/libsvm.hpp>
 #include <parade/io/npy.hpp>
@@ -83,6 +89,16 @@ struct NpyFiles {
   std::filesystem::path features;
   std::filesystem::path labels{};
   std::filesystem::path targets{};
+  NotFinite not_finite = NotFinite::refuse;  // keep: of features, NaN that parade::Impute is to fill in, as in DenseData
+};
+
+/// The same in one NPZ file: the names of its arrays.
+struct NpzArrays {
+  std::filesystem::path file;
+  std::string features;
+  std::string labels{};
+  std::string targets{};
+  NotFinite not_finite = NotFinite::refuse;
 };
 
 /// A data set in IDX files, plain or .gz: images (n, ...) and labels (n), which may be missing.
@@ -116,6 +132,46 @@ void check_all_finite(std::string_view field, const Matrix<T>& x, Index first) {
           throw DataError(text(field, " must be finite; got ", x(i, j), " in row ", i, " of sample ", first + j));
 }
 
+/// The arrays are at `features`, `labels` and `targets`, from which a Source is made, or null.
+template <class T, class Source, class Place>
+Index make_npy_cache(const Place& features_at, const Place* labels_at, const Place* targets_at, NotFinite not_finite,
+                     const std::filesystem::path& file, const CacheOptions& cache) {
+  NpyRows<T, Source> features{features_at};
+  std::optional<NpyRows<Label, Source>> labels;
+  std::optional<NpyRows<double, Source>> targets;
+  const Index n = features.size();
+  check_row_size(features.file(), features.row_size());
+  if (labels_at) {
+    labels.emplace(*labels_at).check_is_vector();
+    check_rows(labels->file(), labels->size(), n, features.file());
+  }
+  if (targets_at) {
+    targets.emplace(*targets_at);
+    check_row_size(targets->file(), targets->row_size());
+    check_rows(targets->file(), targets->size(), n, features.file());
+  }
+  CacheWriter<DenseData<T>> writer{file, cache};
+  const Index values = features.row_size() + (targets ? targets->row_size() : 0);
+  const Index piece = rows_at_a_time(values * static_cast<Index>(sizeof(double)));
+  Index row = 0;
+  do {  // once for no rows at all, too: d, labels and targets come from what is added
+    const Index count = std::min(piece, n - row);
+    Matrix<T> x = features.next(count);
+    if (not_finite == NotFinite::refuse) check_all_finite("features", x, row);
+    DenseData<T> data{std::move(x), NotFinite::keep};
+    if (labels) data = data.with_labels(labels->next_vector(count));
+    if (targets) {
+      Matrix<double> y = targets->next(count);
+      check_all_finite("targets", y, row);
+      data = data.with_targets(std::move(y));
+    }
+    writer.add(data);
+    row += count;
+  } while (row < n);
+  writer.finish();
+  return n;
+}
+
 }  // namespace detail
 
 /// Writes what NumPy saved as a cache of dense data, in one pass, and returns the number of rows. T is float, double or std::uint8_t; other
@@ -125,43 +181,28 @@ void check_all_finite(std::string_view field, const Matrix<T>& x, Index first) {
 ///   parade::make_cache<float>(parade::NpyFiles{.features = "x.npy", .labels = "y.npy"}, "train.cache");
 ///
 /// Throws as read_npy and CacheWriter; FileError for an array in Fortran order, whose rows lie all over the file, and for files of different
-/// numbers of rows; DataError for features and targets that are not finite. What was there under the name of the cache is then left as it was.
+/// numbers of rows; DataError for features (unless they are kept) and targets that are not finite. What was there under the name of the cache is then
+/// left as it was.
 template <class T, std::same_as<NpyFiles> Files>  // nothing else may become one: {"train.txt"} is a path
 Index make_cache(const Files& files, const std::filesystem::path& file, const CacheOptions& cache = {}) {
-  detail::NpyRows<T> features{files.features};
-  std::optional<detail::NpyRows<Label>> labels;
-  std::optional<detail::NpyRows<double>> targets;
-  const Index n = features.size();
-  detail::check_row_size(files.features, features.row_size());
-  if (!files.labels.empty()) {
-    labels.emplace(files.labels).check_is_vector();
-    detail::check_rows(files.labels, labels->size(), n, files.features);
-  }
-  if (!files.targets.empty()) {
-    targets.emplace(files.targets);
-    detail::check_row_size(files.targets, targets->row_size());
-    detail::check_rows(files.targets, targets->size(), n, files.features);
-  }
-  CacheWriter<DenseData<T>> writer{file, cache};
-  const Index values = features.row_size() + (targets ? targets->row_size() : 0);
-  const Index piece = detail::rows_at_a_time(values * static_cast<Index>(sizeof(double)));
-  Index row = 0;
-  do {  // once for no rows at all, too: d, labels and targets come from what is added
-    const Index count = std::min(piece, n - row);
-    Matrix<T> x = features.next(count);
-    detail::check_all_finite("features", x, row);
-    DenseData<T> data{std::move(x), NotFinite::keep};
-    if (labels) data = data.with_labels(labels->next_vector(count));
-    if (targets) {
-      Matrix<double> y = targets->next(count);
-      detail::check_all_finite("targets", y, row);
-      data = data.with_targets(std::move(y));
-    }
-    writer.add(data);
-    row += count;
-  } while (row < n);
-  writer.finish();
-  return n;
+  const auto given = [](const std::filesystem::path& of) { return of.empty() ? nullptr : &of; };
+  return detail::make_npy_cache<T, detail::ByteReader>(files.features, given(files.labels), given(files.targets), files.not_finite, file,
+                                                       cache);
+}
+
+/// The same from the arrays of one NPZ file, stored or deflated:
+///
+///   parade::make_cache<float>(parade::NpzArrays{.file = "data.npz", .features = "x", .labels = "y"}, "train.cache");
+///
+/// Throws also as NpzFile.
+template <class T, std::same_as<NpzArrays> Arrays>
+Index make_cache(const Arrays& arrays, const std::filesystem::path& file, const CacheOptions& cache = {}) {
+  const NpzFile npz{arrays.file};
+  std::optional<detail::NpzPlace> labels, targets;
+  if (!arrays.labels.empty()) labels.emplace(npz.place(arrays.labels));
+  if (!arrays.targets.empty()) targets.emplace(npz.place(arrays.targets));
+  return detail::make_npy_cache<T, detail::NpzStream>(npz.place(arrays.features), labels ? &*labels : nullptr,
+                                                      targets ? &*targets : nullptr, arrays.not_finite, file, cache);
 }
 
 /// The same for IDX files, the format of MNIST: x in [0, 1] as in parade::mnist.
@@ -200,6 +241,169 @@ inline Index make_cache(const IdxFiles& files, const std::filesystem::path& file
   } while (row < n);
   writer.finish();
   return n;
+}
+
+/// A table in a CSV file, plain or .gz, and how it becomes a data set.
+struct CsvFile {
+  std::filesystem::path file;
+  CsvOptions read{};
+  TableOptions use{};
+};
+
+/// What became of a table whose values are in a cache: as CsvData and TableData, without these.
+struct CsvCacheReport {
+  Table table;  // columns without values; of text that is not hashed or left out, with levels
+  CsvReport report;
+  FeatureNames features;            // "age", "job=cook", "hash_17"
+  std::vector<std::string> labels;  // of a label column of text: the text of label 0, 1, ...
+  Index dropped = 0;                // rows left out by drop_missing
+};
+
+namespace detail {
+
+/// What the columns of text hold, of those for which `wanted` says so.
+inline void collect_levels(const Table& part, const std::vector<bool>& wanted, std::vector<std::set<std::string>>& levels) {
+  for (std::size_t c = 0; c < part.columns.size(); ++c)
+    if (wanted[c]) levels[c].insert(part.columns[c].levels.begin(), part.columns[c].levels.end());
+}
+
+/// The codes in a part of a table become those of the whole, which has all levels of the part.
+inline void take_codes(Column& part, const Column& whole) {
+  std::vector<std::int32_t> codes;
+  for (const std::string& level : part.levels) {
+    const auto found = std::lower_bound(whole.levels.begin(), whole.levels.end(), level);
+    PARADE_ASSERT(found != whole.levels.end() && *found == level);
+    codes.push_back(static_cast<std::int32_t>(found - whole.levels.begin()));
+  }
+  for (auto& code : part.codes)
+    if (code >= 0) code = codes[static_cast<std::size_t>(code)];
+  part.levels.clear();
+}
+
+/// Names, types, numbers of missing values, and the levels that must be known before a row can be encoded.
+inline Table find_table(CsvStream& stream, const TableOptions& use, CsvReport& report) {
+  const CsvColumns& columns = stream.columns();
+  CsvFacts facts;
+  facts.columns.resize(columns.names.size());
+  Table table = facts.table(columns);
+  const TableRoles roles{table, use};
+  std::vector<bool> wanted, late(columns.names.size());
+  std::vector<std::set<std::string>> levels(columns.names.size());
+  stream.pass([&](CsvReader& reader, std::size_t begin) {
+    reader.judge(columns, begin, true, facts);
+    Table part = facts.table(columns);
+    if (wanted.empty())  // what text shows itself only behind the first chunk needs another pass: any of its numbers is a level
+      for (std::size_t c = 0; c < part.columns.size(); ++c)
+        wanted.push_back(part.columns[c].type == ColumnType::text && roles.needs_levels(c));
+    if (std::find(wanted.begin(), wanted.end(), true) == wanted.end()) return;
+    reader.fill(columns, part, wanted);
+    collect_levels(part, wanted, levels);
+  });
+  table = facts.table(columns);
+  for (std::size_t c = 0; c < table.columns.size(); ++c)
+    late[c] = table.columns[c].type == ColumnType::text && roles.needs_levels(c) && !wanted[c];
+  if (std::find(late.begin(), late.end(), true) != late.end())
+    stream.pass([&](CsvReader& reader, std::size_t begin) {
+      CsvFacts ignored;
+      reader.judge(columns, begin, false, ignored);
+      Table part = table;
+      reader.fill(columns, part, late);
+      collect_levels(part, late, levels);
+    });
+  for (std::size_t c = 0; c < table.columns.size(); ++c) {
+    table.columns[c].levels.assign(levels[c].begin(), levels[c].end());
+    table.columns[c].knows_levels = table.columns[c].type != ColumnType::text || roles.needs_levels(c);
+  }
+  report = std::move(facts.report);
+  report.bytes += stream.head_bytes();
+  return table;
+}
+
+/// Rows of samples `first` … are finite.
+template <class T>
+void check_all_finite(const SparseRows<T>& rows, Index first) {
+  for (Index i = 0; i < rows.size(); ++i)
+    for (const T value : rows[i].values)
+      if (!std::isfinite(value)) throw DataError(text("values must be finite; got ", value, " in row ", first + i));
+}
+template <class T>
+void check_all_finite(const DenseData<T>& data, Index first) {
+  check_all_finite<T>("features", data.values(), first);
+}
+
+template <class D>
+CsvCacheReport make_cache(const CsvFile& csv, const std::filesystem::path& file, CacheOptions cache, const CsvSizes& sizes) {
+  using Value = typename D::Value;
+  static_assert(std::is_same_v<D, SparseRows<Value>> || (std::is_same_v<D, DenseData<Value>> && std::is_floating_point_v<Value>),
+                "parade::make_cache<D> from CSV: D is SparseRows or DenseData of float or double");
+  CsvStream stream{csv.file, csv.read, sizes};
+  CsvCacheReport made;
+  made.table = find_table(stream, csv.use, made.report);
+  const TableEncoder encoder{made.table, csv.use};
+  const TableRoles roles{made.table, csv.use};
+  made.features = encoder.features();
+  made.labels = encoder.labels();
+  const Index d = made.features.size();
+  if (!is_sparse_rows<D>) check_row_size(csv.file, d);
+
+  const CsvColumns& columns = stream.columns();
+  std::vector<bool> used;
+  for (std::size_t c = 0; c < columns.names.size(); ++c) used.push_back(roles.is_used(c));
+  cache.all_ones = false;
+  if (cache.schema.features.empty() && !encoder.hashes()) cache.schema.features.assign(made.features.begin(), made.features.end());
+  if (cache.schema.classes.empty()) cache.schema.classes = made.labels;
+  CacheWriter<D> writer{file, std::move(cache)};
+  Table part = made.table;
+  for (Column& column : part.columns) column.levels.clear();
+  Index row = 0;
+  const bool is_refused = encoder.refuses(made.table);
+  stream.pass([&](CsvReader& reader, std::size_t begin) {
+    CsvFacts ignored;
+    reader.judge(columns, begin, false, ignored);
+    reader.fill(columns, part, used);
+    for (std::size_t c = 0; c < part.columns.size(); ++c)
+      if (part.columns[c].type == ColumnType::text && roles.needs_levels(c)) take_codes(part.columns[c], made.table.columns[c]);
+    const TableRows rows{encoder, part, row};
+    row += part.rows;
+    made.dropped += rows.dropped();
+    if (is_refused) return;  // by the row that lacks something, as it would be in memory, whatever else is wrong with another
+    const Index at_a_time = is_sparse_rows<D> ? rows.size() : rows_at_a_time(d * static_cast<Index>(sizeof(Value)));
+    Index first = 0;
+    do {  // once for no rows at all, too
+      const Index count = std::min(at_a_time, rows.size() - first);
+      const D data = [&] {
+        if constexpr (is_sparse_rows<D>)
+          return rows.template sparse<Value>(first, count, NotFinite::keep);
+        else
+          return rows.template dense<Value>(first, count, NotFinite::keep);
+      }();
+      if (!csv.use.keep_missing) check_all_finite(data, writer.size());
+      writer.add(data);
+      first += count;
+    } while (first < rows.size());
+  });
+  writer.finish();
+  return made;
+}
+
+}  // namespace detail
+
+/// Writes a table in a CSV file as a cache of D, SparseRows<S> or DenseData<S> with S = float or double: that which `write_cache` makes of
+/// `sparse_rows<S>` or `dense_data<S>` of what `read_csv` reads, with names of the features (unless some are hashed) and classes in the schema.
+///
+///   const auto made = parade::make_cache<parade::SparseRows<float>>(parade::CsvFile{"adult.csv", {}, {.label = "income"}}, "adult.cache");
+///   std::cout << made.table.description();
+///   const auto test = parade::sparse_rows<float>(parade::with_levels_of(parade::read_csv("test.csv").table, made.table), {.label = "income"});
+///
+/// The memory it takes does not grow with the number of rows, in packed files neither: it holds some megabytes of text and what becomes of them, and the
+/// levels of the label and of what is one-hot. Of hashed columns no levels are kept. The text is read twice; a third time where a column turns out to be
+/// text only behind the first 8 MiB, and is one-hot or the label. A record has at most 64 MiB, and a row of dense data at most 2^27 values.
+///
+/// Throws as read_csv, sparse_rows and CacheWriter; FileError for a record that is too long, whatever on_error says; DataError for a file that changes
+/// while it is read. What was there under the name of the cache is then left as it was.
+template <class D, std::same_as<CsvFile> Csv>
+CsvCacheReport make_cache(const Csv& csv, const std::filesystem::path& file, const CacheOptions& cache = {}) {
+  return detail::make_cache<D>(csv, file, cache, detail::CsvSizes{});
 }
 
 }  // namespace parade

@@ -110,13 +110,33 @@ struct TableData {
 
 namespace detail {
 
-inline const Column& column_of(const Table& table, const ColumnKey& key) {
-  if (const auto* name = std::get_if<std::string>(&key)) return table[*name];
+inline std::size_t column_number(const Table& table, const ColumnKey& key) {
+  if (const auto* name = std::get_if<std::string>(&key)) return static_cast<std::size_t>(&table[*name] - table.columns.data());
   const auto count = static_cast<Index>(table.columns.size());
   const Index number = std::get<Index>(key);
   if (number < -count || number >= count) throw DataError(text("the table has ", count, " columns; got column ", number));
-  return table.columns[static_cast<std::size_t>(number < 0 ? number + count : number)];
+  return static_cast<std::size_t>(number < 0 ? number + count : number);
 }
+
+/// What each column of a table is for, whatever its type.
+struct TableRoles {
+  std::optional<std::size_t> label, target;
+  std::vector<bool> is_feature;
+  std::vector<Encoding> encodings;  // where it is text
+
+  TableRoles(const Table& table, const TableOptions& options) : is_feature(table.columns.size(), true) {
+    if (options.hash_bits < 1 || options.hash_bits > 31) throw OptionError(text("hash_bits must be in [1, 31]; got ", options.hash_bits));
+    if (options.label) is_feature[*(label = column_number(table, *options.label))] = false;
+    if (options.target) is_feature[*(target = column_number(table, *options.target))] = false;
+    for (const ColumnKey& key : options.leave_out) is_feature[column_number(table, key)] = false;
+    encodings.assign(table.columns.size(), options.text);
+    for (const auto& [name, encoding] : options.encodings) encodings[column_number(table, name)] = encoding;
+  }
+
+  /// Whether values of the column are needed at all, and whether all its levels must be known before a row can be encoded, if it is text.
+  bool is_used(std::size_t c) const { return is_feature[c] || c == label || c == target; }
+  bool needs_levels(std::size_t c) const { return (is_feature[c] && encodings[c] == Encoding::one_hot) || c == label; }
+};
 
 /// Feature of a value of a hashed column: FNV-1a of "column=value" (64 bits), its upper half folded onto the lower, modulo 2^bits.
 inline Index hashed_feature(const std::string& column, const std::string& value, int bits) {
@@ -131,104 +151,171 @@ inline bool has_no_value(const Column& column) {
                                          : std::all_of(column.numbers.begin(), column.numbers.end(), [](auto x) { return std::isnan(x); });
 }
 
-/// Knows which feature each column of a table becomes, and which rows are used.
+/// Knows which features the columns of a table become.
 class TableEncoder {
  public:
-  TableEncoder(const Table& table, const TableOptions& options) : table_(table) {
-    if (options.hash_bits < 1 || options.hash_bits > 31) throw OptionError(text("hash_bits must be in [1, 31]; got ", options.hash_bits));
-    std::vector<const Column*> unused;
-    if (options.label) unused.push_back(label_ = &column_of(table, *options.label));
-    if (options.target) unused.push_back(target_ = &column_of(table, *options.target));
-    for (const ColumnKey& key : options.leave_out) unused.push_back(&column_of(table, key));
+  /// The table needs no values, and of hashed columns no levels.
+  TableEncoder(const Table& table, const TableOptions& options)
+      : roles_(table, options), hash_bits_(options.hash_bits), drop_missing_(options.drop_missing), keep_missing_(options.keep_missing) {
     for (const auto& [name, encoding] : options.encodings)
       if (table[name].type != ColumnType::text)
         throw OptionError(text("encodings must name columns of text; '", name, "' is ", name_of(table[name].type),
                                " (CsvOptions::types reads it as text)"));
-    if (target_ && target_->type == ColumnType::text)
-      throw DataError(text("target must be a column of numbers; '", target_->name, "' is text"));
-    if (label_ && label_->type == ColumnType::real)
-      throw DataError(text("label must be a column of text or whole numbers; '", label_->name, "' is real"));
+    if (roles_.target && table.columns[*roles_.target].type == ColumnType::text)
+      throw DataError(text("target must be a column of numbers; '", table.columns[*roles_.target].name, "' is text"));
+    if (roles_.label && table.columns[*roles_.label].type == ColumnType::real)
+      throw DataError(text("label must be a column of text or whole numbers; '", table.columns[*roles_.label].name, "' is real"));
 
-    bool any_hashed = false;
     std::vector<std::string> names;
-    for (const Column& column : table.columns) {
-      if (std::find(unused.begin(), unused.end(), &column) != unused.end()) continue;
+    for (std::size_t c = 0; c < table.columns.size(); ++c) {
+      const Column& column = table.columns[c];
+      if (!roles_.is_feature[c]) continue;
+      const auto first = static_cast<Index>(names.size());
       if (column.type != ColumnType::text) {
-        numbers_.push_back({&column, static_cast<Index>(names.size())});
+        numbers_.push_back({c, first});
         names.push_back(column.name);
-        continue;
-      }
-      const auto own = options.encodings.find(column.name);
-      const Encoding encoding = own != options.encodings.end() ? own->second : options.text;
-      if (encoding == Encoding::one_hot) {
-        levels_.push_back({&column, {}});
-        for (const auto& level : column.levels) {
-          levels_.back().features.push_back(static_cast<Index>(names.size()));
-          names.push_back(column.name + '=' + level);
-        }
-      } else if (encoding == Encoding::hashed) {
-        any_hashed = true;
-        levels_.push_back({&column, {}});
-        for (const auto& level : column.levels)
-          levels_.back().features.push_back(-1 - hashed_feature(column.name, level, options.hash_bits));
+      } else if (roles_.encodings[c] == Encoding::one_hot) {
+        one_hot_.push_back({c, first});
+        for (const auto& level : column.levels) names.push_back(column.name + '=' + level);
+      } else if (roles_.encodings[c] == Encoding::hashed) {
+        hashed_.push_back(c);
       }
     }
-    const auto first_hashed = static_cast<Index>(names.size());
-    for (Levels& levels : levels_)
-      for (Index& feature : levels.features)
-        if (feature < 0) feature = first_hashed + (-1 - feature);
-    features_ = FeatureNames{std::move(names), any_hashed ? Index{1} << options.hash_bits : Index{0}};
+    first_hashed_ = static_cast<Index>(names.size());
+    features_ = FeatureNames{std::move(names), hashed_.empty() ? Index{0} : Index{1} << hash_bits_};
     if (features_.empty()) throw DataError("the table must have at least 1 column that becomes features; got none");
-    find_rows(options);
+    if (roles_.label) labels_ = table.columns[*roles_.label].levels;
   }
 
-  const std::vector<Index>& rows() const { return rows_; }
   const FeatureNames& features() const { return features_; }
-  Index dropped() const { return table_.rows - static_cast<Index>(rows_.size()); }
+  const std::vector<std::string>& labels() const { return labels_; }
+  bool hashes() const { return !hashed_.empty(); }
+  /// Columns of the table without a value of which a row is not used.
+  std::vector<const Column*> needed(const Table& table) const {
+    std::vector<const Column*> columns;
+    for (const auto& number : numbers_)
+      if (!keep_missing_) columns.push_back(&table.columns[number.column]);
+    if (roles_.label) columns.push_back(&table.columns[*roles_.label]);
+    if (roles_.target) columns.push_back(&table.columns[*roles_.target]);
+    return columns;
+  }
+  /// Whether the table is refused for what it lacks.
+  bool refuses(const Table& table) const {
+    const auto columns = needed(table);
+    return !drop_missing_ && std::any_of(columns.begin(), columns.end(), [](const Column* column) { return column->missing > 0; });
+  }
+  NotFinite not_finite() const { return keep_missing_ ? NotFinite::keep : NotFinite::refuse; }
+
+ private:
+  friend class TableRows;
+
+  struct Features {
+    std::size_t column;
+    Index first;  // of its features
+  };
+
+  TableRoles roles_;
+  int hash_bits_;
+  bool drop_missing_, keep_missing_;
+  std::vector<Features> numbers_, one_hot_;
+  std::vector<std::size_t> hashed_;
+  Index first_hashed_ = 0;
+  FeatureNames features_;
+  std::vector<std::string> labels_;
+};
+
+/// The rows of a table that are used, or of a part of one that has the columns, types and levels of all.
+class TableRows {
+ public:
+  /// `first_row` stand before the part; columns say how many values are missing in all.
+  TableRows(const TableEncoder& encoder, const Table& part, Index first_row = 0) : of_(encoder), table_(part), first_row_(first_row) {
+    for (const std::size_t c : encoder.hashed_) {
+      std::vector<Index>& features = hashed_.emplace_back();
+      const Column& column = part.columns[c];
+      for (const auto& level : column.levels)
+        features.push_back(encoder.first_hashed_ + hashed_feature(column.name, level, encoder.hash_bits_));
+    }
+    find_rows();
+  }
+
+  Index size() const { return static_cast<Index>(rows_.size()); }
+  Index dropped() const { return table_.rows - size(); }
+
+  /// `count` rows from `first` on, and their labels and targets.
+  template <class Scalar>
+  DenseData<Scalar> dense(Index first, Index count, NotFinite not_finite) const {
+    Matrix<Scalar> x = Matrix<Scalar>::Zero(of_.features().size(), count);
+    for (Index i = 0; i < count; ++i)
+      encode(row(first + i), [&](Index feature, double value) { x(feature, i) += static_cast<Scalar>(value); });
+    return with_answers(DenseData<Scalar>{std::move(x), not_finite}, first, count);
+  }
+
+  /// The same as sparse rows.
+  template <class Scalar>
+  SparseRows<Scalar> sparse(Index first, Index count, NotFinite not_finite) const {
+    std::vector<std::int64_t> offsets{0};
+    std::vector<std::int32_t> indices;
+    std::vector<Scalar> values;
+    std::vector<std::pair<Index, Scalar>> entries;
+    for (Index i = 0; i < count; ++i) {
+      entries.clear();
+      encode(row(first + i), [&](Index feature, double value) { entries.emplace_back(feature, static_cast<Scalar>(value)); });
+      std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+      for (std::size_t j = 0; j < entries.size(); ++j) {
+        if (j > 0 && entries[j].first == entries[j - 1].first) {
+          values.back() += entries[j].second;
+          continue;
+        }
+        indices.push_back(static_cast<std::int32_t>(entries[j].first));
+        values.push_back(entries[j].second);
+      }
+      offsets.push_back(static_cast<std::int64_t>(indices.size()));
+    }
+    const auto vector = [](const auto& of) {
+      using T = typename std::decay_t<decltype(of)>::value_type;
+      return Vector<T>{Eigen::Map<const Vector<T>>{of.data(), static_cast<Index>(of.size())}};
+    };
+    return with_answers(SparseRows<Scalar>{vector(offsets), vector(indices), vector(values), of_.features().size(), not_finite}, first,
+                        count);
+  }
+
+ private:
+  Index row(Index i) const { return rows_[static_cast<std::size_t>(i)]; }
 
   /// Calls add(feature, value) for whatever row has, except for zeros: numbers in rising order of features, then levels.
   template <class Add>
   void encode(Index row, const Add& add) const {
-    for (const auto& [column, feature] : numbers_)
-      if (column->numbers[row] != 0) add(feature, column->numbers[row]);
-    for (const auto& [column, features] : levels_)
-      if (column->codes[row] >= 0) add(features[static_cast<std::size_t>(column->codes[row])], 1.0);
+    for (const auto& [c, feature] : of_.numbers_)
+      if (const double number = table_.columns[c].numbers[row]; number != 0) add(feature, number);
+    for (const auto& [c, first] : of_.one_hot_)
+      if (const auto code = table_.columns[c].codes[row]; code >= 0) add(first + code, 1.0);
+    for (std::size_t h = 0; h < hashed_.size(); ++h)
+      if (const auto code = table_.columns[of_.hashed_[h]].codes[row]; code >= 0) add(hashed_[h][static_cast<std::size_t>(code)], 1.0);
   }
 
-  /// Adds labels and targets.
   template <class D>
-  TableData<D> finish(D data) {
-    const auto n = static_cast<Index>(rows_.size());
-    std::vector<std::string> names;
-    if (label_) {
-      Vector<Label> labels(n);
-      for (Index i = 0; i < n; ++i) labels[i] = label(rows_[static_cast<std::size_t>(i)]);
+  D with_answers(D data, Index first, Index count) const {
+    if (of_.roles_.label) {
+      const Column& column = table_.columns[*of_.roles_.label];
+      Vector<Label> labels(count);
+      for (Index i = 0; i < count; ++i) labels[i] = label(column, row(first + i));
       data = data.with_labels(std::move(labels));
-      names = label_->levels;
     }
-    if (target_) {
-      Matrix<double> targets(1, n);
-      for (Index i = 0; i < n; ++i) targets(0, i) = target_->numbers[rows_[static_cast<std::size_t>(i)]];
+    if (of_.roles_.target) {
+      const Column& column = table_.columns[*of_.roles_.target];
+      Matrix<double> targets(1, count);
+      for (Index i = 0; i < count; ++i) targets(0, i) = column.numbers[row(first + i)];
       data = data.with_targets(std::move(targets));
     }
-    return {std::move(data), std::move(features_), std::move(names), dropped()};
+    return data;
   }
 
- private:
-  struct Number {
-    const Column* column;
-    Index feature;
-  };
-  struct Levels {
-    const Column* column;
-    std::vector<Index> features;
-  };
-
-  Label label(Index row) const {
-    if (label_->type == ColumnType::text) return label_->codes[row];
-    const double number = label_->numbers[row];
+  Label label(const Column& column, Index row) const {
+    if (column.type == ColumnType::text) return column.codes[row];
+    const double number = column.numbers[row];
     if (std::abs(number) > 2147483647)
-      throw DataError(text("labels must be whole numbers of 32 bits; got ", number, " in row ", row, " of column '", label_->name, "'"));
+      throw DataError(
+          text("labels must be whole numbers of 32 bits; got ", number, " in row ", first_row_ + row, " of column '", column.name, "'"));
     return static_cast<Label>(number);
   }
 
@@ -236,29 +323,24 @@ class TableEncoder {
     return column.type == ColumnType::text ? column.codes[row] < 0 : std::isnan(column.numbers[row]);
   }
 
-  void find_rows(const TableOptions& options) {
-    std::vector<const Column*> needed;
-    for (const Number& number : numbers_)
-      if (!options.keep_missing) needed.push_back(number.column);
-    if (label_) needed.push_back(label_);
-    if (target_) needed.push_back(target_);
+  void find_rows() {
+    const std::vector<const Column*> needed = of_.needed(table_);
     for (Index row = 0; row < table_.rows; ++row) {
       const auto lacking = std::find_if(needed.begin(), needed.end(), [row](const Column* column) { return lacks(*column, row); });
       if (lacking == needed.end()) {
         rows_.push_back(row);
-      } else if (!options.drop_missing) {
+      } else if (!of_.drop_missing_) {
         throw DataError(text("column '", (*lacking)->name, "' must have a value in each row; it lacks ", (*lacking)->missing,
-                             ", the first in row ", row, " (leave the column out, set drop_missing, or for features keep_missing)"));
+                             ", the first in row ", first_row_ + row,
+                             " (leave the column out, set drop_missing, or for features keep_missing)"));
       }
     }
   }
 
+  const TableEncoder& of_;
   const Table& table_;
-  const Column* label_ = nullptr;
-  const Column* target_ = nullptr;
-  std::vector<Number> numbers_;
-  std::vector<Levels> levels_;
-  FeatureNames features_;
+  Index first_row_;
+  std::vector<std::vector<Index>> hashed_;  // of each hashed column, the feature of each level
   std::vector<Index> rows_;
 };
 
@@ -277,49 +359,22 @@ class TableEncoder {
 /// column of real numbers, no features; OptionError for options that break a rule.
 template <class Scalar>
 TableData<DenseData<Scalar>> dense_data(const Table& table, const TableOptions& options = {}) {
-  detail::TableEncoder encoder{table, options};
-  const auto n = static_cast<Index>(encoder.rows().size()), d = encoder.features().size();
-  Matrix<Scalar> x = Matrix<Scalar>::Zero(d, n);
-  for (Index i = 0; i < n; ++i)
-    encoder.encode(encoder.rows()[static_cast<std::size_t>(i)],
-                   [&](Index feature, double value) { x(feature, i) += static_cast<Scalar>(value); });
-  return encoder.finish(DenseData<Scalar>{std::move(x), options.keep_missing ? NotFinite::keep : NotFinite::refuse});
+  const detail::TableEncoder encoder{table, options};
+  const detail::TableRows rows{encoder, table};
+  return {rows.template dense<Scalar>(0, rows.size(), encoder.not_finite()), encoder.features(), encoder.labels(), rows.dropped()};
 }
 
 /// The same as sparse rows: zeros are not stored.
 template <class Scalar>
 TableData<SparseRows<Scalar>> sparse_rows(const Table& table, const TableOptions& options = {}) {
-  detail::TableEncoder encoder{table, options};
-  std::vector<std::int64_t> offsets{0};
-  std::vector<std::int32_t> indices;
-  std::vector<Scalar> values;
-  std::vector<std::pair<Index, Scalar>> entries;
-  for (const Index row : encoder.rows()) {
-    entries.clear();
-    encoder.encode(row, [&](Index feature, double value) { entries.emplace_back(feature, static_cast<Scalar>(value)); });
-    std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-    for (std::size_t j = 0; j < entries.size(); ++j) {
-      if (j > 0 && entries[j].first == entries[j - 1].first) {
-        values.back() += entries[j].second;
-        continue;
-      }
-      indices.push_back(static_cast<std::int32_t>(entries[j].first));
-      values.push_back(entries[j].second);
-    }
-    offsets.push_back(static_cast<std::int64_t>(indices.size()));
-  }
-  const Index d = encoder.features().size();
-  const auto vector = [](const auto& of) {
-    using T = typename std::decay_t<decltype(of)>::value_type;
-    return Vector<T>{Eigen::Map<const Vector<T>>{of.data(), static_cast<Index>(of.size())}};
-  };
-  return encoder.finish(
-      SparseRows<Scalar>{vector(offsets), vector(indices), vector(values), d, options.keep_missing ? NotFinite::keep : NotFinite::refuse});
+  const detail::TableEncoder encoder{table, options};
+  const detail::TableRows rows{encoder, table};
+  return {rows.template sparse<Scalar>(0, rows.size(), encoder.not_finite()), encoder.features(), encoder.labels(), rows.dropped()};
 }
 
 /// A table whose columns of text have the levels of the columns of the same name in `reference`, so that both become the same features: a test set
 /// as its training set. A level that the reference does not have becomes missing, and is counted as that. A column without any value gets the
-/// type that it has in the reference, whatever it was taken for.
+/// type that it has in the reference, whatever it was taken for. One whose levels the reference does not know (`knows_levels`) keeps its own.
 ///
 /// Throws DataError for a column that the reference does not have, or has as text where this is not, or the other way round.
 inline Table with_levels_of(Table table, const Table& reference) {
@@ -337,7 +392,7 @@ inline Table with_levels_of(Table table, const Table& reference) {
     if ((column.type == ColumnType::text) != (other.type == ColumnType::text))
       throw DataError(detail::text("column '", column.name, "' must be of the type that it has in the reference, ", name_of(other.type),
                                    "; got ", name_of(column.type)));
-    if (column.type != ColumnType::text) continue;
+    if (column.type != ColumnType::text || !other.knows_levels) continue;
     std::unordered_map<std::string_view, std::int32_t> code_of;
     for (const auto& level : other.levels) code_of.try_emplace(level, static_cast<std::int32_t>(code_of.size()));
     std::vector<std::int32_t> codes;

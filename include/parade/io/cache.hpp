@@ -197,6 +197,7 @@ class CacheOutput {
   void finish(CacheHeader header, const CacheSchema& schema) {
     header.blocks = index_.size();
     header.nonzeros = nonzeros_;
+    if (header.is_sparse() && nonzeros_ == 0) header.flags &= ~std::uint32_t{CacheHeader::values};  // as in SparseRows
     header.index_begin = written_;
     write(index_.data(), index_.size() * sizeof(CacheIndexEntry));
     header.index_hash = fast_hash(std::as_bytes(std::span(index_)));

@@ -43,9 +43,10 @@ struct Column {
   std::vector<std::string> levels;  // of text: the different values, sorted by their bytes
   Vector<std::int32_t> codes;       // (n) of text: which level, −1 where missing; else empty
   std::string why_text;             // of text that the reader found to be so: the first value that is no number, and its line
+  bool knows_levels = true;         // false: of text that was hashed on the way, whose levels nobody kept (make_cache)
 };
 
-/// Columns with names, n values each.
+/// Columns with names, n values each; without any, where they were written elsewhere (make_cache).
 struct Table {
   Index rows = 0;  // n
   std::vector<Column> columns;
@@ -71,9 +72,9 @@ struct Table {
     for (const Column& column : columns) {
       cell(column.name, width), cell(name_of(column.type), 7), cell(std::to_string(column.missing), 7);
       if (column.type == ColumnType::text) {
-        out += std::to_string(column.levels.size()) + " levels";
+        out += column.knows_levels ? std::to_string(column.levels.size()) + " levels" : "levels not kept";
         if (!column.why_text.empty()) out += " (text because of " + column.why_text + ")";
-      } else if (column.missing < rows) {
+      } else if (column.missing < rows && column.numbers.size() > 0) {
         double low = std::numeric_limits<double>::infinity(), high = -low;
         for (Index i = 0; i < column.numbers.size(); ++i) {
           if (column.numbers[i] < low) low = column.numbers[i];
@@ -254,45 +255,245 @@ inline void check_csv_separator(char separator) {
         text("separator must not be a digit, a sign, a point, an e, a quote, a blank or a line end; got ", in_quotes({&separator, 1})));
 }
 
+/// What all rows of a file have in common.
+struct CsvColumns {
+  char separator = ',';
+  std::vector<std::string> names;
+  std::vector<std::optional<ColumnType>> forced;  // the types that the options give
+};
+
+/// What rows tell: those of one text, or of several texts one after the other.
+struct CsvFacts {
+  struct OfColumn {
+    Index missing = 0;
+    bool has_fraction = false;
+    std::string why_text;  // as of Column; empty while all values are numbers
+  };
+
+  CsvReport report;
+  std::vector<OfColumn> columns;
+
+  /// The table without its values.
+  Table table(const CsvColumns& of) const {
+    Table table{report.rows, {}};
+    for (std::size_t c = 0; c < of.names.size(); ++c) {
+      const OfColumn& found = columns[c];
+      Column column;
+      column.name = of.names[c];
+      column.missing = found.missing;
+      column.type = of.forced[c]              ? *of.forced[c]
+                    : !found.why_text.empty() ? ColumnType::text
+                    : found.has_fraction      ? ColumnType::real
+                                              : ColumnType::integer;
+      if (column.missing == table.rows && !of.forced[c]) column.type = ColumnType::real;
+      column.why_text = found.why_text;
+      table.columns.push_back(std::move(column));
+    }
+    return table;
+  }
+};
+
+/// Reads a text: all of a file by `read`, or whole records of one by `judge` and `fill`.
 class CsvReader {
  public:
-  CsvReader(std::string text, const std::string& name, const CsvOptions& options, std::size_t piece_bytes)
-      : text_(std::move(text)), name_(name), options_(options), piece_bytes_(piece_bytes) {
+  /// `lines` stand before the text.
+  CsvReader(std::string text, const std::string& name, const CsvOptions& options, std::size_t piece_bytes, std::uint64_t lines = 0)
+      : text_(std::move(text)), name_(name), options_(options), piece_bytes_(piece_bytes), lines_(lines) {
     if (options.separator != '\0') check_csv_separator(options.separator);
     if (options.threads < 0) throw OptionError(detail::text("threads must be at least 0; got ", options.threads));
   }
 
   CsvData read() {
-    CsvData data;
-    data.report.bytes = text_.size();
-    const char* const end = text_.data() + text_.size();
-    const char* at = text_.data();
-    if (text_.starts_with(byte_order_mark)) at += byte_order_mark.size();
-    data.report.separator = options_.separator != '\0' ? options_.separator : detect_separator(at);
-    const CsvScanner scanner{end, data.report.separator, options_.trim};
-    at = read_names(scanner, at, data.table);
-    apply_types(data.table);
-
-    find_pieces(scanner, at);
-    const auto count = static_cast<Index>(starts_.size()) - 1;
-    const int wanted = options_.threads > 0 ? options_.threads : available_threads();
-    threads_ = static_cast<int>(std::clamp<Index>(wanted, 1, std::max<Index>(count, 1)));
-    judge(scanner, data);
-    fill(scanner, data.table);
+    CsvColumns columns;
+    const std::size_t rows = *find_columns(columns, true);
+    CsvFacts facts;
+    judge(columns, rows, true, facts);
+    CsvData data{facts.table(columns), std::move(facts.report)};
+    fill(columns, data.table, {});
     return data;
   }
 
- private:
-  using MissingSet = std::vector<std::string>;
+  /// Finds separator and names, and answers at which byte the rows begin: nothing, if the text is not the whole file and ends too early to tell.
+  std::optional<std::size_t> find_columns(CsvColumns& columns, bool is_whole) const {
+    bool is_open = false;  // what was looked at may go on behind the text
+    columns.separator = options_.separator != '\0' ? options_.separator : detect_separator(is_open);
+    std::vector<CsvField> fields;
+    CsvError error;
+    const auto [stop, is_record] = first_record(scanner(columns), fields, error);
+    is_open |= stop == end();
+    if (is_open && !is_whole) return std::nullopt;
+    if (!is_record) {
+      if (error.at && (options_.header || options_.on_error == OnError::stop)) fail(error);
+      if (options_.header) fail({end(), "the end of the file", "a header with the names of the columns"});
+    } else {
+      for (const CsvField& field : fields) {
+        std::string name = options_.header ? plain_text(field) : "";
+        if (name.empty()) name = detail::text("column_", columns.names.size() + 1);
+        if (std::find(columns.names.begin(), columns.names.end(), name) != columns.names.end())
+          fail({field.at, in_quotes(name) + " again", "a name for each column that no other has"});
+        columns.names.push_back(std::move(name));
+      }
+    }
+    force_types(columns);
+    return static_cast<std::size_t>((options_.header ? scanner(columns).behind(stop) : begin()) - text_.data());
+  }
 
-  char detect_separator(const char* at) const {
-    const char* const end = text_.data() + text_.size();
+  /// Adds to the facts what the rows from byte `begin` on tell; of types only with `find_types`.
+  void judge(const CsvColumns& columns, std::size_t begin, bool find_types, CsvFacts& facts) {
+    find_pieces(columns, text_.data() + begin);
+    const int wanted = options_.threads > 0 ? options_.threads : available_threads();
+    threads_ = static_cast<int>(std::clamp<Index>(wanted, 1, std::max<Index>(static_cast<Index>(starts_.size()) - 1, 1)));
+
+    struct Found {
+      Index missing = 0;
+      bool has_fraction = false;
+      const char* text_at = nullptr;  // the first value that is no number
+      std::string text;
+    };
+    struct Piece {
+      Index rows = 0, skipped = 0;
+      std::vector<CsvError> errors;
+      std::vector<Found> columns;
+    };
+    struct Nothing {};
+    const std::size_t count = columns.names.size();
+    facts.columns.resize(count);
+    std::vector<bool> is_open(count);  // whether its type must still be found
+    for (std::size_t c = 0; c < count; ++c) is_open[c] = find_types && !columns.forced[c] && facts.columns[c].why_text.empty();
+    std::vector<Piece> pieces(starts_.size() - 1);
+    for_each_piece<Nothing>(static_cast<Index>(pieces.size()), threads_, [&](Index p, Nothing&) {
+      Piece& piece = pieces[static_cast<std::size_t>(p)];
+      piece.columns.resize(count);
+      const auto on_row = [&](const std::vector<CsvField>& fields) {
+        ++piece.rows;
+        for (std::size_t c = 0; c < count; ++c) {
+          Found& found = piece.columns[c];
+          if (is_missing(fields[c])) {
+            ++found.missing;
+          } else if (!found.text_at && is_open[c]) {
+            double number = 0;
+            if (!csv_number(fields[c], number)) {
+              found.text_at = fields[c].at;
+              found.text = in_quotes(fields[c].text);
+            } else {
+              found.has_fraction |= !csv_is_integer(number);
+            }
+          }
+        }
+      };
+      const auto on_bad = [&](CsvError& error) {
+        ++piece.skipped;
+        if (piece.errors.size() < most_messages) piece.errors.push_back(std::move(error));
+        return options_.on_error == OnError::skip;
+      };
+      for_each_row(columns, p, on_row, on_bad);
+    });
+
+    CsvReport& report = facts.report;
+    report.separator = columns.separator;
+    report.bytes += text_.size();
+    rows_.assign(1, 0);
+    for (const Piece& piece : pieces) {
+      for (const CsvError& error : piece.errors) {
+        if (options_.on_error == OnError::stop) fail(error);
+        if (report.messages.size() < most_messages) report.messages.push_back(message(error));
+      }
+      report.skipped += piece.skipped;
+      rows_.push_back(rows_.back() + piece.rows);
+      for (std::size_t c = 0; c < count; ++c) {
+        const Found& found = piece.columns[c];
+        CsvFacts::OfColumn& all = facts.columns[c];
+        all.missing += found.missing;
+        all.has_fraction |= found.has_fraction;
+        if (found.text_at && all.why_text.empty()) all.why_text = detail::text(found.text, " in line ", line_of(found.text_at));
+      }
+    }
+    report.rows += rows_.back();
+  }
+
+  /// The table, which has its names and types, gets the values of the rows that were judged; with `wanted`, those columns only.
+  void fill(const CsvColumns& of, Table& table, const std::vector<bool>& wanted) const {
+    table.rows = rows_.back();
+    struct Levels {
+      std::unordered_map<std::string_view, std::int32_t> codes;
+      std::vector<std::string_view> names;
+      std::deque<std::string> own;  // names that do not stand in the text as they are
+    };
+    struct Nothing {};
+    const std::size_t columns = table.columns.size(), count = starts_.size() - 1;
+    const auto is_wanted = [&](std::size_t c) { return wanted.empty() || wanted[c]; };
+    for (std::size_t c = 0; c < columns; ++c) {
+      Column& column = table.columns[c];
+      const bool is_text = column.type == ColumnType::text;
+      column.codes.resize(is_text && is_wanted(c) ? table.rows : 0);
+      column.numbers.resize(!is_text && is_wanted(c) ? table.rows : 0);
+    }
+    std::vector<std::vector<Levels>> levels(count);  // of each piece, for each column
+    for_each_piece<Nothing>(static_cast<Index>(count), threads_, [&](Index p, Nothing&) {
+      auto& own = levels[static_cast<std::size_t>(p)];
+      own.resize(columns);
+      Index row = rows_[static_cast<std::size_t>(p)];
+      const auto on_row = [&](const std::vector<CsvField>& fields) {
+        for (std::size_t c = 0; c < columns; ++c) {
+          if (!is_wanted(c)) continue;
+          Column& column = table.columns[c];
+          const bool missing = is_missing(fields[c]);
+          if (column.type != ColumnType::text) {
+            double number = std::numeric_limits<double>::quiet_NaN();
+            if (!missing) csv_number(fields[c], number);
+            column.numbers[row] = number;
+            continue;
+          }
+          if (missing) {
+            column.codes[row] = -1;
+            continue;
+          }
+          std::string_view name = fields[c].text;
+          if (fields[c].doubled) name = own[c].own.emplace_back(plain_text(fields[c]));
+          const auto [found, fresh] = own[c].codes.try_emplace(name, static_cast<std::int32_t>(own[c].names.size()));
+          if (fresh) own[c].names.push_back(name);
+          column.codes[row] = found->second;
+        }
+        ++row;
+      };
+      for_each_row(of, p, on_row, [](CsvError&) { return true; });
+    });
+
+    for_each_piece<Nothing>(static_cast<Index>(columns), threads_, [&](Index which, Nothing&) {
+      const auto c = static_cast<std::size_t>(which);
+      Column& column = table.columns[c];
+      if (column.type != ColumnType::text || !is_wanted(c)) return;
+      std::vector<std::string_view> names;
+      for (const auto& piece : levels) names.insert(names.end(), piece[c].names.begin(), piece[c].names.end());
+      std::sort(names.begin(), names.end());
+      names.erase(std::unique(names.begin(), names.end()), names.end());
+      column.levels.assign(names.begin(), names.end());
+      for (std::size_t p = 0; p < count; ++p) {
+        std::vector<std::int32_t> code;
+        for (const auto name : levels[p][c].names)
+          code.push_back(static_cast<std::int32_t>(std::lower_bound(names.begin(), names.end(), name) - names.begin()));
+        for (Index row = rows_[p]; row < rows_[p + 1]; ++row)
+          if (column.codes[row] >= 0) column.codes[row] = code[static_cast<std::size_t>(column.codes[row])];
+      }
+    });
+  }
+
+ private:
+  const char* begin() const {
+    return text_.data() + (lines_ == 0 && text_.starts_with(byte_order_mark) ? byte_order_mark.size() : std::size_t{0});
+  }
+  const char* end() const { return text_.data() + text_.size(); }
+  CsvScanner scanner(const CsvColumns& columns) const { return {end(), columns.separator, options_.trim}; }
+
+  char detect_separator(bool& is_open) const {
     char best = ',';
     std::size_t most = 0;
     for (const char candidate : {',', '\t', ';'}) {
       std::vector<CsvField> fields;
       CsvError ignored;
-      if (first_record(CsvScanner{end, candidate, true}, at, fields, ignored) && fields.size() > most + 1) {
+      const auto [stop, is_record] = first_record(CsvScanner{end(), candidate, true}, fields, ignored);
+      is_open |= stop == end();
+      if (is_record && fields.size() > most + 1) {
         most = fields.size() - 1;
         best = candidate;
       }
@@ -302,7 +503,7 @@ class CsvReader {
 
   [[noreturn]] void fail(const CsvError& error) const { throw FileError(message(error)); }
 
-  std::uint64_t line_of(const char* at) const { return 1 + static_cast<std::uint64_t>(std::count(text_.data(), at, '\n')); }
+  std::uint64_t line_of(const char* at) const { return lines_ + 1 + static_cast<std::uint64_t>(std::count(text_.data(), at, '\n')); }
 
   std::string message(const CsvError& error) const {
     const char* line = error.at;
@@ -310,55 +511,35 @@ class CsvReader {
     return TextError{line_of(error.at), static_cast<std::uint64_t>(error.at - line) + 1, error.found, error.expected}.message(name_);
   }
 
-  /// Splits the first record that is not blank and answers where it ends; nullptr if there is none, or it is malformed. Without a header, where
-  /// malformed records are left out, it is the first that is well-formed.
-  const char* first_record(const CsvScanner& scanner, const char* at, std::vector<CsvField>& fields, CsvError& error) const {
-    const char* const end = text_.data() + text_.size();
+  struct First {
+    const char* end;  // of the record that was looked at last
+    bool is_record;   // it is the one; else there is none, or it is malformed
+  };
+  /// Splits the first record that is not blank. Without a header, where malformed records are left out, it is the first that is well-formed.
+  First first_record(const CsvScanner& scanner, std::vector<CsvField>& fields, CsvError& error) const {
     const bool may_skip = !options_.header && options_.on_error == OnError::skip;
-    for (;;) {
+    for (const char* at = begin();;) {
       const char* const stop = scanner.record_end(at);
       const bool blank = scanner.is_blank(at, stop);
-      if (!blank && scanner.split(at, stop, fields, error)) return stop;
-      if (stop == end || !(blank || may_skip)) return nullptr;
+      if (!blank && scanner.split(at, stop, fields, error)) return {stop, true};
+      if (stop == end() || !(blank || may_skip)) return {stop, false};
       at = scanner.behind(stop);
     }
   }
 
-  /// Answers where the rows begin.
-  const char* read_names(const CsvScanner& scanner, const char* at, Table& table) const {
-    const char* const end = text_.data() + text_.size();
-    std::vector<CsvField> fields;
-    CsvError error;
-    const char* const stop = first_record(scanner, at, fields, error);
-    if (!stop) {
-      if (error.at && (options_.header || options_.on_error == OnError::stop)) fail(error);
-      if (options_.header) fail({end, "the end of the file", "a header with the names of the columns"});
-      return at;
-    }
-    for (const CsvField& field : fields) {
-      Column column;
-      column.name = options_.header ? plain_text(field) : "";
-      if (column.name.empty()) column.name = detail::text("column_", table.columns.size() + 1);
-      for (const Column& other : table.columns)
-        if (other.name == column.name) fail({field.at, in_quotes(column.name) + " again", "a name for each column that no other has"});
-      table.columns.push_back(std::move(column));
-    }
-    return options_.header ? scanner.behind(stop) : at;
-  }
-
-  void apply_types(const Table& table) {
-    forced_.assign(table.columns.size(), std::nullopt);
+  void force_types(CsvColumns& columns) const {
+    columns.forced.assign(columns.names.size(), std::nullopt);
     for (const auto& [name, type] : options_.types) {
-      const auto found =
-          std::find_if(table.columns.begin(), table.columns.end(), [&n = name](const Column& column) { return column.name == n; });
-      if (found == table.columns.end()) throw OptionError(detail::text("types must name columns of ", name_, "; got '", name, "'"));
-      forced_[static_cast<std::size_t>(found - table.columns.begin())] = type;
+      const auto found = std::find(columns.names.begin(), columns.names.end(), name);
+      if (found == columns.names.end()) throw OptionError(detail::text("types must name columns of ", name_, "; got '", name, "'"));
+      columns.forced[static_cast<std::size_t>(found - columns.names.begin())] = type;
     }
   }
 
   /// Cuts the text into pieces of whole records.
-  void find_pieces(const CsvScanner& scanner, const char* at) {
-    const char* const end = text_.data() + text_.size();
+  void find_pieces(const CsvColumns& columns, const char* at) {
+    const CsvScanner scanner = this->scanner(columns);
+    const char* const end = this->end();
     const bool quotes = std::memchr(at, '"', static_cast<std::size_t>(end - at)) != nullptr;
     starts_.assign(1, at);
     while (at < end) {
@@ -384,7 +565,8 @@ class CsvReader {
 
   /// Calls on_row(fields) for each record of piece p that is a row, and on_error(error) for the others.
   template <class OnRow, class OnBad>
-  void for_each_row(const CsvScanner& scanner, Index p, std::size_t columns, const OnRow& on_row, const OnBad& on_bad) const {
+  void for_each_row(const CsvColumns& columns, Index p, const OnRow& on_row, const OnBad& on_bad) const {
+    const CsvScanner scanner = this->scanner(columns);
     std::vector<CsvField> fields;
     CsvError error;
     const char* const end = starts_[static_cast<std::size_t>(p) + 1];
@@ -400,16 +582,18 @@ class CsvReader {
     }
   }
 
-  bool fits(const std::vector<CsvField>& fields, std::size_t columns, const char* stop, CsvError& error) const {
-    if (fields.size() != columns) {
-      error = {fields.size() > columns ? fields[columns].at : stop, detail::text(fields.size(), fields.size() == 1 ? " value" : " values"),
-               detail::text(columns, ", one for each column")};
+  bool fits(const std::vector<CsvField>& fields, const CsvColumns& columns, const char* stop, CsvError& error) const {
+    const std::size_t count = columns.names.size();
+    if (fields.size() != count) {
+      error = {fields.size() > count ? fields[count].at : stop, detail::text(fields.size(), fields.size() == 1 ? " value" : " values"),
+               detail::text(count, ", one for each column")};
       return false;
     }
-    for (std::size_t c = 0; c < columns; ++c) {
-      if (!forced_[c] || *forced_[c] == ColumnType::text || is_missing(fields[c])) continue;
+    for (std::size_t c = 0; c < count; ++c) {
+      const auto& forced = columns.forced[c];
+      if (!forced || *forced == ColumnType::text || is_missing(fields[c])) continue;
       double number = 0;
-      const bool whole = *forced_[c] == ColumnType::integer;
+      const bool whole = *forced == ColumnType::integer;
       if (csv_number(fields[c], number) && (!whole || csv_is_integer(number))) continue;
       error = {fields[c].at, in_quotes(fields[c].text),
                whole ? "a whole number between −2^53 and 2^53 (by types)" : "a finite number (by types)"};
@@ -418,150 +602,13 @@ class CsvReader {
     return true;
   }
 
-  /// The first pass: how many rows there are, and of which type each column is.
-  void judge(const CsvScanner& scanner, CsvData& data) {
-    struct Found {
-      Index missing = 0;
-      bool has_fraction = false;
-      const char* text_at = nullptr;  // the first value that is no number
-      std::string text;
-    };
-    struct Piece {
-      Index rows = 0, skipped = 0;
-      std::vector<CsvError> errors;
-      std::vector<Found> columns;
-    };
-    struct Nothing {};
-    const std::size_t columns = data.table.columns.size();
-    std::vector<Piece> pieces(starts_.size() - 1);
-    for_each_piece<Nothing>(static_cast<Index>(pieces.size()), threads_, [&](Index p, Nothing&) {
-      Piece& piece = pieces[static_cast<std::size_t>(p)];
-      piece.columns.resize(columns);
-      const auto on_row = [&](const std::vector<CsvField>& fields) {
-        ++piece.rows;
-        for (std::size_t c = 0; c < columns; ++c) {
-          Found& found = piece.columns[c];
-          if (is_missing(fields[c])) {
-            ++found.missing;
-          } else if (!found.text_at && !forced_[c]) {
-            double number = 0;
-            if (!csv_number(fields[c], number)) {
-              found.text_at = fields[c].at;
-              found.text = in_quotes(fields[c].text);
-            } else {
-              found.has_fraction |= !csv_is_integer(number);
-            }
-          }
-        }
-      };
-      const auto on_bad = [&](CsvError& error) {
-        ++piece.skipped;
-        if (piece.errors.size() < most_messages) piece.errors.push_back(std::move(error));
-        return options_.on_error == OnError::skip;
-      };
-      for_each_row(scanner, p, columns, on_row, on_bad);
-    });
-
-    CsvReport& report = data.report;
-    rows_.assign(1, 0);
-    std::vector<Found> all(columns);
-    for (const Piece& piece : pieces) {
-      for (const CsvError& error : piece.errors) {
-        if (options_.on_error == OnError::stop) fail(error);
-        if (report.messages.size() < most_messages) report.messages.push_back(message(error));
-      }
-      report.skipped += piece.skipped;
-      rows_.push_back(rows_.back() + piece.rows);
-      for (std::size_t c = 0; c < columns; ++c) {
-        all[c].missing += piece.columns[c].missing;
-        all[c].has_fraction |= piece.columns[c].has_fraction;
-        if (!all[c].text_at && piece.columns[c].text_at) all[c].text_at = piece.columns[c].text_at, all[c].text = piece.columns[c].text;
-      }
-    }
-    report.rows = data.table.rows = rows_.back();
-    for (std::size_t c = 0; c < columns; ++c) {
-      Column& column = data.table.columns[c];
-      column.missing = all[c].missing;
-      column.type = forced_[c]            ? *forced_[c]
-                    : all[c].text_at      ? ColumnType::text
-                    : all[c].has_fraction ? ColumnType::real
-                                          : ColumnType::integer;
-      if (column.missing == data.table.rows && !forced_[c]) column.type = ColumnType::real;
-      if (all[c].text_at) column.why_text = detail::text(all[c].text, " in line ", line_of(all[c].text_at));
-    }
-  }
-
-  /// The second pass: the values.
-  void fill(const CsvScanner& scanner, Table& table) const {
-    struct Levels {
-      std::unordered_map<std::string_view, std::int32_t> codes;
-      std::vector<std::string_view> names;
-      std::deque<std::string> own;  // names that do not stand in the text as they are
-    };
-    struct Nothing {};
-    const std::size_t columns = table.columns.size(), count = starts_.size() - 1;
-    for (Column& column : table.columns) {
-      if (column.type == ColumnType::text)
-        column.codes.resize(table.rows);
-      else
-        column.numbers.resize(table.rows);
-    }
-    std::vector<std::vector<Levels>> levels(count);  // of each piece, for each column
-    for_each_piece<Nothing>(static_cast<Index>(count), threads_, [&](Index p, Nothing&) {
-      auto& own = levels[static_cast<std::size_t>(p)];
-      own.resize(columns);
-      Index row = rows_[static_cast<std::size_t>(p)];
-      const auto on_row = [&](const std::vector<CsvField>& fields) {
-        for (std::size_t c = 0; c < columns; ++c) {
-          Column& column = table.columns[c];
-          const bool missing = is_missing(fields[c]);
-          if (column.type != ColumnType::text) {
-            double number = std::numeric_limits<double>::quiet_NaN();
-            if (!missing) csv_number(fields[c], number);
-            column.numbers[row] = number;
-            continue;
-          }
-          if (missing) {
-            column.codes[row] = -1;
-            continue;
-          }
-          std::string_view name = fields[c].text;
-          if (fields[c].doubled) name = own[c].own.emplace_back(plain_text(fields[c]));
-          const auto [found, fresh] = own[c].codes.try_emplace(name, static_cast<std::int32_t>(own[c].names.size()));
-          if (fresh) own[c].names.push_back(name);
-          column.codes[row] = found->second;
-        }
-        ++row;
-      };
-      for_each_row(scanner, p, columns, on_row, [](CsvError&) { return true; });
-    });
-
-    for_each_piece<Nothing>(static_cast<Index>(columns), threads_, [&](Index which, Nothing&) {
-      const auto c = static_cast<std::size_t>(which);
-      Column& column = table.columns[c];
-      if (column.type != ColumnType::text) return;
-      std::vector<std::string_view> names;
-      for (const auto& piece : levels) names.insert(names.end(), piece[c].names.begin(), piece[c].names.end());
-      std::sort(names.begin(), names.end());
-      names.erase(std::unique(names.begin(), names.end()), names.end());
-      column.levels.assign(names.begin(), names.end());
-      for (std::size_t p = 0; p < count; ++p) {
-        std::vector<std::int32_t> code;
-        for (const auto name : levels[p][c].names)
-          code.push_back(static_cast<std::int32_t>(std::lower_bound(names.begin(), names.end(), name) - names.begin()));
-        for (Index row = rows_[p]; row < rows_[p + 1]; ++row)
-          if (column.codes[row] >= 0) column.codes[row] = code[static_cast<std::size_t>(column.codes[row])];
-      }
-    });
-  }
-
   std::string text_;
   const std::string& name_;
   const CsvOptions& options_;
   std::size_t piece_bytes_;
-  std::vector<std::optional<ColumnType>> forced_;  // by column
-  std::vector<const char*> starts_;                // of the pieces, and the end
-  std::vector<Index> rows_;                        // before each piece, and all
+  std::uint64_t lines_;
+  std::vector<const char*> starts_;  // of the pieces, and the end
+  std::vector<Index> rows_;          // before each piece, and all
   int threads_ = 1;
 };
 

@@ -364,18 +364,20 @@ void check_one_value(Index rows, Index row_size, const Source& in) {
   if (row_size != 1) in.fail(0, text("an array of ", rows, " rows of ", row_size, " values"), "one value a row");
 }
 
-/// The rows of an array one after the other, a few at a time, plain or packed: of the file no more is in memory.
-template <class Scalar>
+/// The rows of an array one after the other, a few at a time, plain or packed: of the file no more is in memory. Source is ByteReader or NpzStream.
+template <class Scalar, class Source>
 class NpyRows {
  public:
   /// Throws FileError for Fortran order, in which the values of a row lie all over the file.
-  explicit NpyRows(const std::filesystem::path& file) : in_(file), header_(read_npy_header(in_)), row_size_(npy_row_size(header_)) {
+  template <class From>
+  explicit NpyRows(const From& from) : in_(from), header_(read_npy_header(in_)), row_size_(npy_row_size(header_)) {
     if (header_.fortran_order && size() > 1 && row_size_ > 1)
       in_.fail(0, "an array in Fortran order", "C order, that of numpy.ascontiguousarray: rows are read one after the other");
   }
 
   Index size() const { return static_cast<Index>(header_.shape[0]); }  // n
   Index row_size() const { return row_size_; }                         // d
+  const std::filesystem::path& file() const { return in_.file(); }
 
   /// The next `count` rows (d,count). The last one of the array must be the last in the file.
   Matrix<Scalar> next(Index count) {
@@ -397,7 +399,7 @@ class NpyRows {
   void check_is_vector() const { check_one_value(size(), row_size_, in_); }
 
  private:
-  ByteReader in_;
+  Source in_;
   NpyHeader header_;
   Index row_size_;
   Index done_ = 0;
@@ -466,6 +468,132 @@ inline std::uint32_t crc_32(std::uint32_t crc, std::span<const std::uint8_t> byt
 #endif
 }
 
+/// An array in an NPZ file.
+struct NpzMember {
+  std::string name;  // without ".npy"
+  std::uint64_t method, crc, packed, size, header;
+};
+struct NpzPlace {
+  const TextSource& source;
+  const NpzMember& member;
+};
+
+/// The bytes of an array in an NPZ file from the first to the last, unpacked, with the interface of ByteReader. Behind the last one it checks that there are
+/// no more, and the CRC-32 of all.
+class NpzStream {
+ public:
+  explicit NpzStream(const NpzPlace& place)
+      : source_(place.source), member_(place.member), file_(source_.name() + ", array " + member_.name) {
+    std::array<std::uint8_t, 30> header{};
+    fetch(member_.header, header, "the header of an array");
+    if (little_endian<4>(header.data()) != 0x04034B50) fail_at(source_.name(), member_.header, "no header of a file", "one");
+    begin_ = next_ = member_.header + 30 + little_endian<2>(&header[26]) + little_endian<2>(&header[28]);
+    if (begin_ > source_.size() || member_.packed > source_.size() - begin_)
+      fail_at(source_.name(), begin_, "the end of the file", "the whole array");
+    if (is_packed()) begin_unpacking();
+  }
+  NpzStream(const NpzStream&) = delete;
+  NpzStream& operator=(const NpzStream&) = delete;
+#if PARADE_HAS_ZLIB
+  ~NpzStream() {
+    if (is_packed()) inflateEnd(&stream_);
+  }
+#endif
+
+  /// That of the directory: what is packed may turn out to be something else.
+  std::optional<std::uint64_t> size() const { return member_.size; }
+  std::uint64_t offset() const { return done_; }
+  const std::filesystem::path& file() const { return file_; }
+
+  std::size_t read(std::span<std::uint8_t> to) {
+    to = to.first(static_cast<std::size_t>(std::min<std::uint64_t>(to.size(), member_.size - done_)));
+    if (is_packed()) {
+      unpack(to);
+    } else {
+      source_.read(begin_ + done_, {reinterpret_cast<char*>(to.data()), to.size()});
+    }
+    crc_ = crc_32(crc_, to);
+    done_ += to.size();
+    if (done_ < member_.size) return to.size();
+    if (is_packed()) end_unpacking();
+    if (crc_ != member_.crc) fail_at(source_.name(), begin_, text("damage in ", in_quotes(member_.name)), "its CRC-32");
+    return to.size();
+  }
+
+  [[noreturn]] void fail(std::uint64_t byte, const std::string& found, const std::string& expected) const {
+    fail_at(file_, byte, found, expected);
+  }
+
+ private:
+  bool is_packed() const { return member_.method == 8; }
+
+  void fetch(std::uint64_t begin, std::span<std::uint8_t> to, const char* what) const {
+    if (begin > source_.size() || to.size() > source_.size() - begin) fail_at(source_.name(), begin, "the end of the file", what);
+    source_.read(begin, {reinterpret_cast<char*>(to.data()), to.size()});
+  }
+
+#if PARADE_HAS_ZLIB
+  void begin_unpacking() {
+    buffer_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(member_.packed, 1 << 16)));
+    if (inflateInit2(&stream_, -15) != Z_OK) throw std::bad_alloc{};
+  }
+  void unpack(std::span<std::uint8_t> to) {
+    while (!to.empty()) {
+      const auto room = static_cast<uInt>(std::min<std::size_t>(to.size(), std::numeric_limits<uInt>::max()));
+      stream_.next_out = to.data();
+      stream_.avail_out = room;
+      const int status = step();
+      to = to.subspan(room - stream_.avail_out);
+      if (status != Z_OK && !(status == Z_STREAM_END && to.empty())) fail_unpacking();
+      ended_ = status == Z_STREAM_END;
+    }
+  }
+  void end_unpacking() {
+    std::uint8_t more = 0;
+    while (!ended_) {
+      stream_.next_out = &more;
+      stream_.avail_out = 1;
+      const int status = step();
+      if ((status != Z_OK && status != Z_STREAM_END) || stream_.avail_out == 0) fail_unpacking();
+      ended_ = status == Z_STREAM_END;
+    }
+    if (stream_.avail_in > 0 || next_ < begin_ + member_.packed) fail_unpacking();
+  }
+  int step() {
+    if (stream_.avail_in == 0) {
+      const std::uint64_t left = begin_ + member_.packed - next_;
+      const std::span piece = std::span{buffer_}.first(static_cast<std::size_t>(std::min<std::uint64_t>(left, buffer_.size())));
+      source_.read(next_, {reinterpret_cast<char*>(piece.data()), piece.size()});
+      next_ += piece.size();
+      stream_.next_in = piece.data();
+      stream_.avail_in = static_cast<uInt>(piece.size());
+    }
+    return inflate(&stream_, Z_NO_FLUSH);
+  }
+  [[noreturn]] void fail_unpacking() const {
+    fail_at(source_.name(), begin_, text(in_quotes(member_.name), " does not unpack to ", member_.size, " bytes"),
+            "a whole deflated stream");
+  }
+
+  z_stream stream_{};
+#else
+  void begin_unpacking() const {
+    fail_at(source_.name(), begin_, "a deflated array", "a stored one, or a program compiled with -DPARADE_WITH_ZLIB and linked with -lz");
+  }
+  void unpack(std::span<std::uint8_t>) const {}
+  void end_unpacking() const {}
+#endif
+
+  const TextSource& source_;
+  NpzMember member_;
+  std::filesystem::path file_;
+  std::uint64_t begin_ = 0, next_ = 0;  // of its bytes; of those that were not read yet
+  std::uint64_t done_ = 0;              // of what is unpacked
+  std::uint32_t crc_ = 0;
+  bool ended_ = false;  // the deflated stream
+  std::vector<std::uint8_t> buffer_;
+};
+
 }  // namespace detail
 
 /// Reads an array of NumPy (format versions 1 to 3), plain or packed by gzip, as X (d,n): its first dimension is samples, the others together
@@ -527,6 +655,15 @@ class NpzFile {
     return names;
   }
 
+  /// Where an array is, for make_cache, which reads some rows at a time.
+  detail::NpzPlace place(std::string_view name) const {
+    const auto member = std::find_if(members_.begin(), members_.end(), [name](const Member& m) { return m.name == name; });
+    if (member != members_.end()) return {*source_, *member};
+    std::string has;
+    for (const Member& other : members_) has += (has.empty() ? "" : ", ") + other.name;
+    throw DataError(detail::text(source_->name(), " has no array '", name, "'; it has ", has));
+  }
+
   template <class Scalar>
   Matrix<Scalar> read(std::string_view name) const {
     return open(name, [](auto& in) { return detail::read_npy<Scalar>(in); });
@@ -538,10 +675,7 @@ class NpzFile {
   }
 
  private:
-  struct Member {
-    std::string name;  // without ".npy"
-    std::uint64_t method, crc, packed, size, header;
-  };
+  using Member = detail::NpzMember;
   using Bytes = std::vector<std::uint8_t>;
 
   explicit NpzFile(std::unique_ptr<const detail::TextSource> source) : source_(std::move(source)) { read_directory(); }
@@ -618,54 +752,18 @@ class NpzFile {
     if (entry != entries.size()) fail(directory + entry, detail::text(entries.size() - entry, " bytes more"), "the end of the directory");
   }
 
+  /// Calls read(in) with the whole array in memory, which grows with what really comes out of the file.
   template <class Read>
   auto open(std::string_view name, const Read& read) const {
-    const auto member = std::find_if(members_.begin(), members_.end(), [name](const Member& m) { return m.name == name; });
-    if (member == members_.end()) {
-      std::string has;
-      for (const Member& other : members_) has += (has.empty() ? "" : ", ") + other.name;
-      throw DataError(detail::text(source_->name(), " has no array '", name, "'; it has ", has));
-    }
-    const Bytes header = bytes(member->header, 30, "the header of an array");
-    if (detail::little_endian<4>(header.data()) != 0x04034B50) fail(member->header, "no header of a file", "one");
-    const std::uint64_t data = member->header + 30 + detail::little_endian<2>(&header[26]) + detail::little_endian<2>(&header[28]);
-    Bytes content = bytes(data, member->packed, "the whole array");
-    if (member->method == 8) content = inflated(content, *member, data);
-    if (detail::crc_32(0, content) != member->crc) fail(data, detail::text("damage in ", detail::in_quotes(member->name)), "its CRC-32");
-    detail::MemoryReader in{content, source_->name() + ", array " + member->name};
+    detail::NpzStream array{place(name)};
+    Bytes content;
+    do {
+      const std::size_t done = content.size();
+      content.resize(std::min<std::size_t>(static_cast<std::size_t>(*array.size()), std::max<std::size_t>(2 * done, 1 << 20)));
+      array.read(std::span{content}.subspan(done));
+    } while (content.size() < *array.size());
+    detail::MemoryReader in{content, array.file()};
     return read(in);
-  }
-
-  Bytes inflated([[maybe_unused]] const Bytes& packed, [[maybe_unused]] const Member& member, std::uint64_t at) const {
-#if PARADE_HAS_ZLIB
-    struct Stream : z_stream {
-      Stream() : z_stream{} {
-        if (inflateInit2(this, -15) != Z_OK) throw std::bad_alloc{};
-      }
-      Stream(const Stream&) = delete;
-      Stream& operator=(const Stream&) = delete;
-      ~Stream() { inflateEnd(this); }
-    } stream;
-    Bytes out;
-    stream.next_in = const_cast<Bytef*>(packed.data());
-    stream.avail_in = static_cast<uInt>(packed.size());
-    int status = Z_OK;
-    while (status == Z_OK) {
-      const std::size_t done = out.size();
-      if (done > member.size) break;
-      out.resize(std::min<std::size_t>(static_cast<std::size_t>(member.size) + 1, std::max<std::size_t>(2 * done, 1 << 20)));
-      stream.next_out = out.data() + done;
-      stream.avail_out = static_cast<uInt>(out.size() - done);
-      status = inflate(&stream, Z_NO_FLUSH);
-      out.resize(out.size() - stream.avail_out);
-      if (status == Z_OK && stream.avail_in == 0 && stream.avail_out > 0) break;
-    }
-    if (status != Z_STREAM_END || stream.avail_in != 0 || out.size() != member.size)
-      fail(at, detail::text(detail::in_quotes(member.name), " does not unpack to ", member.size, " bytes"), "a whole deflated stream");
-    return out;
-#else
-    fail(at, "a deflated array", "a stored one, or a program compiled with -DPARADE_WITH_ZLIB and linked with -lz");
-#endif
   }
 
   std::unique_ptr<const detail::TextSource> source_;

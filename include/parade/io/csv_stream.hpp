@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <parade/core/error.hpp>
+#include <parade/core/hash.hpp>
+#include <parade/io/csv.hpp>
+#include <parade/io/file.hpp>
+#include <parade/io/text.hpp>
+
+namespace parade {
+namespace detail {
+
+/// How much of a CSV file is in memory at a time. The result does not depend on it.
+struct CsvSizes {
+  std::size_t chunk = 1 << 23;        // bytes of whole records, one at least
+  std::size_t piece = 1 << 18;        // of a chunk, that a thread takes at a time
+  std::size_t most_record = 1 << 26;  // bytes of a record: with a quote that does not end it would be the rest of the file
+};
+
+/// A CSV file, plain or packed, that is read from the first byte to the last in passes: in each some whole records at a time.
+class CsvStream {
+ public:
+  /// Reads the names.
+  CsvStream(std::filesystem::path file, const CsvOptions& options, const CsvSizes& sizes = {})
+      : file_(std::move(file)), name_(file_.string()), options_(options), sizes_(sizes) {
+    ByteReader in{file_};
+    std::string text;
+    for (std::size_t wanted = std::max(sizes_.chunk, byte_order_mark.size());; wanted *= 2) {
+      const bool is_whole = read(in, text, wanted), is_too_long = !is_whole && text.size() >= sizes_.most_record;
+      const auto rows = CsvReader{text, name_, options_, sizes_.piece}.find_columns(columns_, is_whole || is_too_long);
+      if (!rows) continue;
+      if (is_too_long && (*rows == text.size() || columns_.names.empty())) fail_too_long(0);
+      text.resize(*rows);
+      head_bytes_ = options_.header ? text.size() : 0;
+      head_lines_ = options_.header ? lines_in(text) : 0;
+      head_hash_ = hash(std::string_view{text}.substr(0, head_bytes_));
+      return;
+    }
+  }
+
+  const std::string& name() const { return name_; }
+  const CsvColumns& columns() const { return columns_; }
+  std::uint64_t head_bytes() const { return head_bytes_; }  // before the rows
+
+  /// One more pass: use(reader, begin) for all rows, some at a time; those of the reader begin at this byte. Once at least, also without any rows. Throws
+  /// DataError if the file is not what it was in the first pass, before that is used.
+  template <class Use>
+  void pass(const Use& use) {
+    ByteReader in{file_};
+    std::string left;
+    read(in, left, head_bytes_);
+    if (hash(left) != head_hash_) fail_changed(0);
+    left.clear();
+    std::uint64_t lines = head_lines_;
+    std::size_t chunk = 0;
+    for (bool ended = false; !ended; ++chunk) {
+      std::string text = std::exchange(left, {});
+      ended = next(in, text, left, lines);
+      if (is_first_)
+        hashes_.push_back(hash(text));
+      else if (chunk >= hashes_.size() || hash(text) != hashes_[chunk])
+        fail_changed(lines);
+      const std::uint64_t more = lines_in(text);
+      const std::size_t begin = lines == 0 ? start_of(text) : 0;
+      CsvReader reader{std::move(text), name_, options_, sizes_.piece, lines};
+      use(reader, begin);
+      lines += more;
+    }
+    if (chunk != hashes_.size()) fail_changed(lines);
+    is_first_ = false;
+  }
+
+ private:
+  static std::uint64_t hash(std::string_view text) { return fast_hash(std::as_bytes(std::span{text})); }
+  static std::uint64_t lines_in(std::string_view text) { return static_cast<std::uint64_t>(std::count(text.begin(), text.end(), '\n')); }
+  static std::size_t start_of(std::string_view text) { return text.starts_with(byte_order_mark) ? byte_order_mark.size() : 0; }
+
+  /// Reads until the text has so many bytes. True if the file ends before.
+  static bool read(ByteReader& in, std::string& text, std::size_t wanted) {
+    const std::size_t had = text.size();
+    if (had >= wanted) return false;
+    text.resize(wanted);
+    const std::size_t got = in.read({reinterpret_cast<std::uint8_t*>(text.data()) + had, wanted - had});
+    text.resize(had + got);
+    return had + got < wanted;
+  }
+
+  /// Reads on behind the text, which becomes whole records; what is `left` is the beginning of the next. True at the end of the file.
+  bool next(ByteReader& in, std::string& text, std::string& left, std::uint64_t lines) const {
+    for (std::size_t wanted = sizes_.chunk;; wanted *= 2) {
+      if (read(in, text, wanted)) return true;
+      if (const std::size_t end = end_of_records(text, lines); end > 0) {
+        left.assign(text, end);
+        text.resize(end);
+        return false;
+      }
+      if (text.size() >= sizes_.most_record) fail_too_long(lines);
+    }
+  }
+
+  /// The byte behind the last record that surely ends in the text.
+  std::size_t end_of_records(const std::string& text, std::uint64_t lines) const {
+    if (text.find('"') == std::string::npos) return text.rfind('\n') + 1;  // npos + 1 is 0
+    const CsvScanner scanner{text.data() + text.size(), columns_.separator, options_.trim};
+    std::size_t end = 0;
+    for (const char* at = text.data() + (lines == 0 ? start_of(text) : 0);;) {
+      const char* const stop = scanner.record_end(at);
+      if (stop == text.data() + text.size()) return end;
+      at = scanner.behind(stop);
+      end = static_cast<std::size_t>(at - text.data());
+    }
+  }
+
+  [[noreturn]] void fail_too_long(std::uint64_t lines) const {
+    throw FileError(
+        TextError{lines + 1, 1, detail::text("a record of more than ", sizes_.most_record, " bytes"), "a shorter one (a quote may not end)"}
+            .message(name_));
+  }
+  [[noreturn]] void fail_changed(std::uint64_t lines) const {
+    throw DataError(detail::text(name_, ": changed while it was read, in line ", lines + 1, " or behind it"));
+  }
+
+  std::filesystem::path file_;
+  std::string name_;
+  const CsvOptions& options_;
+  CsvSizes sizes_;
+  CsvColumns columns_;
+  std::uint64_t head_bytes_ = 0, head_lines_ = 0, head_hash_ = 0;  // what stands before the rows: the header
+  std::vector<std::uint64_t> hashes_;                              // of the chunks
+  bool is_first_ = true;
+};
+
+}  // namespace detail
+
+/// The names of the columns, for which only the beginning of the file is read. Throws as read_csv.
+inline std::vector<std::string> read_csv_names(const std::filesystem::path& file, const CsvOptions& options = {}) {
+  return detail::CsvStream{file, options}.columns().names;
+}
+
+}  // namespace parade

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+// Any bytes as a CSV file that becomes a cache chunk by chunk: the cache, the report and the error of the same table in memory. See fuzz.hpp.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <parade/data/cache.hpp>
+#include <parade/data/make_cache.hpp>
+#include <parade/data/table_data.hpp>
+#include <parade/io/csv.hpp>
+#include <parade/io/csv_stream.hpp>
+
+#include "fuzz.hpp"
+
+namespace {
+
+using parade::Index;
+
+std::string bytes_of(const std::filesystem::path& file) {
+  std::ifstream in{file, std::ios::binary};
+  return {std::istreambuf_iterator<char>{in}, {}};
+}
+
+/// What was thrown, if anything.
+template <class Work>
+std::string error_of(const Work& work) {
+  try {
+    work();
+  } catch (const parade::FileError& refused) {
+    return refused.what();
+  } catch (const parade::DataError& refused) {
+    return refused.what();
+  } catch (const parade::OptionError& refused) {
+    return refused.what();
+  }
+  return "";
+}
+
+template <class D>
+void check(const std::filesystem::path& file, const parade::CsvOptions& read, const parade::TableOptions& use, std::size_t chunk) {
+  using Scalar = typename D::Value;
+  const auto made = file.parent_path() / "made", written = file.parent_path() / "written";
+  parade::CsvData csv;
+  std::optional<parade::TableData<D>> data;
+  parade::CacheOptions cache{.rows_per_block = static_cast<Index>(chunk % 3)};
+  const auto expected = error_of([&] {
+    csv = parade::read_csv(file, read);
+    if constexpr (parade::detail::is_sparse_rows<D>)
+      data.emplace(parade::sparse_rows<Scalar>(csv.table, use));
+    else
+      data.emplace(parade::dense_data<Scalar>(csv.table, use));
+    parade::CacheOptions own = cache;
+    bool hashes = false;
+    for (std::size_t c = use.label ? 1 : 0; c < csv.table.columns.size() - (use.target ? 1 : 0); ++c)
+      hashes |= use.text == parade::Encoding::hashed && csv.table.columns[c].type == parade::ColumnType::text;
+    if (!hashes) own.schema.features.assign(data->features.begin(), data->features.end());
+    own.schema.classes = data->labels;
+    parade::write_cache(written, data->data, own);
+  });
+  parade::CsvCacheReport report;
+  const auto error = error_of([&] {
+    report = parade::detail::make_cache<D>(parade::CsvFile{file, read, use}, made, cache, {chunk, 1 + chunk / 2, 1 << 26});
+  });
+  fuzz::require(error.empty() == expected.empty(), "one is refused and the other is not");
+  if (!error.empty()) {
+    // Of several things that are wrong it may be another that is found first, but not of those that are wrong with the text.
+    fuzz::require(error == expected || expected.find(": line ") == std::string::npos, "errors differ");
+    return;
+  }
+  fuzz::require(bytes_of(made) == bytes_of(written), "caches differ");
+  fuzz::require(report.report.skipped == csv.report.skipped && report.report.messages == csv.report.messages &&
+                    report.report.bytes == csv.report.bytes && report.table.rows == csv.table.rows && report.labels == data->labels &&
+                    report.dropped == data->dropped,
+                "reports differ");
+  for (std::size_t c = 0; c < csv.table.columns.size(); ++c) {
+    const auto &a = report.table.columns[c], &b = csv.table.columns[c];
+    fuzz::require(a.name == b.name && a.type == b.type && a.missing == b.missing && a.why_text == b.why_text &&
+                      (!a.knows_levels || a.type != parade::ColumnType::text || a.levels == b.levels),
+                  "columns differ");
+  }
+}
+
+}  // namespace
+
+/// The first three bytes choose the options.
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size < 3) return 0;
+  parade::CsvOptions read;
+  read.on_error = data[0] & 1 ? parade::OnError::skip : parade::OnError::stop;
+  read.header = data[0] & 2;
+  read.trim = data[0] & 4;
+  if (data[0] & 8) read.separator = ";\t,|"[data[0] >> 6];
+  if (data[0] & 16) read.missing = {"-", "x"};
+  read.threads = 1;
+  parade::TableOptions use;
+  use.text = data[1] & 1 ? parade::Encoding::hashed : parade::Encoding::one_hot;
+  use.hash_bits = 3;
+  use.drop_missing = data[1] & 2;
+  use.keep_missing = data[1] & 4;
+  if (data[1] & 8) use.label = Index{0};
+  if (data[1] & 16) use.target = Index{-1};
+  const std::size_t chunk = 1 + data[2] % 64;
+  static const std::filesystem::path file = fuzz::scratch_file();
+  fuzz::write(file, data + 3, size - 3);
+  if (data[1] & 32)
+    check<parade::DenseData<float>>(file, read, use, chunk);
+  else
+    check<parade::SparseRows<double>>(file, read, use, chunk);
+  return 0;
+}

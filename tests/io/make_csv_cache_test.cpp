@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: MIT
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <parade/core/config.hpp>
+#include <parade/core/random.hpp>
+#include <parade/data/cache.hpp>
+#include <parade/data/make_cache.hpp>
+#include <parade/data/table_data.hpp>
+#include <parade/io/csv.hpp>
+#include <parade/io/csv_stream.hpp>
+
+#include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
+
+namespace {
+
+using namespace parade;
+namespace fs = std::filesystem;
+using Catch::Matchers::ContainsSubstring;
+using Catch::Matchers::Message;
+using detail::CsvSizes;
+
+std::string bytes_of(const fs::path& file) {
+  std::ifstream in{file, std::ios::binary};
+  return {std::istreambuf_iterator<char>{in}, {}};
+}
+/// Packed, where the name ends in ".gz".
+fs::path write_text(const fs::path& file, std::string_view text) {
+  detail::write_file(file, {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+  return file;
+}
+
+TableOptions use(void (*set)(TableOptions&)) {
+  TableOptions options;
+  set(options);
+  return options;
+}
+CsvOptions read_with(void (*set)(CsvOptions&)) {
+  CsvOptions options;
+  set(options);
+  return options;
+}
+
+template <class D>
+TableData<D> in_memory(const Table& table, const TableOptions& use) {
+  if constexpr (detail::is_sparse_rows<D>)
+    return sparse_rows<typename D::Value>(table, use);
+  else
+    return dense_data<typename D::Value>(table, use);
+}
+
+/// Makes a cache of a file chunk by chunk, and checks that it is the one, and the report that, of the same table in memory; or that the error is. Returns the error.
+template <class D>
+std::string check_same(const fs::path& file, CsvOptions read, const TableOptions& use, const CsvSizes& sizes, CacheOptions cache = {}) {
+  if (read.threads == 0) read.threads = 1;  // many small chunks would take their time to wait for threads
+  const fs::path made = file.parent_path() / "made.cache", written = file.parent_path() / "written.cache";
+  std::string expected, error;
+  CsvData csv;
+  std::optional<TableData<D>> data;
+  try {
+    csv = read_csv(file, read);
+    data.emplace(in_memory<D>(csv.table, use));
+    CacheOptions options = cache;
+    const Index d = data->features.size();
+    if (!data->features[d - 1].starts_with("hash_")) options.schema.features.assign(data->features.begin(), data->features.end());
+    options.schema.classes = data->labels;
+    write_cache(written, data->data, options);
+  } catch (const std::exception& refused) {
+    expected = refused.what();
+  }
+  CsvCacheReport report;
+  try {
+    report = detail::make_cache<D>(CsvFile{file, read, use}, made, cache, sizes);
+  } catch (const std::exception& refused) {
+    error = refused.what();
+  }
+  CHECK(error == expected);
+  if (!error.empty() || !expected.empty()) return error;
+  CHECK((bytes_of(made) == bytes_of(written)));
+  CHECK(report.features == data->features);
+  CHECK(report.labels == data->labels);
+  CHECK(report.dropped == data->dropped);
+  CHECK(report.report.rows == csv.report.rows);
+  CHECK(report.report.skipped == csv.report.skipped);
+  CHECK(report.report.messages == csv.report.messages);
+  CHECK(report.report.separator == csv.report.separator);
+  CHECK(report.report.bytes == csv.report.bytes);
+  REQUIRE(report.table.columns.size() == csv.table.columns.size());
+  CHECK(report.table.rows == csv.table.rows);
+  for (std::size_t c = 0; c < csv.table.columns.size(); ++c) {
+    const Column &a = report.table.columns[c], &b = csv.table.columns[c];
+    CHECK(a.name == b.name);
+    CHECK(a.type == b.type);
+    CHECK(a.missing == b.missing);
+    CHECK(a.why_text == b.why_text);
+    CHECK((a.numbers.size() == 0 && a.codes.size() == 0));
+    if (a.knows_levels) CHECK(a.levels == b.levels);
+  }
+  return "";
+}
+
+/// Numbers, some of them missing; words in quotes with separators, quotes and line ends; a class; a column that is text only because of its last row.
+std::string table_text(int rows, const std::string& line_end, bool bad) {
+  const Random random{3, Purpose::user};
+  std::uint64_t next = 0;
+  const auto below = [&](std::uint64_t end) { return random.bits(next++) % end; };
+  std::string out = "whole,real,words,\"a class\",late" + line_end;
+  for (int i = 0; i < rows; ++i) {
+    out += (below(9) ? std::to_string(below(100)) : "NA") + ',' + std::to_string(below(100)) + (below(2) ? ".25," : "e-3,");
+    const std::string words[] = {"", "a", "b b", "NA", "\"x, \"\"y\"\"" + line_end + "z\"", "\"\"", "\" c\""};
+    out += words[below(7)];
+    out += below(2) ? ",yes" : below(20) ? ",no" : ",?";
+    out += ',' + (i + 1 == rows ? "late" : std::to_string(below(5)));
+    if (bad && below(5) == 0) out += ",5";
+    out += line_end;
+    if (below(7) == 0) out += below(2) ? " " + line_end : line_end;
+  }
+  return out;
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("a cache made from CSV is byte for byte that of the table in memory, in chunks of every size", "", SparseRows<float>,
+                   SparseRows<double>, DenseData<float>) {
+  const TemporaryFolder folder;
+  const std::string line_end = GENERATE("\n", "\r\n");
+  const auto file = write_text(folder.path / "t.csv", table_text(40, line_end, true));
+  CsvOptions read;
+  read.on_error = OnError::skip;
+  for (const std::size_t chunk : {1u, 33u, 300u, 1u << 20}) {
+    for (const Encoding text : {Encoding::one_hot, Encoding::hashed, Encoding::leave_out}) {
+      CAPTURE(line_end, chunk, int(text));
+      read.threads = chunk == 300 && text == Encoding::hashed && std::is_same_v<TestType, DenseData<float>> ? 2 : 1;
+      TableOptions options = use([](auto& o) { o.label = "a class", o.hash_bits = 7, o.drop_missing = true; });
+      options.text = text;
+      CHECK(check_same<TestType>(file, read, options, {chunk, 1 + chunk / 3, 1 << 26}, {.rows_per_block = 7}) == "");
+      options.encodings = {{"words", Encoding::one_hot}};
+      options.label = std::nullopt;
+      options.target = -4;
+      options.leave_out = {"a class"};
+      CHECK(check_same<TestType>(file, read, options, {chunk, 1 + chunk / 3, 1 << 26}) == "");
+      options.drop_missing = false;
+      options.keep_missing = true;
+      CHECK(check_same<TestType>(file, read, options, {chunk, 1 + chunk / 3, 1 << 26}) == "");
+    }
+  }
+}
+
+TEST_CASE("CSV files that are packed, begin with a byte order mark, have no header or another separator become the same caches") {
+  using D = SparseRows<float>;
+  const TemporaryFolder folder;
+  const std::string text = table_text(300, "\n", false);
+  const auto label = use([](auto& o) { o.label = 3, o.drop_missing = true; });
+  const auto chunk = GENERATE(std::size_t{1}, std::size_t{50}, std::size_t{4000});
+  const CsvSizes sizes{chunk, 20, 1 << 26};
+#if PARADE_HAS_ZLIB
+  CHECK(check_same<D>(write_text(folder.path / "t.csv.gz", text), {}, label, sizes) == "");
+#endif
+  const auto file = folder.path / "t";
+  CHECK(check_same<D>(write_text(file, "\xEF\xBB\xBF" + text), {}, label, sizes) == "");
+  CHECK(check_same<D>(write_text(file, "\n \n" + text + "\n\n"), {}, label, sizes) == "");
+  CHECK(check_same<D>(write_text(file, text.substr(0, text.size() - 1)), {}, label, sizes) == "");  // no line end at the end
+
+  const auto no_header = read_with([](auto& o) { o.header = false; });
+  const std::string rows = text.substr(text.find('\n') + 1);
+  for (const char* before : {"", "\n\n", "\xEF\xBB\xBF", "\xEF\xBB\xBF\"in\nquotes\",1,a,no,1\n"})
+    CHECK(check_same<D>(write_text(file, before + rows), no_header, label, sizes) == "");
+  const auto skip = read_with([](auto& o) { o.header = false, o.on_error = OnError::skip; });
+  CHECK(check_same<D>(write_text(file, "x\"y,\n\n1\"2\"\n" + rows), skip, label, sizes) == "");
+
+  CHECK(check_same<D>(write_text(file, "a;b,c;d\n1;2,5;x\n2;3;y\n"), {}, use([](auto& o) { o.label = "d"; }), sizes) == "");
+  CHECK(check_same<D>(write_text(file, "a\tb\n1\t\n2\tx\n"), {}, use([](auto& o) { o.label = "a"; }), sizes) == "");
+  CHECK(check_same<D>(write_text(file, "a|b\n1|4\n2|3\n"), read_with([](auto& o) { o.separator = '|'; }), {}, sizes) == "");
+  CHECK(check_same<D>(write_text(file, "zip,x\n01,1\n,2\n1,3\n"), read_with([](auto& o) {
+                        o.types = {{"zip", ColumnType::text}};
+                      }),
+                      {}, sizes) == "");
+}
+
+TEST_CASE("CSV files without rows, without columns and without entries") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "t";
+  const CsvSizes sizes{GENERATE(std::size_t{1}, std::size_t{1} << 20), 20, 1 << 26};
+  const auto no_header = read_with([](auto& o) { o.header = false; });
+  for (const char* text : {"a,b\n", "a,b", "a,b\n\n \n"}) {
+    CHECK(check_same<SparseRows<float>>(write_text(file, text), {}, {}, sizes) == "");
+    CHECK(check_same<DenseData<double>>(file, {}, use([](auto& o) { o.target = "b"; }), sizes) == "");
+    CHECK(check_same<DenseData<double>>(file, {}, use([](auto& o) { o.label = "b"; }), sizes) ==
+          "label must be a column of text or whole numbers; 'b' is real");
+  }
+  for (const char* text : {"", "\n", "\xEF\xBB\xBF", " \n\n"}) {
+    CHECK_THAT(check_same<SparseRows<float>>(write_text(file, text), {}, {}, sizes),
+               ContainsSubstring("found the end of the file, expected a header with the names of the columns"));
+    CHECK_THAT(check_same<SparseRows<float>>(file, no_header, {}, sizes), ContainsSubstring("at least 1 column that becomes features"));
+  }
+  // Zeros are not stored: rows without entries are all ones, whatever comes last.
+  CHECK(check_same<SparseRows<float>>(write_text(file, "a,b\n0,\n-0,NA\n0.0,x\n"), {}, use([](auto& o) { o.leave_out = {"b"}; }), sizes) ==
+        "");
+  CHECK(CacheFile{folder.path / "made.cache"}.info().all_ones);
+  CHECK(check_same<SparseRows<float>>(write_text(file, "a\n0\n0\n1\n"), {}, {}, sizes) == "");
+  CHECK_FALSE(CacheFile{folder.path / "made.cache"}.info().all_ones);
+}
+
+TEST_CASE("errors in a CSV file that becomes a cache name line and column as they do in memory, and what was there stays") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "t";
+  const CsvSizes sizes{GENERATE(std::size_t{1}, std::size_t{64}, std::size_t{1} << 20), 20, 1 << 26};
+  using D = SparseRows<float>;
+  std::string text = "a,b,c\n";
+  for (int i = 0; i < 40; ++i) text += std::to_string(i) + ",\"x\ny\",1e" + std::to_string(i) + "\n";
+  const auto keep = use([](auto& o) { o.keep_missing = true; });
+  detail::make_cache<D>(CsvFile{write_text(file, text), {}, keep}, folder.path / "made.cache", {}, sizes);
+  const std::string before = bytes_of(folder.path / "made.cache");
+
+  const auto error = [&](const std::string& rest, const CsvOptions& read = {}, const TableOptions& options = {}) {
+    return check_same<D>(write_text(file, text + rest), read, options, sizes);
+  };
+  CHECK_THAT(error("\n1,2\n5,5,5\n"), ContainsSubstring("line 83, column 4: found 2 values, expected 3, one for each column"));
+  CHECK_THAT(error("1,2,3,4\n"), ContainsSubstring("line 82, column 7: found 4 values"));
+  CHECK_THAT(error("1,\"2\n\n\n,3"), ContainsSubstring("line 82, column 3: found a quote that does not end"));
+  CHECK_THAT(error("1,\"2\n\"3,3\n1"), ContainsSubstring("line 83, column 2: found '3' behind a closing quote"));
+  CHECK_THAT(error("1,2\r,3\n"), ContainsSubstring("line 82, column 4: found a carriage return"));
+  CHECK_THAT(error("1.5,b,3\n", read_with([](auto& o) {
+                     o.types = {{"a", ColumnType::integer}};
+                   })),
+             ContainsSubstring("line 82, column 1: found '1.5', expected a whole number"));
+  CHECK_THAT(error("", read_with([](auto& o) { o.types = {{"d", ColumnType::text}}; })), ContainsSubstring("got 'd'"));
+  CHECK_THAT(error("", read_with([](auto& o) { o.threads = -1; })), ContainsSubstring("threads must be at least 0"));
+  CHECK_THAT(error("1,b,\n2,b,?\n"), ContainsSubstring("column 'c' must have a value in each row; it lacks 2, the first in row 40 (leave"));
+  CHECK_THAT(error("1,b,1e999\n", read_with([](auto& o) {
+                     o.types = {{"c", ColumnType::real}};
+                   })),
+             ContainsSubstring("found '1e999', expected a finite number"));
+  CHECK_THAT(error(""), ContainsSubstring("values must be finite; got inf in row 39"));
+  CHECK_THAT(check_same<DenseData<float>>(file, {}, {}, sizes),
+             ContainsSubstring("features must be finite; got inf in row 2 of sample 39"));
+  CHECK(check_same<DenseData<float>>(file, {}, use([](auto& o) { o.keep_missing = true; }), sizes) == "");
+  write_text(folder.path / "made.cache", before);
+  CHECK_THAT(error("5000000000,b,3\n", {}, use([](auto& o) {
+                     o.label = "a";
+                     o.leave_out = {"c"};
+                   })),
+             ContainsSubstring("labels must be whole numbers of 32 bits; got 5e+09 in row 40 of column 'a'"));
+  for (const auto& [options, why] :
+       {std::pair{use([](auto& o) { o.label = "d"; }), "the table has no column 'd'"},
+        std::pair{use([](auto& o) { o.label = 3; }), "the table has 3 columns; got column 3"},
+        std::pair{use([](auto& o) { o.label = "c"; }), "'c' is real"}, std::pair{use([](auto& o) { o.target = "b"; }), "'b' is text"},
+        std::pair{use([](auto& o) { o.hash_bits = 0; }), "hash_bits must be in [1, 31]"},
+        std::pair{use([](auto& o) {
+                    o.encodings = {{"a", Encoding::hashed}};
+                  }),
+                  "'a' is integer"},
+        std::pair{use([](auto& o) {
+                    o.leave_out = {0, 1, 2};
+                  }),
+                  "at least 1 column that becomes features"}})
+    CHECK_THAT(error("", {}, options), ContainsSubstring(why));
+  CHECK_THAT(check_same<D>(folder.path / "none", {}, {}, sizes), ContainsSubstring("none: cannot be opened"));
+
+  const CsvSizes short_records{std::min<std::size_t>(sizes.chunk, 64), 20, 1000};
+  write_text(file, text + "1,\"" + std::string(5000, '\n'));
+  const auto skip = read_with([](auto& o) { o.on_error = OnError::skip; });
+  CHECK_THROWS_WITH(detail::make_cache<D>(CsvFile{file, skip, keep}, folder.path / "made.cache", {}, short_records),
+                    ContainsSubstring("line 82, column 1: found a record of more than 1000 bytes, expected a shorter one"));
+  write_text(file, "a,\"" + std::string(5000, 'b'));
+  CHECK_THROWS_AS(detail::make_cache<D>(CsvFile{file}, folder.path / "made.cache", {}, short_records), FileError);
+  write_text(file, std::string(5000, 'b'));
+  CHECK_THROWS_WITH(detail::make_cache<D>(CsvFile{file}, folder.path / "made.cache", {}, short_records),
+                    ContainsSubstring("line 1, column 1: found a record of more than 1000 bytes"));
+#if PARADE_HAS_ZLIB
+  const auto packed = write_text(folder.path / "t.gz", text);
+  fs::resize_file(packed, fs::file_size(packed) - 5);
+  CHECK_THROWS_WITH(detail::make_cache<D>(CsvFile{packed, {}, keep}, folder.path / "made.cache", {}, sizes),
+                    ContainsSubstring("a whole gzip file"));
+  fs::remove(packed);
+#endif
+  CHECK((bytes_of(folder.path / "made.cache") == before));
+  using Entries = fs::directory_iterator;
+  CHECK(std::distance(Entries{folder.path}, Entries{}) == 3);  // nothing is left of what was begun
+}
+
+TEST_CASE("a CSV file that changes between the passes is an error before anything of it is used") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "t";
+  const std::string text = table_text(50, "\n", false);
+  const CsvOptions read;
+  std::string changed = text;
+  SECTION("another byte") { changed[text.size() - 10] ^= 1; }
+  SECTION("another name") { changed[0] = 'W'; }
+  SECTION("a longer header") { changed.insert(0, "more,"); }
+  SECTION("more rows") { changed += "1,2,a,yes,3\n"; }
+  SECTION("one byte more") { changed += '\n'; }
+  SECTION("fewer rows") { changed.resize(text.size() / 2); }
+  SECTION("fewer whole rows") { changed.resize(text.rfind('\n', text.size() - 2) + 1); }
+  SECTION("one byte less") { changed.pop_back(); }
+  SECTION("nothing left") { changed.clear(); }
+  for (const std::size_t chunk : {1u, 100u, 1u << 20}) {
+    CAPTURE(chunk);
+    write_text(file, text);
+    detail::CsvStream stream{file, read, {chunk, 20, 1 << 26}};
+    const auto none = [](detail::CsvReader&, std::size_t) {};
+    stream.pass(none);
+    stream.pass(none);
+    write_text(file, changed);
+    CHECK_THROWS_WITH(stream.pass(none), ContainsSubstring("t: changed while it was read, in line "));
+    CHECK_THROWS_AS(stream.pass(none), DataError);
+    write_text(file, text);
+    stream.pass(none);
+  }
+}
+
+TEST_CASE("the report of a CSV file that became a cache brings a test set to the same features") {
+  const TemporaryFolder folder;
+  const auto file = write_text(folder.path / "t", "n,c,h\n1,x,p\n2,y,q\n3,x,p\n");
+  TableOptions options;
+  options.encodings = {{"h", Encoding::hashed}};
+  options.hash_bits = 4;
+  const auto made = make_cache<SparseRows<float>>(CsvFile{file, {}, options}, folder.path / "c");
+  CHECK(read_cache<SparseRows<float>>(folder.path / "c").to_dense() == sparse_rows<float>(read_csv(file).table, options).data.to_dense());
+  CHECK(made.table["c"].levels == std::vector<std::string>{"x", "y"});
+  CHECK(made.table["h"].levels.empty());
+  CHECK_FALSE(made.table["h"].knows_levels);
+  CHECK(made.table.description() ==
+        "column  type     missing  values\n"
+        "n       integer  0        \n"
+        "c       text     0        2 levels (text because of 'x' in line 2)\n"
+        "h       text     0        levels not kept (text because of 'p' in line 2)\n");
+  CHECK(CacheFile{folder.path / "c"}.info().schema == CacheSchema{});  // the names of hashed features are none
+
+  const auto test = with_levels_of(parse_csv("n,c,h\n1,y,q\n1,z,new\n").table, made.table);
+  CHECK(test["c"].missing == 1);
+  CHECK(test["h"].levels == std::vector<std::string>{"new", "q"});
+  const Matrix<float> x = sparse_rows<float>(test, options).data.to_dense();
+  CHECK(x.rows() == made.features.size());
+  CHECK(x(2, 0) == 1);
+  CHECK(x(3 + detail::hashed_feature("h", "new", 4), 1) == 1);
+}
+
+TEST_CASE("the names of a CSV file's columns are read alone") {
+  const TemporaryFolder folder;
+  const auto file = write_text(folder.path / "t", "a;\"b\n,c\";\n1;2\nnot read\"");
+  CHECK(read_csv_names(file) == std::vector<std::string>{"a", "b\n,c", "column_3"});
+  CHECK(read_csv_names(file, read_with([](auto& o) { o.header = false; })).size() == 3);
+  CHECK_THROWS_AS(read_csv_names(folder.path / "none"), FileError);
+}
+
+TEST_CASE("a CSV file of several chunks of the default size") {
+  const TemporaryFolder folder;
+  std::string text = "a,b,long,c\n";
+  const std::string rest = ',' + std::string(2000, '_') + ",0\n";
+  for (int i = 0; text.size() < (9 << 20); ++i) text += std::to_string(i) + (i % 3 ? ",x" : ",\"y\nz\"") + rest;
+  text += "1,z,,late\n";
+  const auto file = write_text(folder.path / "t", text);
+  CHECK(check_same<SparseRows<double>>(file, {}, use([](auto& o) { o.label = "b"; }), {}) == "");
+}
