@@ -9,6 +9,7 @@
 // <parade/io/libsvm.hpp>, <parade/io/npy.hpp>, <parade/io/csv.hpp>, <parade/io/model_file.hpp>, <parade/data/table_data.hpp>, and for data larger than
 // memory <parade/data/cached.hpp>, <parade/data/cache.hpp> and <parade/data/make_cache.hpp>.
 
+#include <parade/callbacks/certify.hpp>
 #include <parade/callbacks/early_stopping.hpp>
 #include <parade/callbacks/progress_bar.hpp>
 #include <parade/callbacks/reduce_on_plateau.hpp>
