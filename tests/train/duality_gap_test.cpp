@@ -51,11 +51,11 @@ const parade::DenseData<double>& columns() {
 template <class Call>
 void for_each_pair(const Call& call) {
   const auto with = [&](const std::string& loss_name, const auto& loss) {
-    call(loss_name + ", L2", loss, L2{.lambda = 0.01});
-    call(loss_name + ", L2 of the bias too", loss, L2{.lambda = 0.01, .biases = true});
-    call(loss_name + ", L1", loss, L1{.lambda = 0.01});
-    call(loss_name + ", L1 of the bias too", loss, L1{.lambda = 0.01, .biases = true});
-    call(loss_name + ", elastic net", loss, ElasticNet{.lambda = 0.02, .l1_ratio = 0.3});
+    call(loss_name + ", L2", loss, L2{.lambda = 0.05});
+    call(loss_name + ", L2 of the bias too", loss, L2{.lambda = 0.05, .biases = true});
+    call(loss_name + ", L1", loss, L1{.lambda = 0.03});
+    call(loss_name + ", L1 of the bias too", loss, L1{.lambda = 0.03, .biases = true});
+    call(loss_name + ", elastic net", loss, ElasticNet{.lambda = 0.06, .l1_ratio = 0.3});
   };
   with("squared error", SquaredError{});
   with("logistic", Logistic{});
@@ -87,7 +87,7 @@ Vector<double> fitted(const L& loss, const R& regularizer, const Linear<double>&
   Vector<double> theta = Vector<double>::Zero(model.parameters().size()), values(n), grad = theta;
   Matrix<double> z(1, n), slopes(1, n);
   for (int step = 0; step < steps; ++step) {
-    const double rate = std::is_same_v<L, Hinge> ? 5 / (1 + 0.05 * step) : 0.3;
+    const double rate = std::is_same_v<L, Hinge> ? 5 / (1 + 0.05 * step) : std::is_same_v<L, SquaredHinge> ? 0.5 : 1;
     z = theta.head(d).transpose() * x;
     if (theta.size() > d) z.array() += theta[d];
     if constexpr (std::is_same_v<typename L::Target, Label>)
@@ -125,7 +125,7 @@ TEST_CASE("a conjugate is the least upper bound of u z - f(z)") {
       double most = -std::numeric_limits<double>::infinity();
       for (int i = -40000; i <= 40000; ++i) most = std::max(most, bound(u, i / 1000.0));
       INFO("u = " << u);
-      CHECK(loss.conjugate(u, target) >= most - 8 * eps);
+      CHECK(loss.conjugate(u, target) >= most - 64 * eps);
       CHECK(loss.conjugate(u, target) <= most + 1e-6);  // the grid, and what is left beyond 40
     }
     for (const double u : outside) CHECK(loss.conjugate(u, target) == std::numeric_limits<double>::infinity());
@@ -146,19 +146,19 @@ TEST_CASE("a duality gap is never below 0, bounds what is left, and goes to 0") 
     for (const auto intercept : {Intercept::none, Intercept::fitted}) {
       INFO(name << (intercept == Intercept::none ? ", no bias" : ", bias"));
       const Linear<double> model(40, 1, intercept);
-      const Vector<double> best = fitted(loss, regularizer, model, 20000);
-      const DualityGap at_best = parade::duality_gap(team, model, loss, regularizer, best, columns(), {.sweeps = 1000});
+      const Vector<double> best = fitted(loss, regularizer, model, 2500);
+      const DualityGap at_best = parade::duality_gap(team, model, loss, regularizer, best, columns(), {.sweeps = 500});
       const double least = at_best.primal;
       CHECK(least == Approx(objective(loss, regularizer, model, best)).epsilon(1e-13));
       CHECK(at_best.gap() >= -32 * eps * least);
       const bool has_kink = std::is_same_v<L, Hinge>;
       const bool is_lasso = std::is_same_v<std::decay_t<decltype(regularizer)>, L1>;
       if (!has_kink) CHECK(at_best.gap() <= (is_lasso ? 2e-8 : 1e-13));
-      if (has_kink && !is_lasso) CHECK(at_best.gap() <= 1e-3 * least);
+      if (has_kink && !is_lasso) CHECK(at_best.gap() <= 3e-3 * least);
       if (at_best.dual > 0) CHECK(at_best.relative() == at_best.gap() / at_best.dual);
 
       double before = std::numeric_limits<double>::infinity();
-      for (const int steps : {0, 30, 300, 3000}) {
+      for (const int steps : {0, 10, 100}) {
         const Vector<double> theta = fitted(loss, regularizer, model, steps);
         const DualityGap at = parade::duality_gap(team, model, loss, regularizer, theta, columns());
         CHECK(at.gap() >= at.primal - least - 32 * eps * at.primal);  // at least what is left

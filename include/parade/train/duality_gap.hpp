@@ -189,12 +189,14 @@ class DualProblem {
     return std::sqrt(squares.value());
   }
 
-  /// Dual coordinate ascent from u, with the bias as it is where it is not regularized: a sample after the other, each to its best slope. To be called after
-  /// dual(). Needs λ₂ > 0.
+  /// Dual coordinate ascent from u: a sample after the other, each to its best slope. A bias that is not regularized, whose condition is Σ w_i u_i = 0, is
+  /// kept near where the sweep before left it by λ₂/2 (b − b′)², which is the method of multipliers (Rockafellar 1976) with one sweep a turn. To be called
+  /// after dual(). Needs λ₂ > 0.
   void ascend(Index sweeps) requires HasConjugateStep<L> {
     Matrix<double> v = (up_ + down_) / total_;                  // (k,d)
     Vector<double> of_bias = (bias_up_ + bias_down_) / total_;  // (k)
-    const double bias_bend = has_bias_ && of_bias_.l2 > 0 ? 1 / of_bias_.l2 : 0;
+    Vector<double> near = bias_;                                // b′ (k)
+    const bool is_free = of_bias_.is_free();
     for (Index sweep = 0; sweep < sweeps; ++sweep) {
       bool moved = false;
       visit((n_ + evaluation_piece - 1) / evaluation_piece, [&](Index, int, Range samples, const auto& piece) {
@@ -202,11 +204,11 @@ class DualProblem {
           const Index i = samples.begin + j;
           if (weights_[i] == 0) continue;
           const auto row = piece.row(j);
-          double squares = bias_bend > 0 ? 1 : 0;
+          double squares = has_bias_ ? 1 : 0;
           row.visit({0, d_}, [&](Index, double x) { squares = std::fma(x, x, squares); });
           const double share = weights_[i] / total_, bend = share * squares / of_weight_.l2;
           for (Index c = 0; c < k_; ++c) {
-            double z = bias_bend > 0 ? of_bias_.minimizer(of_bias[c]) : bias_[c];
+            double z = !has_bias_ ? 0 : is_free ? near[c] - of_bias[c] / of_weight_.l2 : of_bias_.minimizer(of_bias[c]);
             row.visit({0, d_}, [&](Index feature, double x) { z = std::fma(of_weight_.minimizer(v(c, feature)), x, z); });
             const double next = loss_.conjugate_step(slopes_(c, i), target(c, i), z, bend);
             const double by = kernels::product(share, next - slopes_(c, i));
@@ -218,6 +220,10 @@ class DualProblem {
           }
         }
       });
+      for (Index c = 0; has_bias_ && is_free && c < k_; ++c) {
+        moved = moved || of_bias[c] != 0;
+        near[c] -= of_bias[c] / of_weight_.l2;
+      }
       if (!moved) return;
     }
   }
