@@ -6,6 +6,7 @@
 
 #include <parade/callbacks/certify.hpp>
 #include <parade/constraints/box.hpp>
+#include <parade/core/hash.hpp>
 #include <parade/losses/hinge.hpp>
 #include <parade/losses/logistic.hpp>
 #include <parade/losses/softmax_cross_entropy.hpp>
@@ -224,6 +225,20 @@ TEST_CASE("a gap has the same bits for every number of threads, and sparse rows 
   const DualityGap wide = parade::duality_gap(team, model, Logistic{}, L2{.lambda = 0.1}, Vector<double>(theta.cast<double>()), rows());
   CHECK(narrow.primal == Approx(wide.primal).epsilon(1e-6));
   CHECK(narrow.gap() == Approx(wide.gap()).epsilon(1e-6));
+}
+
+TEST_CASE("gaps and residuals of sparse data have the same bits under every compiler") {
+  Team team(2);
+  std::vector<double> all;
+  for_each_pair([&](const std::string&, const auto& loss, const auto& regularizer) {
+    const Linear<double> model(40, 1);
+    const Vector<double> theta = numbers::random_vector<double>(41, 5, -1, 1);
+    const DualityGap dense = parade::duality_gap(team, model, loss, regularizer, theta, columns());
+    const DualityGap sparse = parade::duality_gap(team, model, loss, regularizer, theta, rows());
+    const double residual = parade::detail::linear_residual(team, model, loss, regularizer, theta, rows(), 0.7);
+    all.insert(all.end(), {dense.primal, dense.dual, sparse.primal, sparse.dual, residual});
+  });
+  CHECK(parade::hash_text(parade::theta_hash(Vector<double>(Vector<double>::Map(all.data(), static_cast<Index>(all.size()))))) == "0");
 }
 
 TEST_CASE("in a gap a weight is so many copies, and many targets and many pieces of data are no other problem") {

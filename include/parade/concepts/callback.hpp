@@ -54,7 +54,8 @@ namespace detail {
 template <class C, class Plain>
 concept SoundHooks = (!requires { &Plain::on_epoch; } || HasOnEpoch<C>)&&(!requires { &Plain::on_step; } || HasOnStep<C>)&&(!requires {
   &Plain::validation_data;
-} || HasValidationData<C>)&&(!requires { &Plain::rate_factor; } || HasRateFactor<C>);
+} || HasValidationData<C>)&&(!requires { &Plain::rate_factor; } || HasRateFactor<C>)&&(!requires { &Plain::certificate_step; } ||
+                                                                                       WantsCertificate<C>);
 
 }  // namespace detail
 
