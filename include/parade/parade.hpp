@@ -14,6 +14,7 @@
 #include <parade/callbacks/progress_bar.hpp>
 #include <parade/callbacks/reduce_on_plateau.hpp>
 #include <parade/callbacks/validate.hpp>
+#include <parade/constraints/affine_equalities.hpp>
 #include <parade/constraints/affine_equality.hpp>
 #include <parade/constraints/augmented_lagrangian.hpp>
 #include <parade/constraints/box.hpp>

@@ -150,7 +150,7 @@ class DualProblem {
 
   /// (1/W) Σ w_i J_i + λR(θ)
   double primal() const {
-    kernels::Sum loss, squares, sizes;
+    kernels::Sum loss, penalty;
     for (Index i = 0; i < n_; ++i) loss.add(kernels::product(weights_[i], values_[i]));
     const auto add = [](const auto& block, const Terms& terms, kernels::Sum& sum) {
       for (Index i = 0; i < block.size(); ++i) {
@@ -159,7 +159,6 @@ class DualProblem {
         if (terms.l1 > 0) sum.add(kernels::product(terms.l1, std::abs(w)));
       }
     };
-    kernels::Sum penalty;
     add(weight_, of_weight_, penalty);
     add(bias_, of_bias_, penalty);
     return loss.value() / total_ + penalty.value();
