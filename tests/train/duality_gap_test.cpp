@@ -7,6 +7,8 @@
 #include <parade/callbacks/certify.hpp>
 #include <parade/constraints/box.hpp>
 #include <parade/core/hash.hpp>
+#include <parade/data/cache.hpp>
+#include <parade/data/cached.hpp>
 #include <parade/losses/hinge.hpp>
 #include <parade/losses/logistic.hpp>
 #include <parade/losses/softmax_cross_entropy.hpp>
@@ -24,6 +26,7 @@
 #include "support/catch.hpp"
 #include "support/numbers.hpp"
 #include "support/sparse.hpp"
+#include "support/temporary_folder.hpp"
 #include "support/training.hpp"
 
 namespace {
@@ -270,6 +273,28 @@ TEST_CASE("in a gap a weight is so many copies, and many targets and many pieces
   const DualityGap pair =
       parade::duality_gap(team, Linear<double>(40, 2), SquaredError{}, L1{.lambda = 0.01}, twice, columns().with_targets(both));
   CHECK(pair.gap() == Approx(2 * once.gap()).epsilon(1e-12));
+}
+
+TEST_CASE("data that comes window by window has the gap of data in memory, to the bit") {
+  const TemporaryFolder folder;
+  const auto many = sparse::random_rows<double>(40, 700);
+  const auto dense = sparse::dense(many);
+  write_cache(folder.path / "rows.cache", many, {.rows_per_block = 50});
+  write_cache(folder.path / "dense.cache", dense, {.rows_per_block = 50});
+  const parade::CachedRows<double> cached_rows{folder.path / "rows.cache", {.window_blocks = 2}};
+  const parade::CachedDense<double> cached_dense{folder.path / "dense.cache", {.window_blocks = 2}};
+  const Linear<double> model(40, 1);
+  const Vector<double> theta = numbers::random_vector<double>(41, 5, -1, 1);
+  const L2 ridge{.lambda = 0.05};
+  for (const int threads : {1, 3}) {
+    Team team(threads);
+    CHECK(same(parade::duality_gap(team, model, Hinge{}, ridge, theta, cached_rows),
+               parade::duality_gap(team, model, Hinge{}, ridge, theta, many)));
+    CHECK(same(parade::duality_gap(team, model, Hinge{}, ridge, theta, cached_dense),
+               parade::duality_gap(team, model, Hinge{}, ridge, theta, dense)));
+    CHECK(parade::detail::linear_residual(team, model, Hinge{}, ridge, theta, cached_dense, 1) ==
+          parade::detail::linear_residual(team, model, Hinge{}, ridge, theta, dense, 1));
+  }
 }
 
 TEST_CASE("a summary has the certificates that Certify asks for") {
