@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <cmath>
 #include <limits>
+#include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include <parade/callbacks/certify.hpp>
@@ -342,6 +344,12 @@ TEST_CASE("where there is no duality gap, an error or the summary says so") {
   CHECK(std::isnan(
       parade::duality_gap(team, model, SquaredError{}, L2{.lambda = 1}, Vector<double>(Vector<double>::Constant(41, 1e300)), rows())
           .relative()));
+
+  parade::Trainer fresh{model, Logistic{}, L2{.lambda = 0.1}, parade::Sgd{.rate = 0.1}};
+  CHECK_THROWS_WITH(fresh.fit(rows(), {.epochs = 1}, parade::Certify{.step = 0}),
+                    "the step size of a residual must be finite and above 0; got 0");
+  CHECK_THROWS_AS(fresh.theta(), std::logic_error);  // nothing was begun
+  CHECK(fresh.fit(rows(), {.epochs = 1, .threads = 1}, parade::Certify{}).certificate->gap);
 
   parade::Trainer boxed{Linear<double>{40}, Logistic{}, L2{.lambda = 0.1}, parade::Sgd{.rate = 0.1}, parade::Box{.lower = 0, .upper = 1}};
   const auto summary = boxed.fit(columns(), {.epochs = 1, .batch_size = 100, .threads = 1}, parade::Certify{});

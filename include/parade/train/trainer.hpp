@@ -587,6 +587,7 @@ class Trainer {
         if (data.size() == 0) throw DataError("the validation data must have at least 1 sample; got 0");
         detail::check_shapes(model_, loss_, data);
       }
+      if constexpr (WantsCertificate<const T&>) check_residual_step(static_cast<double>(callback.certificate_step()));
       if constexpr (requires { requires T::needs_validation; })
         if (sources == 0)
           throw OptionError("a callback watches the validation loss, but there is no validation data: add parade::Validate{data}");
@@ -835,7 +836,10 @@ class Trainer {
     if constexpr (WantsCertificate<T>) {
       Certificate certificate;
       certificate.violation = update_->violation(state().theta);
-      if constexpr (requires { residual(data, 1.0); }) certificate.residual = residual(data, callback.certificate_step());
+      if constexpr (Dataset<D, Batch>)
+        certificate.residual = residual(data, callback.certificate_step());
+      else if constexpr (requires { residual(data, 1.0); })
+        if (no_duality_gap().empty()) certificate.residual = residual(data, callback.certificate_step());
       if constexpr (HasDualityGap<M, L, R>) {
         certificate.no_gap = no_duality_gap();
         try {
