@@ -17,18 +17,21 @@
 
 namespace parade {
 
-/// Several linear equations, Aθ = c, in each group; kept by a projection after every step (Boyd, Vandenberghe: "Convex optimization", 2004, section 8.1):
+/// Several linear equations, Aθ = c, in each group; kept by a projection after every step (Boyd, Vandenberghe: "Convex optimization", 2004,
+/// section 8.1):
 ///
 ///   Π(θ) = θ − S Aᵀ (A S Aᵀ)⁻¹ (Aθ − c),   S = diag(α)          C(θ) = ½ (Aθ − c)ᵀ (A Aᵀ)⁻¹ (Aθ − c)
 ///
 ///   AffineEqualities{A, c}          A (m,d): an equation a row, a number for each element of a group, of a whole parameter column by column; c (m)
 ///
-/// With A = (1 1 1; 1 0 −1), c = (1, 0): Π(1, 0, 0) = (½, 0, ½), and C(1, 0, 0) = ¼. For α = (1, 2, 1): Π(1, 1, 0) = (¼, ½, ¼). One equation is parade::AffineEquality, which needs no
-/// factorization. The factor of A Aᵀ is made once; where the steps differ from element to element, that of A S Aᵀ in every step, in m²d operations.
+/// With A = (1 1 1; 1 0 −1), c = (1, 0): Π(1, 0, 0) = (½, 0, ½), and C(1, 0, 0) = ¼. For α = (1, 2, 1): Π(1, 1, 0) = (¼, ½, ¼). One
+/// equation is parade::AffineEquality, which needs no factorization. The factor of A Aᵀ is made once; where the steps differ from element
+/// to element, that of A S Aᵀ in every step, in m²d operations.
 ///
-/// A has at most 32 rows, none of which may be a combination of others. OptionError says which one is, and whether no θ solves the equations or it is one too many.
-/// Feasible means: to 8 eps of θ's scalar, for each equation relative to Σ |a_i θ_i| + |c|. What is feasible is left as it is. What is not finite never
-/// becomes finite. Where steps differ by so much that in their metric the rows cannot be told apart, the smaller ones count as 2⁻³² of the largest, then as 2⁻¹⁶, then as equal.
+/// A has at most 32 rows, none of which may be a combination of others. OptionError says which one is, and whether no θ solves the
+/// equations or it is one too many. Feasible means: to 8 eps of θ's scalar, for each equation relative to Σ |a_i θ_i| + |c|. What is
+/// feasible is left as it is. What is not finite never becomes finite. Where steps differ by so much that in their metric the rows cannot
+/// be told apart, the smaller ones count as 2⁻³² of the largest, then as 2⁻¹⁶, then as equal.
 class AffineEqualities {
  public:
   static constexpr Index most_equations = 32;
@@ -128,8 +131,8 @@ class AffineEqualities {
                                      coefficients_.cols()));
   }
 
-  /// L of L Lᵀ = A S Aᵀ (Cholesky, Banachiewicz). Returns the first row that is a combination of those above it, whose part of L is solved for then, or `independent`. NaN goes
-  /// through.
+  /// L of L Lᵀ = A S Aᵀ (Cholesky, Banachiewicz). Returns the first row that is a combination of those above it, whose part of L is solved
+  /// for then, or `independent`. NaN goes through.
   template <class Step>
   Index factorize(const Step& step, Factor& factor) const {
     const Index m = count();

@@ -48,7 +48,8 @@ struct Logistic {
     }
   }
 
-  /// a log a + (1 − a) log(1 − a) for a = −s u in [0, 1], else ∞ (Shalev-Shwartz, Zhang 2013): −log 2 at u = ½ and at u = −½, on either side.
+  /// a log a + (1 − a) log(1 − a) for a = −s u in [0, 1], else ∞ (Shalev-Shwartz, Zhang 2013): −log 2 at u = ½ and at u = −½, on either
+  /// side.
   double conjugate(double u, Label y) const {
     const double a = y > 0 ? -u : u, b = 1 - a;
     if (a < 0 || b < 0) return std::numeric_limits<double>::infinity();

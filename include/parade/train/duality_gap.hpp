@@ -39,8 +39,8 @@ struct DualityGapOptions {
   }
 };
 
-/// What has a duality gap: Z = W x + b, a loss that knows its conjugate (SquaredError, Logistic, Hinge, SquaredHinge), and λ₂/2 ‖θ‖² + λ₁‖θ‖₁ (L2, L1,
-/// ElasticNet).
+/// What has a duality gap: Z = W x + b, a loss that knows its conjugate (SquaredError, Logistic, Hinge, SquaredHinge), and λ₂/2 ‖θ‖² +
+/// λ₁‖θ‖₁ (L2, L1, ElasticNet).
 template <class M, class L, class R>
 concept HasDualityGap = LinearModel<M> && Loss<L, double> && HasConjugate<L> && HasShrinkage<R>;
 
@@ -188,9 +188,9 @@ class DualProblem {
     return std::sqrt(squares.value());
   }
 
-  /// Dual coordinate ascent from u: a sample after the other, each to its best slope. A bias that is not regularized, whose condition is Σ w_i u_i = 0, is
-  /// kept near where the sweep before left it by λ₂/2 (b − b′)², which is the method of multipliers (Rockafellar 1976) with one sweep a turn. To be called
-  /// after dual(). Needs λ₂ > 0.
+  /// Dual coordinate ascent from u: a sample after the other, each to its best slope. A bias that is not regularized, whose condition is Σ
+  /// w_i u_i = 0, is kept near where the sweep before left it by λ₂/2 (b − b′)², which is the method of multipliers (Rockafellar 1976) with
+  /// one sweep a turn. To be called after dual(). Needs λ₂ > 0.
   void ascend(Index sweeps) requires HasConjugateStep<L> {
     Matrix<double> v = (up_ + down_) / total_;                  // (k,d)
     Vector<double> of_bias = (bias_up_ + bias_down_) / total_;  // (k)
@@ -228,8 +228,8 @@ class DualProblem {
   }
 
  private:
-  /// work(task, worker, samples, piece) for every piece of 256 samples, where `task` is that of the piece: a task is that many pieces, one after the other;
-  /// different tasks run in parallel.
+  /// work(task, worker, samples, piece) for every piece of 256 samples, where `task` is that of the piece: a task is that many pieces, one
+  /// after the other; different tasks run in parallel.
   template <class Work>
   void visit(Index pieces_a_task, const Work& work) {
     for_each_window(data_, [&](const auto& data, Range part) {
@@ -339,8 +339,8 @@ class DualProblem {
     }
   }
 
-  /// D of s ρ∘u, s in (0, 1]: ρ takes from the slopes above or below 0 what makes Σ w_i u_i = 0 for a bias that is not regularized; s makes |v| ≤ λ₁ where λ₂ = 0, and
-  /// is halved as long as that is more.
+  /// D of s ρ∘u, s in (0, 1]: ρ takes from the slopes above or below 0 what makes Σ w_i u_i = 0 for a bias that is not regularized; s makes
+  /// |v| ≤ λ₁ where λ₂ = 0, and is halved as long as that is more.
   double feasible_value() const {
     Vector<double> above = Vector<double>::Ones(k_), below = above;
     if (has_bias_ && of_bias_.is_free())
@@ -469,26 +469,29 @@ double linear_residual(Team& team, const M& model, const L& loss, const R& regul
 
 }  // namespace detail
 
-/// How far θ is at most from the optimum of a convex problem, proven by a point of its dual problem. For a linear model, z_i = W x_i + b, the objective and its
-/// dual (Fenchel) are
+/// How far θ is at most from the optimum of a convex problem, proven by a point of its dual problem. For a linear model, z_i = W x_i + b,
+/// the objective and its dual (Fenchel) are
 ///
 ///   P(θ) = (1/W) Σ_i w_i J(z_i, y_i) + λ₂/2 ‖θ‖² + λ₁‖θ‖₁
 ///   D(u) = −(1/W) Σ_i w_i f*(u_i, y_i) − 1/(2λ₂) Σ_j max(0, |v_j| − λ₁)²,    v = (1/W) Σ_i w_i u_i x_i
 ///
-/// where f* is the conjugate of the loss: see its header. P(θ) ≥ P(θ*) ≥ D(u) for every θ and every feasible u, so that 0 ≤ P(θ) − P(θ*) ≤ P(θ) − D(u), the
-/// gap; at an optimum it is 0 for the best u. Here u is made from the slopes at θ, u_i = ∂J/∂z_i, and made feasible:
-///   - for a bias that is not regularized, which asks for Σ w_i u_i = 0: slopes above 0, or those below, are scaled down until they balance the others;
-///   - for λ₂ = 0 (the lasso), which asks for |v_j| ≤ λ₁: u ← u · min(1, λ₁/‖v‖_∞) (Kim, Koh, Lustig, Boyd, Gorinevsky 2007; Massias, Gramfort, Salmon 2018);
+/// where f* is the conjugate of the loss: see its header. P(θ) ≥ P(θ*) ≥ D(u) for every θ and every feasible u, so that 0 ≤ P(θ) − P(θ*) ≤
+/// P(θ) − D(u), the gap; at an optimum it is 0 for the best u. Here u is made from the slopes at θ, u_i = ∂J/∂z_i, and made feasible:
+///   - for a bias that is not regularized, which asks for Σ w_i u_i = 0: slopes above 0, or those below, are scaled down until they balance
+///     the others;
+///   - for λ₂ = 0 (the lasso), which asks for |v_j| ≤ λ₁: u ← u · min(1, λ₁/‖v‖_∞) (Kim, Koh, Lustig, Boyd, Gorinevsky 2007; Massias,
+///     Gramfort, Salmon 2018);
 ///   - far from the optimum a smaller u may be better: it is halved as long as D grows.
-/// For a smooth loss that gap goes to 0 as θ goes to the optimum. The slopes of a loss with a kink do not say which of its slopes is the right one: for
-/// Hinge and λ₂ > 0, `sweeps` passes of dual coordinate ascent (Hsieh, Chang, Lin, Keerthi, Sundararajan 2008; Shalev-Shwartz, Zhang 2013), on one
-/// thread, bring u nearer. For Hinge with λ₂ = 0 the gap is a bound, and does not go to 0.
+/// For a smooth loss that gap goes to 0 as θ goes to the optimum. The slopes of a loss with a kink do not say which of its slopes is the
+/// right one: for Hinge and λ₂ > 0, `sweeps` passes of dual coordinate ascent (Hsieh, Chang, Lin, Keerthi, Sundararajan 2008;
+/// Shalev-Shwartz, Zhang 2013), on one thread, bring u nearer. For Hinge with λ₂ = 0 the gap is a bound, and does not go to 0.
 ///
-/// All in double, also for a model in float, whose θ and data are taken as they are. Up to rounding the gap is never below 0. It takes the memory of k
-/// numbers a sample and some of θ's size. The bits depend neither on the number of threads nor on the machine.
+/// All in double, also for a model in float, whose θ and data are taken as they are. Up to rounding the gap is never below 0. It takes the
+/// memory of k numbers a sample and some of θ's size. The bits depend neither on the number of threads nor on the machine.
 ///
-/// The gap of θ on all of the data, in parallel: dense or sparse, in memory or window by window. Throws DataError for a θ, shapes or values that a fit would refuse, and
-/// OptionError for a regularizer that leaves the weights free (λ = 0), which has no such certificate. NaN where a loss is not finite.
+/// The gap of θ on all of the data, in parallel: dense or sparse, in memory or window by window. Throws DataError for a θ, shapes or values
+/// that a fit would refuse, and OptionError for a regularizer that leaves the weights free (λ = 0), which has no such certificate. NaN
+/// where a loss is not finite.
 ///
 ///   Team team;
 ///   const DualityGap gap = duality_gap(team, model, Logistic{}, L2{.lambda = 1e-3}, theta, data);

@@ -275,8 +275,8 @@ class Trainer {
     return std::sqrt(squares) / step;
   }
 
-  /// The same, in double, for a linear model on sparse data, and on data that comes window by window, with a regularizer that has a `shrinkage` (L2, L1,
-  /// ElasticNet, NoRegularizer) and without a constraint: OptionError where one is for a parameter.
+  /// The same, in double, for a linear model on sparse data, and on data that comes window by window, with a regularizer that has a
+  /// `shrinkage` (L2, L1, ElasticNet, NoRegularizer) and without a constraint: OptionError where one is for a parameter.
   template <class D>
     requires(SparseDataFor<D, M> || WindowedDataFor<D, M, Batch>)
   double residual(const D& data, double step = 1) requires LinearModel<M> && HasShrinkage<R> && Loss<L, double> {
@@ -287,8 +287,9 @@ class Trainer {
     return detail::linear_residual(team, model_, loss_, update_->regularizer(), theta(), data, step);
   }
 
-  /// How far the objective at θ is at most from its least value: see parade::duality_gap, which also says for which models, losses and regularizers there is
-  /// one. Throws as that does, and OptionError where a constraint is for a parameter: there is no such certificate then.
+  /// How far the objective at θ is at most from its least value: see parade::duality_gap, which also says for which models, losses and
+  /// regularizers there is one. Throws as that does, and OptionError where a constraint is for a parameter: there is no such certificate
+  /// then.
   template <class D>
     requires DataFor<D, M, Batch> || WindowedDataFor<D, M, Batch> DualityGap duality_gap(const D& data,
                                                                                          const DualityGapOptions& options = {}) {
