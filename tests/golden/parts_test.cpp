@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Tier 2 of the promise for the parts that golden_test.cpp and models_test.cpp leave out: short trainings of linear models that have each loss, regularizer,
-// constraint, optimizer and schedule of the library once. The steps are those of the engine; Trainers of all these would take too long to compile. (Layers: see
-// models/sequential_bits_test.cpp.) Where a change of the mathematics moves the bits on purpose, `test_golden "[parts_table]"` prints the new table.
+// Tier 2 of the promise for the parts that golden_test.cpp and models_test.cpp leave out: short trainings of linear models that have each loss,
+// regularizer, constraint, optimizer and schedule of the library once. The steps are those of the engine; Trainers of all these would take too
+// long to compile. (Layers: see models/sequential_bits_test.cpp.) Where a change of the mathematics moves the bits on purpose,
+// `test_golden "[parts_table]"` prints the new table.
 #include <cmath>
 #include <cstdint>
 #include <functional>
