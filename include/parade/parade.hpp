@@ -9,10 +9,12 @@
 // <parade/io/libsvm.hpp>, <parade/io/npy.hpp>, <parade/io/csv.hpp>, <parade/io/model_file.hpp>, <parade/data/table_data.hpp>, and for data larger than
 // memory <parade/data/cached.hpp>, <parade/data/cache.hpp> and <parade/data/make_cache.hpp>.
 
+#include <parade/callbacks/certify.hpp>
 #include <parade/callbacks/early_stopping.hpp>
 #include <parade/callbacks/progress_bar.hpp>
 #include <parade/callbacks/reduce_on_plateau.hpp>
 #include <parade/callbacks/validate.hpp>
+#include <parade/constraints/affine_equalities.hpp>
 #include <parade/constraints/affine_equality.hpp>
 #include <parade/constraints/augmented_lagrangian.hpp>
 #include <parade/constraints/box.hpp>

@@ -7,7 +7,7 @@
 
 namespace {
 
-using parade::Answer, parade::Callback, parade::HasOnEpoch, parade::HasOnStep, parade::HasValidationData;
+using parade::Answer, parade::Callback, parade::HasOnEpoch, parade::HasOnStep, parade::HasValidationData, parade::WantsCertificate;
 using parade::EpochReport, parade::Index, parade::Signal, parade::StepReport;
 
 // --- the smallest callbacks -----------------------------------------------------------------------------------------------------------
@@ -21,13 +21,15 @@ struct Data {
 struct OnEpoch              { Signal on_epoch(const EpochReport&); };
 struct OnStep               { Signal on_step(const StepReport&); };
 struct Brings               { const Data& validation_data() const; };
+struct Certifies            { double certificate_step() const; };
 // clang-format on
 static_assert(Callback<OnEpoch> && HasOnEpoch<OnEpoch> && !HasOnStep<OnEpoch> && !HasValidationData<OnEpoch>);
 static_assert(Callback<OnStep> && !HasOnEpoch<OnStep> && HasOnStep<OnStep> && !HasValidationData<OnStep>);
 static_assert(Callback<Brings> && !HasOnEpoch<Brings> && !HasOnStep<Brings> && HasValidationData<Brings>);
+static_assert(Callback<Certifies> && !HasOnEpoch<Certifies> && !HasOnStep<Certifies> && WantsCertificate<Certifies>);
 
 template <class C>
-concept Refused = !Callback<C> && !HasOnEpoch<C> && !HasOnStep<C> && !HasValidationData<C>;
+concept Refused = !Callback<C> && !HasOnEpoch<C> && !HasOnStep<C> && !HasValidationData<C> && !WantsCertificate<C>;
 
 // One mutant a line.
 // clang-format off
@@ -83,10 +85,22 @@ static_assert(Refused<VoidValidation>);
 static_assert(Refused<ValidationByValue>);
 static_assert(Refused<ValidationIsNumber>);
 
+// 4. certificate_step()
+struct NoCertificate        : Certifies { void certificate_step() = delete; };
+struct StepAsField          : Certifies { double certificate_step; };
+struct MutableCertificate   : Certifies { double certificate_step(); };
+struct VoidCertificate      : Certifies { void certificate_step() const; };
+static_assert(Refused<NoCertificate>);
+static_assert(Refused<StepAsField>);
+static_assert(Refused<MutableCertificate>);
+static_assert(Refused<VoidCertificate>);
+
 // a slip in one hook is not passed over because another is right
 struct EpochSlips           : OnStep { bool on_epoch(const EpochReport&); };
 struct StepSlips            : OnEpoch { Signal on_step(StepReport&); };
 struct ValidationSlips      : OnEpoch { Data validation_data() const; };
+struct CertificateSlips     : OnEpoch { void certificate_step() const; };
+static_assert(!Callback<CertificateSlips> && HasOnEpoch<CertificateSlips> && !WantsCertificate<CertificateSlips>);
 static_assert(!Callback<EpochSlips> && !HasOnEpoch<EpochSlips> && HasOnStep<EpochSlips>);
 static_assert(!Callback<StepSlips> && HasOnEpoch<StepSlips> && !HasOnStep<StepSlips>);
 static_assert(!Callback<ValidationSlips> && HasOnEpoch<ValidationSlips> && !HasValidationData<ValidationSlips>);

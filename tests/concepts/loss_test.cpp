@@ -7,7 +7,8 @@
 
 namespace {
 
-using parade::ChecksOutputs, parade::ChecksTarget, parade::HasTarget, parade::HasValueAndGradient, parade::Loss;
+using parade::ChecksOutputs, parade::ChecksTarget, parade::HasConjugate, parade::HasConjugateStep, parade::HasTarget,
+    parade::HasValueAndGradient, parade::Loss;
 using parade::ConstMatrixRef, parade::ConstVectorRef, parade::Index, parade::Label, parade::Matrix, parade::MatrixRef, parade::Real,
     parade::TargetsRef, parade::Vector, parade::VectorRef;
 
@@ -138,6 +139,21 @@ static_assert(!ChecksOutputs<OnLabels> && !ChecksTarget<OnLabels>);
 static_assert(ChecksOutputs<Checks> && ChecksTarget<Checks>);
 static_assert(!ChecksOutputs<MutableChecks> && !ChecksTarget<MutableChecks>);
 static_assert(!ChecksOutputs<BoolChecks> && !ChecksTarget<BoolChecks>);
+
+// One mutant a line.
+// clang-format off
+struct Conjugate        : OnLabels { double conjugate(double, Label) const; };
+struct ConjugateOfReal  : OnReals { float conjugate(double, double) const; };
+struct MutableConjugate : OnLabels { double conjugate(double, Label); };
+struct VoidConjugate    : OnLabels { void conjugate(double, Label) const; };
+struct NoConjugate      : OnLabels { double conjugate(double) const; };
+struct Steps            : Conjugate { double conjugate_step(double, Label, double, double) const; };
+struct OnlySteps        : OnLabels { double conjugate_step(double, Label, double, double) const; };
+struct MutableSteps     : Conjugate { double conjugate_step(double, Label, double, double); };
+// clang-format on
+static_assert(HasConjugate<Conjugate> && HasConjugate<ConjugateOfReal> && !HasConjugateStep<Conjugate>);
+static_assert(!HasConjugate<OnLabels> && !HasConjugate<MutableConjugate> && !HasConjugate<VoidConjugate> && !HasConjugate<NoConjugate>);
+static_assert(HasConjugateStep<Steps> && !HasConjugateStep<OnlySteps> && !HasConjugateStep<MutableSteps>);
 
 }  // namespace
 

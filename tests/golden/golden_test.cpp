@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Tier 2 of the promise: the bits of θ after short trainings with all that is built in, which every compiler, optimisation level, vector width
-// and processor with fused multiply-add must meet. Where a change of the mathematics moves them on purpose, `test_golden "[table]"` prints
-// the new table.
+// and processor with fused multiply-add must meet; parts_test.cpp has the parts that are not here. Where a change of the mathematics moves them on
+// purpose, `test_golden "[table]"` prints the new table.
 #include <array>
 #include <cstdint>
 #include <functional>

@@ -8,6 +8,7 @@
 #include <parade/data/dense_data.hpp>
 #include <parade/engine/serial_gradient.hpp>
 #include <parade/losses/class_weights.hpp>
+#include <parade/losses/one_vs_rest.hpp>
 #include <parade/models/linear.hpp>
 #include <parade/optimizers/sgd.hpp>
 #include <parade/regularizers/no_regularizer.hpp>
@@ -41,7 +42,7 @@ DenseData<double> data_of(const Matrix<double>& x, const Targets<Loss, double>& 
 }  // namespace
 
 TEST_CASE("a weight is so many copies of a sample, and a weight of 0 is absence, for every loss", "[losses]") {
-  for_each([](const std::string& name, const auto& loss) {
+  const auto check = [](const std::string& name, const auto& loss) {
     using Loss = std::decay_t<decltype(loss)>;
     INFO(name);
     constexpr Index d = 3, n = 30;
@@ -72,7 +73,9 @@ TEST_CASE("a weight is so many copies of a sample, and a weight of 0 is absence,
     CHECK(std::abs(weighted.loss - copied.loss) <= 43 * eps * (43 + std::abs(copied.loss)));
     CHECK((weighted_grad - copied_grad).cwiseAbs().maxCoeff() <= 43 * eps * (43 + copied_grad.cwiseAbs().maxCoeff()));
     CHECK(copied_grad.cwiseAbs().maxCoeff() > 0.1);
-  });
+  };
+  for_each(check);
+  check("OneVsRest of Logistic", parade::OneVsRest{parade::Logistic{}});
 }
 
 TEST_CASE("class weights weigh as those of PyTorch: F is the sum of c J over the sum of c", "[losses]") {

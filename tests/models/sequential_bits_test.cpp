@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <cmath>
+#include <cstdint>
 #include <type_traits>
 
 #include <parade/core/hash.hpp>
@@ -43,19 +44,29 @@ Vector<S> start(const auto& model) {
 }  // namespace
 
 TEST_CASE("a network of every layer has the same bits from every compiler and vector width", "[bits]") {
-  const auto check = [](auto s, const char* expected_theta, const char* expected_gradient) {
+  const auto check = [](auto s, const char* expected_theta, const char* expected_gradient, const char* expected_trained) {
     using S = decltype(s);
     const auto model = network_of_everything<S>();
     using M = std::remove_const_t<decltype(model)>;
-    const Vector<S> theta = start<S>(model);
+    Vector<S> theta = start<S>(model);
     Vector<Label> labels(50);
     for (Index i = 0; i < 50; ++i) labels[i] = static_cast<Label>(i % 3);
     const auto data = DenseData<S>(training::random_matrix<S>(144, 50, 1)).with_labels(labels);
     Vector<S> grad;
-    SerialGradient<M, SoftmaxCrossEntropy>(model, {}).sum(theta, data, training::first_samples(50), grad, {1, 6});
+    const SerialGradient<M, SoftmaxCrossEntropy> engine(model, {});
+    engine.sum(theta, data, training::first_samples(50), grad, {1, 6});
     CHECK(hash_text(theta_hash(theta)) == expected_theta);
     CHECK(hash_text(theta_hash(grad)) == expected_gradient);
+    for (std::int64_t step = 7; step < 13; ++step) {  // and after a short training, statistics too
+      engine.sum(theta, data, training::first_samples(50), grad, {1, step});
+      for (const auto& block : model.parameters()) {
+        const S by = block.role == Role::statistic ? S{-1} / 50 : S{-1} / 400;
+        for (Index i = block.offset; i < block.offset + block.size(); ++i) theta[i] = std::fma(by, grad[i], theta[i]);
+      }
+    }
+    CHECK(theta.allFinite());
+    CHECK(hash_text(theta_hash(theta)) == expected_trained);
   };
-  check(float{}, "e69ddfb2c142a0d2", "bc5c608c22d49cfe");
-  check(double{}, "f7d18122a1231db9", "57b5d6a61b736fc9");
+  check(float{}, "e69ddfb2c142a0d2", "bc5c608c22d49cfe", "cbfefbce44e89158");
+  check(double{}, "f7d18122a1231db9", "57b5d6a61b736fc9", "b8818e4f2eb176bc");
 }

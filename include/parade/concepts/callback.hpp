@@ -42,13 +42,20 @@ concept HasRateFactor = requires(const C callback) {
   { callback.rate_factor() } -> std::convertible_to<double>;
 };
 
+/// A callback that asks for a Certificate in the summary: `certificate_step()` is the step size of its residual.
+template <class C>
+concept WantsCertificate = requires(const C callback) {
+  { callback.certificate_step() } -> std::convertible_to<double>;
+};
+
 namespace detail {
 
 /// A member of one of these names means to be that hook: a wrong argument or answer is not passed over because another hook is right.
 template <class C, class Plain>
 concept SoundHooks = (!requires { &Plain::on_epoch; } || HasOnEpoch<C>)&&(!requires { &Plain::on_step; } || HasOnStep<C>)&&(!requires {
   &Plain::validation_data;
-} || HasValidationData<C>)&&(!requires { &Plain::rate_factor; } || HasRateFactor<C>);
+} || HasValidationData<C>)&&(!requires { &Plain::rate_factor; } || HasRateFactor<C>)&&(!requires { &Plain::certificate_step; } ||
+                                                                                       WantsCertificate<C>);
 
 }  // namespace detail
 
@@ -59,15 +66,16 @@ concept SoundHooks = (!requires { &Plain::on_epoch; } || HasOnEpoch<C>)&&(!requi
 ///   1. `on_epoch(const EpochReport&)`, called after every epoch;
 ///   2. `on_step(const StepReport&)`, called after every update of θ, on the thread that called `fit`: keep it short. A worker that was overtaken
 ///      may still be in the model, the loss or the data set: a callback must not change what those read;
-///   3. `validation_data()`, const, returning a data set (by reference) that is evaluated after every epoch.
+///   3. `validation_data()`, const, returning a data set (by reference) that is evaluated after every epoch;
+///   4. `certificate_step()`: see WantsCertificate.
 /// The hooks return void or Signal.
 ///
 /// Not required: `on_begin()` and `on_end()`, called once before the first step and after the last, also when the run ends by an exception;
 /// the last to begin ends first, and `on_end` must not throw. `rate_factor()`, const, is asked before every step, a number that is finite and at
 /// least 0: see HasRateFactor. A callback with `static constexpr bool needs_validation = true` is refused where no other brings validation data.
-/// See also: parade::ProgressBar, parade::Validate, parade::EarlyStopping,
-/// parade::ReduceOnPlateau.
+/// See also: parade::ProgressBar, parade::Validate, parade::EarlyStopping, parade::ReduceOnPlateau, parade::Certify.
 template <class C>
-concept Callback = (HasOnEpoch<C> || HasOnStep<C> || HasValidationData<C>)&&detail::SoundHooks<C, std::remove_cvref_t<C>>;
+concept Callback = (HasOnEpoch<C> || HasOnStep<C> || HasValidationData<C> ||
+                    WantsCertificate<C>)&&detail::SoundHooks<C, std::remove_cvref_t<C>>;
 
 }  // namespace parade

@@ -3,6 +3,7 @@
 
 #include <concepts>
 #include <string>
+#include <type_traits>
 
 #include <parade/concepts/argument.hpp>
 #include <parade/concepts/sample_by_sample.hpp>
@@ -34,7 +35,8 @@ concept HasValueAndGradient = requires(const L loss, const detail::Argument<Cons
 ///
 /// Not required: a check of targets. A loss that has `check_outputs(Index k)`, `check_target(Label y, Index k)` or for real targets `check_target(double y, Index k)`, each returning
 /// an empty std::string or the rule that was broken, has them called before training starts. `static constexpr bool two_classes = true` says
-/// that its labels are 0 and 1 or else −1 and +1: data that has both 0 and −1 is then refused. A promise: SampleBySample.
+/// that its labels are 0 and 1 or else −1 and +1: data that has both 0 and −1 is then refused. A promise: SampleBySample. For duality gaps:
+/// HasConjugate.
 /// See also: parade::SquaredError, parade::Logistic, parade::SoftmaxCrossEntropy, parade::Hinge, parade::testing::check_loss.
 template <class L, class Scalar>
 concept Loss = HasTarget<L> && HasValueAndGradient<L, Scalar>;
@@ -56,5 +58,32 @@ concept ChecksRealTarget = requires(const L loss, double target, Index outputs) 
 
 template <class L>
 concept HasTwoClasses = L::two_classes;
+
+namespace detail {
+
+/// A label, or one real target.
+template <class L>
+using OneTarget = std::conditional_t<std::same_as<typename L::Target, Label>, Label, double>;
+
+}  // namespace detail
+
+/// A loss that is convex in Z and a sum over the outputs, J = Σ_c f(z_c, y_c), and knows the conjugate of f: `conjugate(u, y)`, const, in
+/// double, is
+///
+///   f*(u, y) = sup_z (u z − f(z, y)),   ∞ where that has no bound
+///
+/// It must be finite for every slope that `value_and_gradient` gives, and for 0. With it a linear model has a duality gap: see
+/// parade::duality_gap.
+template <class L>
+concept HasConjugate = HasTarget<L> && requires(const L loss, double slope, detail::OneTarget<L> target) {
+  { loss.conjugate(slope, target) } -> std::convertible_to<double>;
+};
+
+/// And whose slope jumps, so that the slopes at an optimum are not yet a solution of the dual problem: `conjugate_step(u, y, z, h)`, const,
+/// in double, is what makes f*(v, y) − z v + ½h (v − u)² least over v; h ≥ 0.
+template <class L>
+concept HasConjugateStep = HasConjugate<L> && requires(const L loss, double slope, detail::OneTarget<L> target, double score, double bend) {
+  { loss.conjugate_step(slope, target, score, bend) } -> std::convertible_to<double>;
+};
 
 }  // namespace parade

@@ -22,7 +22,7 @@ namespace parade {
 /// AffineEquality{} lets every group sum to 0. With a = (1, 2), value = 0: Π(3, 1) = (2, −1), and C(3, 1) = 2.5. For α = (2, 1), a = (1, 1):
 /// Π(3, 0) = (1, −1).
 /// Feasible means: to 8 eps of θ's scalar, relative to Σ |a_i θ_i| + |value|. What is feasible is left as it is. What is not finite never becomes
-/// finite. Several equations at once are not offered: in the metric of every step their projection needs a factorization of its own.
+/// finite. Several equations at once are parade::AffineEqualities.
 struct AffineEquality {
   std::vector<double> coefficients = {};  // a; empty: ones
   double value = 0;

@@ -28,6 +28,19 @@ struct Evaluation {
   Eigen::Matrix<std::int64_t, Eigen::Dynamic, Eigen::Dynamic> confusion;  // (classes, classes) counts: row = true class, column = predicted
 };
 
+/// What parade::duality_gap answers: an upper and a lower bound of the least value of a convex objective.
+struct DualityGap {
+  double primal = std::numeric_limits<double>::quiet_NaN();  // P(θ)
+  double dual = std::numeric_limits<double>::quiet_NaN();    // D(u)
+
+  double gap() const { return primal - dual; }
+  /// gap/D(u), a bound on (P(θ) − P(θ*))/P(θ*); ∞ where D(u) ≤ 0 says nothing of P(θ*).
+  double relative() const {
+    if (std::isnan(gap())) return gap();
+    return dual > 0 ? gap() / dual : std::numeric_limits<double>::infinity();
+  }
+};
+
 /// Where a run stands when a callback is asked, and what `Summary::history` keeps of each epoch.
 struct EpochReport {
   Index epoch = 0;                       // 1-based: this many epochs are done

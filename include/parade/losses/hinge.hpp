@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <limits>
 #include <string>
 
 #include <parade/concepts/loss.hpp>
@@ -35,8 +36,22 @@ struct Hinge {
       return std::max(gap, S{0});  // in this order NaN stays NaN
     });
   }
+
+  /// −a for a = −s u in [0, 1], else ∞ (Shalev-Shwartz, Zhang 2013).
+  double conjugate(double u, Label y) const {
+    const double a = y > 0 ? -u : u;
+    return a < 0 || a > 1 ? std::numeric_limits<double>::infinity() : -a;
+  }
+
+  /// a + (1 − s z)/h, cut to [0, 1]: the step of dual coordinate descent (Hsieh, Chang, Lin, Keerthi, Sundararajan, ICML 2008).
+  double conjugate_step(double u, Label y, double z, double h) const {
+    const double a = y > 0 ? -u : u, gap = 1 - (y > 0 ? z : -z);
+    const double next = gap == 0 ? a : std::min(std::max(a + gap / h, 0.0), 1.0);  // in this order NaN stays NaN
+    return y > 0 ? -next : next;
+  }
 };
 
 static_assert(Loss<Hinge, float> && Loss<Hinge, double>);
+static_assert(HasConjugateStep<Hinge>);
 
 }  // namespace parade

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <string>
 
 #include <parade/concepts/loss.hpp>
 #include <parade/core/types.hpp>
 #include <parade/kernels/math.hpp>
+#include <parade/kernels/real_power.hpp>
 #include <parade/losses/two_classes.hpp>
 
 namespace parade {
@@ -44,8 +47,18 @@ struct Logistic {
       for (Index j = 0; j < count; ++j) dscores(0, first + j) = labels[first + j] > 0 ? -slopes[j] : slopes[j];
     }
   }
+
+  /// a log a + (1 − a) log(1 − a) for a = −s u in [0, 1], else ∞ (Shalev-Shwartz, Zhang 2013): −log 2 at u = ½ and at u = −½, on either
+  /// side.
+  double conjugate(double u, Label y) const {
+    const double a = y > 0 ? -u : u, b = 1 - a;
+    if (a < 0 || b < 0) return std::numeric_limits<double>::infinity();
+    const double of_a = a == 0 ? 0 : std::fma(a, detail::log_of(a), 0.0);
+    return b == 0 ? of_a : std::fma(b, detail::log_of(b), of_a);
+  }
 };
 
 static_assert(Loss<Logistic, float> && Loss<Logistic, double>);
+static_assert(HasConjugate<Logistic>);
 
 }  // namespace parade

@@ -35,8 +35,12 @@ struct SquaredError {
       values[j] = squares / 2;
     }
   }
+
+  /// Of ½(z − y)²: ½u² + u y (Kim, Koh, Lustig, Boyd, Gorinevsky 2007).
+  double conjugate(double u, double y) const { return u * std::fma(0.5, u, y); }
 };
 
 static_assert(Loss<SquaredError, float> && Loss<SquaredError, double>);
+static_assert(HasConjugate<SquaredError>);
 
 }  // namespace parade

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include <parade/concepts/loss.hpp>
@@ -37,8 +38,15 @@ struct SquaredHinge {
       return std::fma(gap, gap, S{0});
     });
   }
+
+  /// ¼a² − a for a = −s u ≥ 0, else ∞ (Fan, Chang, Hsieh, Wang, Lin 2008: "LIBLINEAR", by its dual problem).
+  double conjugate(double u, Label y) const {
+    const double a = y > 0 ? -u : u;
+    return a < 0 ? std::numeric_limits<double>::infinity() : std::fma(a / 4, a, -a);
+  }
 };
 
 static_assert(Loss<SquaredHinge, float> && Loss<SquaredHinge, double>);
+static_assert(HasConjugate<SquaredHinge>);
 
 }  // namespace parade

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <iomanip>
 #include <limits>
 #include <locale>
+#include <optional>
 #include <ostream>
 #include <sstream>
 #include <string>
@@ -73,6 +75,14 @@ struct Timings {
   double callbacks = 0;  // wall, on the calling thread: callbacks and validation
 };
 
+/// How far the θ of a run is from feasible and from the optimum: asked for by the callback Certify.
+struct Certificate {
+  double violation = 0;                                        // C(θ), without β
+  double residual = std::numeric_limits<double>::quiet_NaN();  // as Trainer::residual; NaN on data where there is none
+  std::optional<DualityGap> gap;                               // where there is one
+  std::string no_gap;                                          // why there is none
+};
+
 /// What a run did: returned by `Trainer::fit`.
 struct Summary {
   StopReason stop_reason = StopReason::completed;
@@ -89,10 +99,11 @@ struct Summary {
   int threads = 0;          // that arrived
   std::string threads_why;  // what the process may use, and which limit decides
   std::uint64_t seed = 0;
-  std::string scalar;                // "float" or "double"
-  std::string instructions;          // of the kernels: "AVX-512", …
-  Index remembered_epoch = 0;        // θ is that of a step in this epoch, because a callback answered remember; 0: θ is the last
-  std::int64_t remembered_step = 0;  // that step, counted as StepReport::step
+  std::string scalar;                      // "float" or "double"
+  std::string instructions;                // of the kernels: "AVX-512", …
+  Index remembered_epoch = 0;              // θ is that of a step in this epoch, because a callback answered remember; 0: θ is the last
+  std::int64_t remembered_step = 0;        // that step, counted as StepReport::step
+  std::optional<Certificate> certificate;  // of that θ, where Certify asked for it
   Timings seconds;
   std::uint64_t theta_hash = 0;
 
@@ -145,6 +156,15 @@ struct Summary {
     }
     if (remembered_epoch > 0)
       out << "theta       that of step " << remembered_step << " in epoch " << remembered_epoch << ", which a callback remembered\n";
+    if (certificate) {
+      out << "certificate violation " << certificate->violation;
+      if (!std::isnan(certificate->residual)) out << ", residual " << certificate->residual;
+      if (certificate->gap)
+        out << ", duality gap " << certificate->gap->gap() << " (relative " << certificate->gap->relative() << ")";
+      else
+        out << ", no duality gap: " << certificate->no_gap;
+      out << '\n';
+    }
     const double all = seconds.wall * threads;
     const auto share = [&](const char* name, double s) {
       out << "  " << std::left << std::setw(10) << name << std::right << std::setw(10) << s << " s" << std::setw(8) << std::fixed

@@ -12,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
@@ -35,6 +36,7 @@
 #include <parade/engine/update.hpp>
 #include <parade/kernels/finite.hpp>
 #include <parade/kernels/simd.hpp>
+#include <parade/train/duality_gap.hpp>
 #include <parade/train/evaluate.hpp>
 #include <parade/train/metrics.hpp>
 #include <parade/train/options.hpp>
@@ -245,8 +247,7 @@ class Trainer {
   /// and OptionError unless α is finite and above 0. Not finite if a loss is not.
   template <Dataset<Batch> D>
   double residual(const D& data, double step = 1) {
-    if (!(step > 0 && std::isfinite(step)))
-      throw OptionError(detail::text("the step size of a residual must be finite and above 0; got ", step));
+    check_residual_step(step);
     check_not_running();
     const Vector<Scalar>& from = theta();
     check_parts(data, {steps_, 0, 0}, false);
@@ -291,6 +292,29 @@ class Trainer {
     }
     return std::sqrt(squares) / step;
   }
+
+  /// The same, in double, for a linear model on sparse data, and on data that comes window by window, with a regularizer that has a
+  /// `shrinkage` (L2, L1, ElasticNet, NoRegularizer) and without a constraint: OptionError where one is for a parameter.
+  template <class D>
+    requires(SparseDataFor<D, M> || WindowedDataFor<D, M, Batch>)
+  double residual(const D& data, double step = 1) requires LinearModel<M> && HasShrinkage<R> && Loss<L, double> {
+    check_residual_step(step);
+    if (const std::string why = no_duality_gap(); !why.empty())
+      throw OptionError(detail::text("there is no residual on these data: ", why));
+    Team& team = this->team();
+    return detail::linear_residual(team, model_, loss_, update_->regularizer(), theta(), data, step);
+  }
+
+  /// How far the objective at θ is at most from its least value: see parade::duality_gap, which also says for which models, losses and
+  /// regularizers there is one. Throws as that does, and OptionError where a constraint is for a parameter: there is no such certificate
+  /// then.
+  template <class D>
+    requires DataFor<D, M, Batch> || WindowedDataFor<D, M, Batch> DualityGap duality_gap(const D& data,
+                                                                                         const DualityGapOptions& options = {}) {
+      if (const std::string why = no_duality_gap(); !why.empty()) throw OptionError(detail::text("there is no duality gap: ", why));
+      Team& team = this->team();
+      return parade::duality_gap(team, model_, loss_, update_->regularizer(), theta(), data, options);
+    }
 
   /// θ (P). Throws std::logic_error before the first fit, partial_fit or initialize. What is returned is θ until the next step or change; in a callback of
   /// a run on sparse data it is a copy that is made by each call, in O(P), for one thread at a time.
@@ -476,6 +500,7 @@ class Trainer {
         callbacks...);
     if (run.remembered.size() > 0) state().theta = run.remembered;
     finish(run);
+    (add_certificate(summary, data, callbacks), ...);
     return summary;
   }
 
@@ -581,6 +606,7 @@ class Trainer {
         if (data.size() == 0) throw DataError("the validation data must have at least 1 sample; got 0");
         detail::check_shapes(model_, loss_, data);
       }
+      if constexpr (WantsCertificate<const T&>) check_residual_step(static_cast<double>(callback.certificate_step()));
       if constexpr (requires { requires T::needs_validation; })
         if (sources == 0)
           throw OptionError("a callback watches the validation loss, but there is no validation data: add parade::Validate{data}");
@@ -813,6 +839,38 @@ class Trainer {
   template <class T>
   void add_validation(EpochReport& report, T& callback) {
     if constexpr (HasValidationData<const T&>) report.validation = evaluate(callback.validation_data());
+  }
+  static void check_residual_step(double step) {
+    if (!(step > 0 && std::isfinite(step)))
+      throw OptionError(detail::text("the step size of a residual must be finite and above 0; got ", step));
+  }
+  /// Why there is no duality gap with these settings; empty if there is.
+  std::string no_duality_gap() const {
+    for (const auto& block : parameters_)
+      if (detail::applies_to(constraint_, block)) return "there is a constraint";
+    return {};
+  }
+  template <class D, class T>
+  void add_certificate(Summary& summary, const D& data, const T& callback) {
+    if constexpr (WantsCertificate<T>) {
+      Certificate certificate;
+      certificate.violation = update_->violation(state().theta);
+      if constexpr (Dataset<D, Batch>)
+        certificate.residual = residual(data, callback.certificate_step());
+      else if constexpr (requires { residual(data, 1.0); })
+        if (no_duality_gap().empty()) certificate.residual = residual(data, callback.certificate_step());
+      if constexpr (HasDualityGap<M, L, R>) {
+        certificate.no_gap = no_duality_gap();
+        try {
+          if (certificate.no_gap.empty()) certificate.gap = duality_gap(data);
+        } catch (const OptionError& error) {
+          certificate.no_gap = error.what();
+        }
+      } else {
+        certificate.no_gap = "it is for linear models with some losses and regularizers";
+      }
+      summary.certificate = std::move(certificate);
+    }
   }
   template <class T>
   static double rate_factor(const T& callback) {
