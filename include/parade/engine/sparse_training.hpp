@@ -55,6 +55,44 @@ inline double factor_of_l2(const Shrinkage& shrinkage, double rate) {
   return shrinkage.l2_in_prox ? 1 / std::fma(rate, shrinkage.l2, 1.0) : std::fma(-rate, shrinkage.l2, 1.0);
 }
 
+/// Throws OptionError for an optimizer and a regularizer that have no exact lazy form together; l2 and l1: the largest λ.
+inline void check_lazy_form(bool has_shrinkage, ZeroGradient zero_gradient, double l2, double l1) {
+  const char* pairs =
+      "; on sparse data there are: Sgd without momentum with L1, L2 or ElasticNet; Adagrad with L1 or no regularizer; LazyAdam with no "
+      "regularizer; FtrlProximal, which has l1 and l2 of its own, with no regularizer";
+  if (!has_shrinkage)
+    throw OptionError(text("the regularizer has no exact lazy form: it does not say (shrinkage()) that it is L2, L1 or both", pairs));
+  if (zero_gradient == ZeroGradient::moves)
+    throw OptionError(
+        text("the optimizer has no exact lazy form: a feature goes on moving in steps in which it does not occur (momentum, running means)",
+             pairs));
+  if (l2 != 0 && zero_gradient != ZeroGradient::linear)
+    throw OptionError(
+        text("L2 has no exact lazy form with this optimizer: in every step it changes each feature by another factor, or the "
+             "optimizer's state",
+             pairs));
+  if (l1 != 0 && zero_gradient == ZeroGradient::waits)
+    throw OptionError(
+        text("L1 has no exact lazy form with this optimizer: its step sizes change in every step, also where there is no gradient", pairs));
+  if (l1 != 0 && zero_gradient == ZeroGradient::returns)
+    throw OptionError(text("L1 has no exact lazy form with this optimizer: it computes theta anew from its state", pairs));
+}
+
+/// The most entries that a batch can have: those of the b longest rows.
+template <class D>
+Index most_entries(const D& data, Index batch_size) {
+  if constexpr (requires { data.most_batch_entries(); }) {
+    return data.most_batch_entries();
+  } else {
+    const std::int64_t* offsets = data.offsets().data();
+    std::vector<std::int64_t> lengths(static_cast<std::size_t>(data.size()));
+    for (Index i = 0; i < data.size(); ++i) lengths[static_cast<std::size_t>(i)] = offsets[i + 1] - offsets[i];
+    const auto longest = lengths.begin() + static_cast<std::ptrdiff_t>(std::min(static_cast<std::size_t>(batch_size), lengths.size()));
+    if (longest != lengths.end()) std::nth_element(lengths.begin(), longest, lengths.end(), std::greater<>{});
+    return std::accumulate(lengths.begin(), longest, std::int64_t{0});
+  }
+}
+
 /// An element as it is stored, and what it is now, over C.
 template <class Scalar>
 struct PlainElements {
@@ -233,30 +271,8 @@ class SparseTraining {
 
   /// Throws OptionError for an optimizer and a regularizer that have no exact lazy form together.
   void check() const {
-    const char* pairs =
-        "; on sparse data there are: Sgd without momentum with L1, L2 or ElasticNet; Adagrad with L1 or no regularizer; LazyAdam with no "
-        "regularizer; FtrlProximal, "
-        "which has "
-        "l1 and "
-        "l2 of its own, with no regularizer";
-    if constexpr (!HasShrinkage<R>)
-      throw OptionError(
-          detail::text("the regularizer has no exact lazy form: it does not say (shrinkage()) that it is L2, L1 or both", pairs));
-    if (zero_gradient_ == ZeroGradient::moves)
-      throw OptionError(detail::text(
-          "the optimizer has no exact lazy form: a feature goes on moving in steps in which it does not occur (momentum, running means)",
-          pairs));
-    const double l2 = std::max(weight_shrinkage_.l2, bias_shrinkage_.l2), l1 = std::max(weight_shrinkage_.l1, bias_shrinkage_.l1);
-    if (l2 != 0 && zero_gradient_ != ZeroGradient::linear)
-      throw OptionError(
-          detail::text("L2 has no exact lazy form with this optimizer: in every step it changes each feature by another factor, or the "
-                       "optimizer's state",
-                       pairs));
-    if (l1 != 0 && zero_gradient_ == ZeroGradient::waits)
-      throw OptionError(detail::text(
-          "L1 has no exact lazy form with this optimizer: its step sizes change in every step, also where there is no gradient", pairs));
-    if (l1 != 0 && zero_gradient_ == ZeroGradient::returns)
-      throw OptionError(detail::text("L1 has no exact lazy form with this optimizer: it computes theta anew from its state", pairs));
+    detail::check_lazy_form(HasShrinkage<R>, zero_gradient_, std::max(weight_shrinkage_.l2, bias_shrinkage_.l2),
+                            std::max(weight_shrinkage_.l1, bias_shrinkage_.l1));
   }
 
   /// Makes room for batches of up to `batch_size` samples of this data set, and finds out where its rows are to be cut. Not inside `team.run`.
@@ -299,7 +315,7 @@ class SparseTraining {
         parts_[p].dz.resize(outputs_);
       }
     }
-    if (!is_direct_) reserve_parts(most_entries(data, batch_size));
+    if (!is_direct_) reserve_parts(detail::most_entries(data, batch_size));
     const double chunk = (may_share_ ? team_->asked() : 1) * chunk_entries / std::max(1.0, usual / static_cast<double>(batch_size));
     chunk_ = std::max<Index>(16, static_cast<Index>(std::min(chunk, 1e9)));
     reserve(bias_part_, 1);
@@ -319,7 +335,7 @@ class SparseTraining {
     active_ = {};
     if (is_direct_)
       largest_value_ = detail::largest_value<Scalar>(data, *team_);
-    else if (const Index most = most_entries(data, scores_.cols()); most > most_entries_)
+    else if (const Index most = detail::most_entries(data, scores_.cols()); most > most_entries_)
       reserve_parts(most);
     cut_.change_rows(data, *team_);
   }
@@ -531,21 +547,6 @@ class SparseTraining {
 
     double gradient_seconds = 0, update_seconds = 0;
   };
-
-  /// The most entries that a batch can have: those of the b longest rows.
-  template <class D>
-  static Index most_entries(const D& data, Index batch_size) {
-    if constexpr (requires { data.most_batch_entries(); }) {
-      return data.most_batch_entries();
-    } else {
-      const std::int64_t* offsets = data.offsets().data();
-      std::vector<std::int64_t> lengths(static_cast<std::size_t>(data.size()));
-      for (Index i = 0; i < data.size(); ++i) lengths[static_cast<std::size_t>(i)] = offsets[i + 1] - offsets[i];
-      const auto longest = lengths.begin() + static_cast<std::ptrdiff_t>(std::min(static_cast<std::size_t>(batch_size), lengths.size()));
-      if (longest != lengths.end()) std::nth_element(lengths.begin(), longest, lengths.end(), std::greater<>{});
-      return std::accumulate(lengths.begin(), longest, std::int64_t{0});
-    }
-  }
 
   void reserve_parts(Index most) {
     most_entries_ = most;

@@ -31,6 +31,7 @@
 #include <parade/core/hash.hpp>
 #include <parade/data/sampler.hpp>
 #include <parade/engine/parallel_gradient.hpp>
+#include <parade/engine/sparse_sums_training.hpp>
 #include <parade/engine/sparse_training.hpp>
 #include <parade/engine/update.hpp>
 #include <parade/kernels/finite.hpp>
@@ -43,16 +44,9 @@
 namespace parade {
 namespace detail {
 
-/// What a Trainer has for a schedule or a constraint when it was given none.
+/// What a Trainer has for a schedule when it was given none.
 struct ConstantRate {
   double rate(double base, const TrainingTime&) const { return base; }
-};
-struct Unconstrained {
-  double violation(const ConstVectorRef<float>&) const { return 0; }
-  double violation(const ConstVectorRef<double>&) const { return 0; }
-  void project(VectorRef<float>) const {}
-  void project(VectorRef<double>) const {}
-  bool applies_to(const ParameterBlock&) const { return false; }
 };
 
 /// θ ← θ − α g, for a residual.
@@ -66,7 +60,7 @@ struct GradientStep {
   }
 };
 
-/// What trains M on sparse rows; nothing where M is no linear model.
+/// What trains M on sparse rows; nothing where M does not take them.
 template <class M, class L, class R, class O>
 struct SparseTrainingOf {
   struct type {};
@@ -74,6 +68,10 @@ struct SparseTrainingOf {
 template <LinearModel M, class L, class R, class O>
 struct SparseTrainingOf<M, L, R, O> {
   using type = SparseTraining<M, L, R, O>;
+};
+template <SumsFeatures M, class L, class R, class O>
+struct SparseTrainingOf<M, L, R, O> {
+  using type = SparseSumsTraining<M, L, R, O>;
 };
 
 }  // namespace detail
@@ -93,8 +91,9 @@ struct SparseTrainingOf<M, L, R, O> {
 ///
 /// The promise: for the same data, seed and settings, θ has the same bits after every step for any number of threads, under any load.
 ///
-/// A linear model also takes sparse rows, by the same functions; a step then costs what the entries of its batch cost: see SparseTraining, which also
-/// says for which optimizers and regularizers.
+/// A model that is linear in the features, or whose first layer is (a factorization machine, an Mlp, a Sequential that begins with Dense), also takes sparse
+/// rows, by the same functions; a step then costs what the entries of its batch cost: see SparseTraining and SparseSumsTraining, which also say for which
+/// optimizers and regularizers.
 ///
 /// Data that is larger than memory comes window by window (WindowedData: parade::CachedRows, parade::CachedDense), and is fitted and evaluated by the same
 /// functions.
@@ -278,7 +277,7 @@ class Trainer {
   /// a run on sparse data it is a copy that is made by each call, in O(P), for one thread at a time.
   const Vector<Scalar>& theta() const {
     if (!initialized()) throw std::logic_error("the trainer holds no parameters yet: call fit, partial_fit or initialize first");
-    if constexpr (LinearModel<M>)
+    if constexpr (SparseModel<M>)
       if (sparse_ && sparse_->is_behind()) {  // a callback wants to know: to bring θ itself up to date would change its bits
         sparse_->copy_theta(looked_at_);
         return looked_at_;
@@ -496,7 +495,7 @@ class Trainer {
     Settled(const Settled&) = delete;
     Settled& operator=(const Settled&) = delete;
     void now() const {
-      if constexpr (LinearModel<M>)
+      if constexpr (SparseModel<M>)
         if (sparse_) sparse_->settle();
     }
 
@@ -599,7 +598,9 @@ class Trainer {
   template <class D>
   BatchSum accumulate(const D& data, std::span<const Index> samples, std::uint64_t seed, bool updated,
                       [[maybe_unused]] std::span<const Index> next = {}) {
-    if constexpr (SparseData<D>)
+    if constexpr (SparseData<D> && SumsFeatures<M>)
+      return sparse_->accumulate(data, samples, {seed, steps_});
+    else if constexpr (SparseData<D>)
       return sparse_->accumulate(data, samples, next);
     else
       return updated ? engine_->accumulate_updated(state().theta, data, samples, {seed, steps_})
@@ -865,7 +866,7 @@ class Trainer {
   PhaseSeconds phase_seconds() const {
     const PhaseSeconds gradient = engine_->seconds(), update = update_->seconds();
     PhaseSeconds total{gradient.gather, gradient.gradient + update.gradient, update.reduce, update.update};
-    if constexpr (LinearModel<M>)
+    if constexpr (SparseModel<M>)
       if (sparse_) {
         total.gradient += sparse_->seconds().gradient;
         total.update += sparse_->seconds().update;
