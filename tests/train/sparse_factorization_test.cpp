@@ -89,6 +89,25 @@ TEST_CASE("a factorization machine in float on sparse rows, and with rows of one
   check_same(three, other, rows_of_pairs<float>(), {.epochs = 2, .batch_size = b, .seed = 3}, 20000);
 }
 
+TEST_CASE("the factors of a feature that is always alone in its sample have a gradient of exactly 0") {
+  Vector<std::int64_t> offsets(n + 1);
+  Vector<std::int32_t> indices(n);
+  Vector<Label> labels(n);
+  offsets[0] = 0;
+  for (Index i = 0; i < n; ++i) {
+    offsets[i + 1] = i + 1;
+    indices[i] = static_cast<std::int32_t>(i % (d / 2));
+    labels[i] = static_cast<Label>(i % 3 == 0);
+  }
+  const auto rows = SparseRows<float>(offsets, indices, training::random_vector<float>(n, 3), d).with_labels(labels);
+  auto trainer = machine<float>({AnyOptimizer::lazy_adam, 0.02});
+  trainer.initialize(3);
+  const Matrix<float> factors = trainer.parameter("factors");
+  trainer.fit(rows, {.epochs = 2, .batch_size = 7, .seed = 3});
+  CHECK(trainer.parameter("factors") == factors);
+  CHECK(trainer.parameter("weight").leftCols(d / 2).cwiseAbs().minCoeff() > 0);
+}
+
 TEST_CASE(
     "a factorization machine where the rate is large for the regularizer: the factor of a step is small, 0, negative, below minus 1") {
   const double factor = GENERATE(0.3, 1e-3, 1e-14, 0.0, -0.5, -1.0, -1.2), l1 = GENERATE(0.0, 0.002);

@@ -7,6 +7,7 @@
 #include <parade/layers/dense.hpp>
 #include <parade/layers/dropout.hpp>
 #include <parade/layers/elementwise.hpp>
+#include <parade/layers/flatten.hpp>
 #include <parade/layers/normalization.hpp>
 #include <parade/losses/softmax_cross_entropy.hpp>
 #include <parade/models/mlp.hpp>
@@ -23,6 +24,9 @@ using Catch::Matchers::ContainsSubstring;
 using sparse::AnyOptimizer, sparse::Both, sparse::Halving;
 
 constexpr Index n = 97, d = 40;
+
+static_assert(SparseModel<Mlp<float>> && SparseModel<Sequential<double, Dense>> && SparseModel<Sequential<float, Dense, Relu, Dense>>);
+static_assert(!SparseModel<Sequential<float, Relu, Dense>> && !SparseModel<Sequential<float, Dense, Flatten, Dense>>);
 
 /// tanh, since where a ReLU has its corner the two roundings may fall on either side.
 auto mlp(const AnyOptimizer& optimizer, const Both& both = {}, std::vector<Index> sizes = {d, 5, 4, 3}) {
@@ -66,7 +70,7 @@ TEST_CASE("an Mlp on sparse rows is an Mlp on dense data, with every optimizer a
   CHECK((a.theta() - c.theta()).cwiseAbs().maxCoeff() > 0);  // they are not the same computation
 }
 
-TEST_CASE("an Mlp without hidden layers, and one whose regularizer is for the other layers alone") {
+TEST_CASE("an Mlp without hidden layers on sparse rows") {
   const auto rows = sparse::random_rows<double>(d, n, 3);
   auto a = mlp({AnyOptimizer::sgd, 0.3}, {0.01, 0.001}, {d, 3}), c = mlp({AnyOptimizer::sgd, 0.3}, {0.01, 0.001}, {d, 3});
   check_same(a, c, rows, {.epochs = 3, .batch_size = 7, .seed = 3}, 1000);

@@ -600,6 +600,7 @@ class SparseSumsTraining {
   void step(Part& part, double weight, const StepInfo& at) {
     if constexpr (HasStep<O, Scalar>) {
       const Index begin = part.first * width_, size = part.count * width_;
+      if (size == 0) return;
       Scalar *theta = theta_.data() + begin, *grad = grad_.data() + begin;
       const auto each_block = [&](const auto& work) {  // work(block, first element) for the columns of all slots
         for (const Block& block : blocks_)

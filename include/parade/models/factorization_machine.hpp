@@ -236,8 +236,10 @@ class FactorizationMachine {
     for (Index o = 0; o < outputs_; ++o) {
       const Scalar dx = x * dscores[o];
       weight_gradient[o] = std::fma(x, dscores[o], weight_gradient[o]);
-      for (Index f = o * factors_; f < (o + 1) * factors_; ++f)
-        factor_gradient[f] = std::fma(dx, std::fma(-x, factors[f], slopes[f]), factor_gradient[f]);
+      for (Index f = o * factors_; f < (o + 1) * factors_; ++f) {
+        const Scalar own = std::fma(x, factors[f], Scalar{0});  // no product, which a compiler might make exact in the next line
+        factor_gradient[f] = std::fma(dx, slopes[f] - own, factor_gradient[f]);
+      }
     }
   }
 

@@ -868,8 +868,10 @@ class Trainer {
     PhaseSeconds total{gradient.gather, gradient.gradient + update.gradient, update.reduce, update.update};
     if constexpr (SparseModel<M>)
       if (sparse_) {
-        total.gradient += sparse_->seconds().gradient;
-        total.update += sparse_->seconds().update;
+        const PhaseSeconds sparse = sparse_->seconds();
+        total.gradient += sparse.gradient;
+        total.reduce += sparse.reduce;
+        total.update += sparse.update;
       }
     return total;
   }
