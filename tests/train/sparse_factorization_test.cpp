@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -118,6 +119,32 @@ TEST_CASE(
   check_same(a, c, sparse::random_rows<double>(d, n), {.epochs = factor < -1 && b == 1 ? 1 : 3, .batch_size = b, .seed = 3}, 20000);
 }
 
+TEST_CASE(
+    "a factorization machine: a row without weight does not count, and a feature that does not occur may not leave the range of numbers") {
+  const auto rows = sparse::random_rows<double>(d, n);
+  Vector<double> weights = Vector<double>::Ones(n);
+  weights[8] = 0;
+  Vector<double> values = rows.values();
+  for (Index e = rows.offsets()[8]; e < rows.offsets()[9]; ++e) values[e] = 1e300;  // infinite in float
+  REQUIRE(rows.offsets()[9] > rows.offsets()[8]);
+  const auto absent = SparseRows<double>(rows.offsets(), rows.indices(), values, d).with_labels(rows.labels()).with_weights(weights);
+  auto trainer = machine<float>({AnyOptimizer::sgd, 0.1}, {21, 0});  // every θ times −1.1
+  const FitOptions options{.epochs = 1, .batch_size = 7, .seed = 3, .check_data = false};
+  const std::uint64_t expected = trainer.fit(rows.with_weights(weights), options).theta_hash;
+  CHECK(trainer.fit(absent, options).theta_hash == expected);
+
+  Vector<float> theta = trainer.theta();
+  const Index last = trainer.parameters()["weight"].offset + d - 1;
+  theta[last] = 3e38F;
+  trainer.set_theta(theta);
+  CHECK(trainer.partial_fit(rows).samples == n);  // 3.3e38 still is a number
+  CHECK(trainer.theta()[last] == -1.1F * 3e38F);
+  theta[last] = 3.2e38F;
+  trainer.set_theta(theta);
+  CHECK_THROWS_AS(trainer.partial_fit(rows), std::runtime_error);
+  CHECK(trainer.theta() == theta);
+}
+
 TEST_CASE("theta of a factorization machine after training on sparse rows has the same bits for any number of threads") {
   const auto rows = sparse::many_rows<float>(700);
   const SparseRows<float> ones = SparseRows<float>(rows.offsets(), rows.indices(), {}, rows.num_features()).with_labels(rows.labels());
@@ -142,6 +169,17 @@ TEST_CASE("a factorization machine on sparse rows from a cache gives the bits of
   CHECK(trainer.evaluate(cached).loss == evaluated.loss);
   CHECK(trainer.scores(cached) == trainer.scores(rows));
   CHECK(trainer.predict(cached) == trainer.predict(rows));
+
+  const auto many = sparse::many_rows<float>(700);  // of steps that are shared
+  write_cache(folder.path / "many", many, {.rows_per_block = 37});
+  const CachedRows<float> in_windows{folder.path / "many", {.window_blocks = 5}};
+  auto shared = machine<float>({AnyOptimizer::adagrad, 0.1}, {0, 1e-4}, many.num_features());
+  FitOptions steps{.epochs = 2, .batch_size = 150, .seed = 2, .threads = 1, .windows = in_windows.windows()};
+  const std::uint64_t alone = shared.fit(many, steps).theta_hash;
+  for (const int threads : {1, 2, 3, 8}) {
+    steps.threads = threads;
+    CHECK(shared.fit(in_windows, steps).theta_hash == alone);
+  }
 
   struct Look {
     decltype(trainer)* own;

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include <parade/callbacks/validate.hpp>
 #include <parade/layers/dense.hpp>
 #include <parade/layers/dropout.hpp>
 #include <parade/layers/elementwise.hpp>
@@ -12,6 +13,7 @@
 #include <parade/losses/softmax_cross_entropy.hpp>
 #include <parade/models/mlp.hpp>
 #include <parade/models/sequential.hpp>
+#include <parade/regularizers/only.hpp>
 
 #include "support/sparse_sums.hpp"
 
@@ -74,6 +76,21 @@ TEST_CASE("an Mlp without hidden layers on sparse rows") {
   const auto rows = sparse::random_rows<double>(d, n, 3);
   auto a = mlp({AnyOptimizer::sgd, 0.3}, {0.01, 0.001}, {d, 3}), c = mlp({AnyOptimizer::sgd, 0.3}, {0.01, 0.001}, {d, 3});
   check_same(a, c, rows, {.epochs = 3, .batch_size = 7, .seed = 3}, 1000);
+}
+
+TEST_CASE("a regularizer without a lazy form may be for the layers behind the first, and validation data may be sparse") {
+  const auto rows = sparse::random_rows<double>(d, n, 3);
+  const auto make = [](const char* block) {
+    return Trainer{Mlp<double>{{d, 5, 3}, Activation::sigmoid}, SoftmaxCrossEntropy{}, Only{Both{0.1, 0.01}, block},
+                   AnyOptimizer{AnyOptimizer::sgd, 0.3}};
+  };
+  static_assert(!HasShrinkage<Only<Both>>);
+  auto a = make("layer1.weight"), c = make("layer1.weight");
+  check_same(a, c, rows, {.epochs = 3, .batch_size = 7, .seed = 3}, 1000);
+  const Summary summary = a.fit(rows, {.epochs = 3, .batch_size = 7, .seed = 3}, Validate{rows});
+  CHECK(summary.history.back().validation->loss == a.evaluate(rows).loss);
+  auto refused = make("layer0.weight");
+  CHECK_THROWS_WITH(refused.fit(rows, {.batch_size = 7}), ContainsSubstring("the regularizer has no exact lazy form"));
 }
 
 TEST_CASE("a Sequential in float with batch normalization and dropout on sparse rows is that on dense data") {

@@ -61,8 +61,8 @@ void sum_features(const M& model, const SparseRowsView<Value>& rows, Range entri
 /// costs, whatever d is, and gives what the dense computation gives, to rounding.
 ///
 ///   1. The features that occur in the batch get a slot each; their θ_i, and what the optimizer keeps beside it, are copied there, brought up to date.
-///   2. Shard by shard: the sums a over each row's entries, and of the remainder scores, losses and gradients as on dense data whose features are a;
-///      and the slopes of every sample.
+///   2. Sample by sample: the sums a over a row's entries. Shard by shard: of the remainder scores, losses and gradients as on dense data whose features are
+///      a; and the slopes of every sample.
 ///   3. The remainder's gradient is summed over the canonical tree on the shards, and stepped by ParallelUpdate.
 ///   4. The gradient of an element of a slot is ONE chain over the samples of the batch in their order; then its step, in the slot.
 ///   5. Where all is finite, the slots are written back; else nothing is, so that θ and the optimizer's state are as before.
@@ -128,6 +128,7 @@ class SparseSumsTraining {
     const auto shards = static_cast<std::size_t>(plan.shards());
     workers_.resize(static_cast<std::size_t>(team_->max_workers()));
     for (Worker& worker : workers_) worker.compute.reserve(remainder_, Sums<D>{*this, data}, plan.shard_size());
+    feature_sums_.resize(model_.num_sums(), batch_size);
     slopes_.resize(remainder_.num_slopes(), batch_size);
     values_.resize(batch_size);
     weights_.resize(data.has_weights() ? batch_size : 0);
@@ -216,6 +217,12 @@ class SparseSumsTraining {
       slots += part.count;
     }
     for_each_part([&](Part& part) { read(part); });
+    const Index pieces = alone ? 1 : std::clamp<Index>(b / 8, 1, 4 * team_->asked());  // shards may be fewer than threads
+    team_->for_each(pieces, [&](Index i, int w) {
+      detail::StopWatch watch;
+      add_up(data, part_of(b, pieces, i));
+      workers_[static_cast<std::size_t>(w)].seconds += watch.lap();
+    });
     const Sums<D> sums{*this, data};
     shards_ = static_cast<std::size_t>(plan.shards());
     team_->for_each(plan.shards(), [&](Index shard, int w) {
@@ -374,22 +381,17 @@ class SparseSumsTraining {
       constexpr bool labelled = std::is_same_v<typename L::Target, Label>;
       batch.reserve(capacity, of.model_.num_sums(), labelled, labelled ? 0 : data.num_targets(), data.has_weights());
     }
+    /// `samples` are consecutive ones of the batch.
     void gather(std::span<const Index> samples, Batch& batch) const {
-      const detail::SparseRowsView rows(data);
-      const Index e = of.model_.num_sums();
       batch.size = static_cast<Index>(samples.size());
+      batch.x.leftCols(batch.size) = of.feature_sums_.middleCols(samples.data() - of.samples_.data(), batch.size);
       for (Index j = 0; j < batch.size; ++j) {
         const Index row = samples[static_cast<std::size_t>(j)];
-        const double weight = data.has_weights() ? data.weights()[row] : 1;
-        // A row without weight has no entries: whatever it holds, it must not count.
-        const Range entries = weight == 0 ? Range{} : Range{rows.begin(row), rows.end(row)};
-        detail::sum_features(
-            of.model_, rows, entries, [&](std::int32_t i) { return of.columns(of.theta_, of.slot_[i]); }, batch.x.data() + j * e, e);
         if constexpr (std::is_same_v<typename L::Target, Label>)
           batch.labels[j] = data.labels()[row];
         else
           for (Index c = 0; c < data.num_targets(); ++c) batch.targets(c, j) = static_cast<Scalar>(data.targets()(c, row));
-        if (data.has_weights()) batch.weights[j] = weight;
+        if (data.has_weights()) batch.weights[j] = data.weights()[row];
       }
     }
   };
@@ -497,6 +499,22 @@ class SparseSumsTraining {
         read_elements(block, i, {from, from + block.rows}, theta_.data() + to, pace_.data() + (is_thresholded_ ? to : 0));
         for (Index q = 0; q < states.cols(); ++q) std::copy_n(&states(from, q), block.rows, &states_(to, q));
       }
+    }
+  }
+
+  /// The sums of some samples of the batch. A row without weight has no entries: whatever it holds, it must not count.
+  template <class D>
+  void add_up(const D& data, Range piece) {
+    const detail::SparseRowsView rows(data);
+    constexpr Index ahead = detail::sparse_prefetch_distance;
+    const auto sample = [&](Index j) { return samples_[static_cast<std::size_t>(j)]; };
+    for (Index j = piece.begin; j < piece.end; ++j) {
+      if (j + ahead < piece.end) rows.prefetch({rows.begin(sample(j + ahead)), rows.end(sample(j + ahead))});
+      const Index row = sample(j);
+      const bool is_absent = data.has_weights() && data.weights()[row] == 0;
+      detail::sum_features(
+          model_, rows, is_absent ? Range{} : Range{rows.begin(row), rows.end(row)},
+          [&](std::int32_t i) { return columns(std::as_const(theta_), slot_[i]); }, &feature_sums_(0, j), feature_sums_.rows());
     }
   }
 
@@ -741,9 +759,10 @@ class SparseSumsTraining {
   std::vector<const Scalar*> gradient_pointers_;
   std::vector<BatchSum> sums_;  // of the shards
   std::size_t shards_ = 0;
-  Matrix<Scalar> slopes_;   // (slopes, b)
-  Vector<Scalar> values_;   // (b)
-  Vector<double> weights_;  // (b) or (0)
+  Matrix<Scalar> feature_sums_;  // (e,b)
+  Matrix<Scalar> slopes_;        // (slopes, b)
+  Vector<Scalar> values_;        // (b)
+  Vector<double> weights_;       // (b) or (0)
 };
 
 }  // namespace parade
