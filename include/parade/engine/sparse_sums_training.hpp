@@ -73,7 +73,7 @@ void sum_features(const M& model, const SparseRowsView<Value>& rows, Range entri
 /// No bit depends on threads: 1 has no sums, 2 and 3 are those of ParallelGradient, 4 has one order, whoever computes it.
 template <SumsFeatures M, class L, class R, class O>
   requires Loss<L, typename M::Scalar> && Regularizer<R, typename M::Scalar>
-class SparseSumsTraining {
+class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
  public:
   using Scalar = typename M::Scalar;
   using State = TrainingState<Scalar>;
@@ -287,7 +287,7 @@ class SparseSumsTraining {
   }
 
   /// Brings every feature up to date: θ of the state is θ again. It costs O(d), once an epoch or so.
-  void settle() {
+  void settle() override {
     if (!is_behind_) return;
     for (const Block& block : blocks_) {
       const Index piece = std::max<Index>(1, (Index{1} << 14) / block.rows);
@@ -301,8 +301,8 @@ class SparseSumsTraining {
   }
 
   /// Whether `settle` has something to do, and θ as it would leave it; that changes nothing.
-  bool is_behind() const { return is_behind_; }
-  void copy_theta(Vector<Scalar>& theta) const {
+  bool is_behind() const override { return is_behind_; }
+  void copy_theta(Vector<Scalar>& theta) const override {
     theta = state_->theta;
     for (const Block& block : blocks_) write_theta(block, {0, features_}, theta);
   }
@@ -329,7 +329,7 @@ class SparseSumsTraining {
   }
 
   /// Thread-seconds in gradient, reduction and update since the object was made.
-  PhaseSeconds seconds() const {
+  PhaseSeconds seconds() const override {
     PhaseSeconds total = update_.seconds();
     for (const Worker& worker : workers_) total.gradient += worker.seconds;
     for (const Part& part : parts_) {

@@ -93,6 +93,17 @@ Index most_entries(const D& data, Index batch_size) {
   }
 }
 
+/// What a Trainer must know of training on sparse rows also where nothing of it may be compiled yet: that is where the data is not sparse.
+template <class Scalar>
+class LazyTheta {
+ public:
+  virtual ~LazyTheta() = default;
+  virtual void settle() = 0;
+  virtual bool is_behind() const = 0;
+  virtual void copy_theta(Vector<Scalar>& theta) const = 0;
+  virtual PhaseSeconds seconds() const = 0;
+};
+
 /// An element as it is stored, and what it is now, over C.
 template <class Scalar>
 struct PlainElements {
@@ -238,7 +249,7 @@ void step_row(const std::int32_t* __restrict indices, const Value* __restrict va
 /// Small batches are done by the calling thread alone.
 template <LinearModel M, class L, class R, class O>
   requires Loss<L, typename M::Scalar> && Regularizer<R, typename M::Scalar>
-class SparseTraining {
+class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
  public:
   using Scalar = typename M::Scalar;
   using State = TrainingState<Scalar>;
@@ -464,7 +475,7 @@ class SparseTraining {
   }
 
   /// Brings every feature up to date: θ of the state is θ again. It costs O(d), once an epoch or so.
-  void settle() {
+  void settle() override {
     if (!is_behind_) return;
     with_elements([&](const auto& elements) {
       for_each_piece([&](Range features) { write_theta(elements, features, state_->theta.data() + weight_); });
@@ -476,8 +487,8 @@ class SparseTraining {
   }
 
   /// Whether `settle` has something to do, and θ as it would leave it; that changes nothing.
-  bool is_behind() const { return is_behind_; }
-  void copy_theta(Vector<Scalar>& theta) const {
+  bool is_behind() const override { return is_behind_; }
+  void copy_theta(Vector<Scalar>& theta) const override {
     theta = state_->theta;
     with_elements([&](const auto& elements) { write_theta(elements, {0, features_}, theta.data() + weight_); });
   }
@@ -502,7 +513,7 @@ class SparseTraining {
   }
 
   /// Thread-seconds in gradient and update since the object was made.
-  PhaseSeconds seconds() const {
+  PhaseSeconds seconds() const override {
     PhaseSeconds total;
     for (const Worker& worker : workers_) total.gradient += worker.seconds;
     for (const Part& part : parts_) {
