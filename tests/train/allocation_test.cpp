@@ -11,6 +11,7 @@
 #include <parade/losses/logistic.hpp>
 #include <parade/losses/softmax_cross_entropy.hpp>
 #include <parade/losses/squared_error.hpp>
+#include <parade/models/factorization_machine.hpp>
 #include <parade/models/linear.hpp>
 #include <parade/models/mlp.hpp>
 #include <parade/optimizers/adagrad.hpp>
@@ -194,6 +195,12 @@ TEST_CASE("no memory is allocated after the first step of an epoch on sparse row
                                 rows, options);
     check_no_allocation_on_rows(
         Trainer{parade::Linear<float>(40), parade::Logistic{}, sparse::Both{0, 0.001}, parade::Adagrad{.rate = 0.1}}, rows, options);
+    check_no_allocation_on_rows(
+        Trainer{parade::FactorizationMachine<float>(40, 3), parade::Logistic{}, sparse::Both{0, 0.001}, parade::Adagrad{.rate = 0.1}}, rows,
+        options);
+    check_no_allocation_on_rows(
+        Trainer{parade::Mlp<float>{40, 9, 5, 1}, parade::Logistic{}, sparse::Both{0.01, 0.001}, parade::Sgd{.rate = 0.1}},
+        rows.with_weights(training::sample_weights(600)), options);
   }
 }
 

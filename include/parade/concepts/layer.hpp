@@ -132,7 +132,8 @@ concept LearnsIfItHasParameters = !HasLayerParameters<L> || InitializesAndAddsGr
 /// parameters. One type serves float and double: the functions are templates on the scalar S.
 ///
 /// Requirements for a type L and a scalar S:
-///   1. L can be copied. `connect(const Shape& input)`, called once before all else, returns the shape of Z, and remembers what it needs of the input's.
+///   1. L can be copied. `connect(const Shape& input)`, called before all else (of a copy perhaps once more, with the same shape), returns the shape of Z, and
+///      remembers what it needs of the input's.
 ///      It throws std::invalid_argument where the input does not fit; Sequential adds which layer it was.
 ///   2. `forward(theta, x, z, workspace)` overwrites Z. Column j depends on θ and on column j of X alone (but see 8).
 ///   3. `input_gradient(theta, x, z, dz, dx, workspace)` overwrites ∂J/∂X (d,m). It is called after `forward` with the same X, Z and workspace, and is

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 #include <vector>
@@ -10,6 +12,7 @@
 #include <parade/concepts/dataset.hpp>
 #include <parade/concepts/model.hpp>
 #include <parade/concepts/optimizer.hpp>
+#include <parade/core/parameters.hpp>
 #include <parade/core/types.hpp>
 
 // What training on sparse rows asks of the parts, so that a step costs what its batch's entries cost, whatever d is: a feature that does not occur in
@@ -66,9 +69,40 @@ SparseShape sparse_shape(const D& data) {
 template <class M>
 concept LinearModel = Model<M> && std::same_as<typename M::LinearModelOf, M>;
 
+/// A model that sees a sample only through sums over its features, and so reads and changes θ_i, what it has for feature i, only where x_i is not 0:
+///
+///   a (e) = Σ_i s(x_i, θ_i),   Z = f(a; θ_rest),   ∂J/∂θ_i = Σ_j t(x_ij, θ_i, slopes of sample j)
+///
+/// where t is linear in the slopes, and s(0, ·) and t(0, ·, ·) are 0. An Mlp has a = W x of its first layer, slopes ∂J/∂a and t = x ∂J/∂a.
+///
+///   1. `num_feature_blocks`, a static constexpr std::size_t, and `feature_block(j)`: the ParameterBlock (rows,d) that has θ_i in its column i. There are
+///      as many rows whatever d is.
+///   2. `num_sums()` is e. `add_feature(x, theta, sums)` adds s; theta: a std::array of pointers to the feature's column of every feature block.
+///   3. `remainder()`: f, a Model (by value) of e inputs, whose parameters are the other blocks, under their names and in their order.
+///   4. `remainder().num_slopes()`; `remainder().slopes(a, dscores, workspace)` (num_slopes,m), ConstMatrixRef, is called after the gradient of the same
+///      a, dscores and workspace.
+///   5. `add_feature_gradient(x, theta, slopes, grad)` adds t; grad: pointers like theta.
+/// All are const. `SumsFeaturesOf` names the class itself: what inherits from it may have a forward of its own.
+template <class M>
+concept SumsFeatures = Model<M> && std::same_as<typename M::SumsFeaturesOf, M> &&
+    requires(const M model, typename M::Scalar x, std::size_t j, const std::array<const typename M::Scalar*, M::num_feature_blocks>& theta,
+             typename M::Scalar* sums, const typename M::Scalar* slopes,
+             const std::array<typename M::Scalar*, M::num_feature_blocks>& grad) {
+  { model.feature_block(j) } -> std::convertible_to<ParameterBlock>;
+  { model.num_sums() } -> std::convertible_to<Index>;
+  { model.remainder() } -> Model;
+  { model.remainder().num_slopes() } -> std::convertible_to<Index>;
+  model.add_feature(x, theta, sums);
+  model.add_feature_gradient(x, theta, slopes, grad);
+};
+
+/// A model that takes sparse rows.
+template <class M>
+concept SparseModel = LinearModel<M> || SumsFeatures<M>;
+
 /// Data that a model takes as sparse.
 template <class D, class M>
-concept SparseDataFor = SparseData<D> && LinearModel<M>;
+concept SparseDataFor = SparseData<D> && SparseModel<M>;
 
 /// Data of either kind.
 template <class D, class M, class Batch>

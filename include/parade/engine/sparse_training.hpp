@@ -55,6 +55,55 @@ inline double factor_of_l2(const Shrinkage& shrinkage, double rate) {
   return shrinkage.l2_in_prox ? 1 / std::fma(rate, shrinkage.l2, 1.0) : std::fma(-rate, shrinkage.l2, 1.0);
 }
 
+/// Throws OptionError for an optimizer and a regularizer that have no exact lazy form together; l2 and l1: the largest λ.
+inline void check_lazy_form(bool has_shrinkage, ZeroGradient zero_gradient, double l2, double l1) {
+  const char* pairs =
+      "; on sparse data there are: Sgd without momentum with L1, L2 or ElasticNet; Adagrad with L1 or no regularizer; LazyAdam with no "
+      "regularizer; FtrlProximal, which has l1 and l2 of its own, with no regularizer";
+  if (!has_shrinkage)
+    throw OptionError(text("the regularizer has no exact lazy form: it does not say (shrinkage()) that it is L2, L1 or both", pairs));
+  if (zero_gradient == ZeroGradient::moves)
+    throw OptionError(
+        text("the optimizer has no exact lazy form: a feature goes on moving in steps in which it does not occur (momentum, running means)",
+             pairs));
+  if (l2 != 0 && zero_gradient != ZeroGradient::linear)
+    throw OptionError(
+        text("L2 has no exact lazy form with this optimizer: in every step it changes each feature by another factor, or the "
+             "optimizer's state",
+             pairs));
+  if (l1 != 0 && zero_gradient == ZeroGradient::waits)
+    throw OptionError(
+        text("L1 has no exact lazy form with this optimizer: its step sizes change in every step, also where there is no gradient", pairs));
+  if (l1 != 0 && zero_gradient == ZeroGradient::returns)
+    throw OptionError(text("L1 has no exact lazy form with this optimizer: it computes theta anew from its state", pairs));
+}
+
+/// The most entries that a batch can have: those of the b longest rows.
+template <class D>
+Index most_entries(const D& data, Index batch_size) {
+  if constexpr (requires { data.most_batch_entries(); }) {
+    return data.most_batch_entries();
+  } else {
+    const std::int64_t* offsets = data.offsets().data();
+    std::vector<std::int64_t> lengths(static_cast<std::size_t>(data.size()));
+    for (Index i = 0; i < data.size(); ++i) lengths[static_cast<std::size_t>(i)] = offsets[i + 1] - offsets[i];
+    const auto longest = lengths.begin() + static_cast<std::ptrdiff_t>(std::min(static_cast<std::size_t>(batch_size), lengths.size()));
+    if (longest != lengths.end()) std::nth_element(lengths.begin(), longest, lengths.end(), std::greater<>{});
+    return std::accumulate(lengths.begin(), longest, std::int64_t{0});
+  }
+}
+
+/// What a Trainer must know of training on sparse rows also where nothing of it may be compiled yet: that is where the data is not sparse.
+template <class Scalar>
+class LazyTheta {
+ public:
+  virtual ~LazyTheta() = default;
+  virtual void settle() = 0;
+  virtual bool is_behind() const = 0;
+  virtual void copy_theta(Vector<Scalar>& theta) const = 0;
+  virtual PhaseSeconds seconds() const = 0;
+};
+
 /// An element as it is stored, and what it is now, over C.
 template <class Scalar>
 struct PlainElements {
@@ -200,7 +249,7 @@ void step_row(const std::int32_t* __restrict indices, const Value* __restrict va
 /// Small batches are done by the calling thread alone.
 template <LinearModel M, class L, class R, class O>
   requires Loss<L, typename M::Scalar> && Regularizer<R, typename M::Scalar>
-class SparseTraining {
+class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
  public:
   using Scalar = typename M::Scalar;
   using State = TrainingState<Scalar>;
@@ -233,30 +282,8 @@ class SparseTraining {
 
   /// Throws OptionError for an optimizer and a regularizer that have no exact lazy form together.
   void check() const {
-    const char* pairs =
-        "; on sparse data there are: Sgd without momentum with L1, L2 or ElasticNet; Adagrad with L1 or no regularizer; LazyAdam with no "
-        "regularizer; FtrlProximal, "
-        "which has "
-        "l1 and "
-        "l2 of its own, with no regularizer";
-    if constexpr (!HasShrinkage<R>)
-      throw OptionError(
-          detail::text("the regularizer has no exact lazy form: it does not say (shrinkage()) that it is L2, L1 or both", pairs));
-    if (zero_gradient_ == ZeroGradient::moves)
-      throw OptionError(detail::text(
-          "the optimizer has no exact lazy form: a feature goes on moving in steps in which it does not occur (momentum, running means)",
-          pairs));
-    const double l2 = std::max(weight_shrinkage_.l2, bias_shrinkage_.l2), l1 = std::max(weight_shrinkage_.l1, bias_shrinkage_.l1);
-    if (l2 != 0 && zero_gradient_ != ZeroGradient::linear)
-      throw OptionError(
-          detail::text("L2 has no exact lazy form with this optimizer: in every step it changes each feature by another factor, or the "
-                       "optimizer's state",
-                       pairs));
-    if (l1 != 0 && zero_gradient_ == ZeroGradient::waits)
-      throw OptionError(detail::text(
-          "L1 has no exact lazy form with this optimizer: its step sizes change in every step, also where there is no gradient", pairs));
-    if (l1 != 0 && zero_gradient_ == ZeroGradient::returns)
-      throw OptionError(detail::text("L1 has no exact lazy form with this optimizer: it computes theta anew from its state", pairs));
+    detail::check_lazy_form(HasShrinkage<R>, zero_gradient_, std::max(weight_shrinkage_.l2, bias_shrinkage_.l2),
+                            std::max(weight_shrinkage_.l1, bias_shrinkage_.l1));
   }
 
   /// Makes room for batches of up to `batch_size` samples of this data set, and finds out where its rows are to be cut. Not inside `team.run`.
@@ -299,7 +326,7 @@ class SparseTraining {
         parts_[p].dz.resize(outputs_);
       }
     }
-    if (!is_direct_) reserve_parts(most_entries(data, batch_size));
+    if (!is_direct_) reserve_parts(detail::most_entries(data, batch_size));
     const double chunk = (may_share_ ? team_->asked() : 1) * chunk_entries / std::max(1.0, usual / static_cast<double>(batch_size));
     chunk_ = std::max<Index>(16, static_cast<Index>(std::min(chunk, 1e9)));
     reserve(bias_part_, 1);
@@ -320,7 +347,7 @@ class SparseTraining {
     active_ = {};
     if (is_direct_)
       largest_value_ = detail::largest_value<Scalar>(data, *team_);
-    else if (const Index most = most_entries(data, scores_.cols()); most > most_entries_)
+    else if (const Index most = detail::most_entries(data, scores_.cols()); most > most_entries_)
       reserve_parts(most);
     cut_.change_rows(data, *team_);
   }
@@ -449,7 +476,7 @@ class SparseTraining {
   }
 
   /// Brings every feature up to date: θ of the state is θ again. It costs O(d), once an epoch or so.
-  void settle() {
+  void settle() override {
     if (!is_behind_) return;
     with_elements([&](const auto& elements) {
       for_each_piece([&](Range features) { write_theta(elements, features, state_->theta.data() + weight_); });
@@ -461,8 +488,8 @@ class SparseTraining {
   }
 
   /// Whether `settle` has something to do, and θ as it would leave it; that changes nothing.
-  bool is_behind() const { return is_behind_; }
-  void copy_theta(Vector<Scalar>& theta) const {
+  bool is_behind() const override { return is_behind_; }
+  void copy_theta(Vector<Scalar>& theta) const override {
     theta = state_->theta;
     with_elements([&](const auto& elements) { write_theta(elements, {0, features_}, theta.data() + weight_); });
   }
@@ -487,7 +514,7 @@ class SparseTraining {
   }
 
   /// Thread-seconds in gradient and update since the object was made.
-  PhaseSeconds seconds() const {
+  PhaseSeconds seconds() const override {
     PhaseSeconds total;
     for (const Worker& worker : workers_) total.gradient += worker.seconds;
     for (const Part& part : parts_) {
@@ -532,21 +559,6 @@ class SparseTraining {
 
     double gradient_seconds = 0, update_seconds = 0;
   };
-
-  /// The most entries that a batch can have: those of the b longest rows.
-  template <class D>
-  static Index most_entries(const D& data, Index batch_size) {
-    if constexpr (requires { data.most_batch_entries(); }) {
-      return data.most_batch_entries();
-    } else {
-      const std::int64_t* offsets = data.offsets().data();
-      std::vector<std::int64_t> lengths(static_cast<std::size_t>(data.size()));
-      for (Index i = 0; i < data.size(); ++i) lengths[static_cast<std::size_t>(i)] = offsets[i + 1] - offsets[i];
-      const auto longest = lengths.begin() + static_cast<std::ptrdiff_t>(std::min(static_cast<std::size_t>(batch_size), lengths.size()));
-      if (longest != lengths.end()) std::nth_element(lengths.begin(), longest, lengths.end(), std::greater<>{});
-      return std::accumulate(lengths.begin(), longest, std::int64_t{0});
-    }
-  }
 
   void reserve_parts(Index most) {
     most_entries_ = most;

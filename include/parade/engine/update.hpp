@@ -27,6 +27,15 @@
 namespace parade {
 namespace detail {
 
+/// What stands for a constraint where there is none.
+struct Unconstrained {
+  double violation(const ConstVectorRef<float>&) const { return 0; }
+  double violation(const ConstVectorRef<double>&) const { return 0; }
+  void project(VectorRef<float>) const {}
+  void project(VectorRef<double>) const {}
+  bool applies_to(const ParameterBlock&) const { return false; }
+};
+
 /// Can be done to an element that is in a register: see kernels/update.hpp. A class that inherits from another one may have a step of its own, so
 /// the rule of its base does not count.
 template <class O, class Scalar>

@@ -148,6 +148,7 @@ class Dense {
   }
 
   Shape input_shape() const { return inputs_; }
+  Index outputs() const { return outputs_; }
   Shape connect(const Shape& input) {
     gives_input_gradient_ = true;
     if (input != Shape(inputs_))

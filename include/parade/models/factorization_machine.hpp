@@ -2,16 +2,87 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 
 #include <parade/concepts/model.hpp>
+#include <parade/concepts/sparse.hpp>
 #include <parade/kernels/loops.hpp>
 #include <parade/kernels/product.hpp>
 #include <parade/kernels/simd.hpp>
 #include <parade/models/factors.hpp>
 
 namespace parade {
+namespace detail {
+
+/// A factorization machine behind the sums over the features of a sample: of every output's factors s_f = Σ_i v_fi x_i and q_f = Σ_i (v_fi x_i)² (kr
+/// each), and the linear parts Σ_i w_i x_i (k) under them. For each output
+///
+///   z = w0 + Σ_i w_i x_i + ½ Σ_f (s_f² − q_f)
+///
+/// Parameters: `bias` (k). Slopes: s (kr), ∂J/∂z (k).
+template <class Scalar_>
+class FactorizationMachineRemainder {
+ public:
+  using Scalar = Scalar_;
+  struct Workspace {
+    Matrix<Scalar> scores;  // (k,m)
+    Matrix<Scalar> slopes;  // (kr+k,m)
+  };
+
+  FactorizationMachineRemainder(Index factors, Index outputs)
+      : parameters_{{"bias", outputs, 1, Role::bias}}, factors_(factors), outputs_(outputs) {}
+
+  const ParameterList& parameters() const { return parameters_; }
+  Index num_inputs() const { return 2 * rows() + outputs_; }
+  Index num_outputs() const { return outputs_; }
+  Index num_slopes() const { return rows() + outputs_; }
+  void initialize(VectorRef<Scalar> theta, std::uint64_t) const { theta.setZero(); }
+
+  void reserve(Workspace& workspace, Index samples) const {
+    workspace.scores.resize(outputs_, samples);
+    workspace.slopes.resize(num_slopes(), samples);
+  }
+
+  ConstMatrixRef<Scalar> forward(const ConstVectorRef<Scalar>& theta, const ConstMatrixRef<Scalar>& sums, Workspace& workspace) const {
+    const Index m = sums.cols();
+    if (workspace.scores.cols() < m) reserve(workspace, m);
+    for (Index j = 0; j < m; ++j) {
+      const Scalar *s = sums.data() + j * sums.outerStride(), *q = s + rows(), *linear = q + rows();
+      for (Index o = 0; o < outputs_; ++o) {
+        Scalar twice = 0;
+        for (Index f = o * factors_; f < (o + 1) * factors_; ++f) twice += std::fma(s[f], s[f], -q[f]);
+        workspace.scores(o, j) = std::fma(Scalar{0.5}, twice, theta[o] + linear[o]);
+      }
+    }
+    return workspace.scores.leftCols(m);
+  }
+
+  void add_gradient(const ConstVectorRef<Scalar>&, const ConstMatrixRef<Scalar>& sums, const ConstMatrixRef<Scalar>& dscores, Workspace&,
+                    VectorRef<Scalar> grad) const {
+    for (Index j = 0; j < sums.cols(); ++j)
+      for (Index o = 0; o < outputs_; ++o) grad[o] += dscores(o, j);
+  }
+
+  ConstMatrixRef<Scalar> slopes(const ConstMatrixRef<Scalar>& sums, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace) const {
+    const Index m = sums.cols();
+    for (Index j = 0; j < m; ++j) {
+      std::copy_n(sums.data() + j * sums.outerStride(), rows(), &workspace.slopes(0, j));
+      std::copy_n(dscores.data() + j * dscores.outerStride(), outputs_, &workspace.slopes(rows(), j));
+    }
+    return workspace.slopes.leftCols(m);
+  }
+
+ private:
+  Index rows() const { return outputs_ * factors_; }  // kr
+
+  ParameterList parameters_;
+  Index factors_, outputs_;
+};
+
+}  // namespace detail
 
 /// Factorization machine of second order (Rendle 2010): a linear model and the interaction of every two features, whose weight is the inner
 /// product of the features' factors v_i (r). For each output
@@ -30,6 +101,8 @@ namespace parade {
 /// Parameters: `bias` (k), `weight` (k,d), `factors` (k r,d), of which the rows o r … o r + r − 1 belong to output o. Bias and weights
 /// start at 0, the factors uniformly random, drawn by (seed, element), with standard deviation `deviation`. By default that is 0.1, as in
 /// libFM, but at most 1 / (√d ∜r): beyond, the sum over the pairs of d features of size 1 would start larger than about 1.
+///
+/// Sparse rows (SparseRows) are taken too: what a step or a score costs then follows the entries, not d.
 ///
 /// Domain: x ∈ ℝᵈ, |x_i| below the square root of the largest number. A factor and a weight of features that are 0 in a sample get nothing
 /// from it.
@@ -140,6 +213,36 @@ class FactorizationMachine {
     backward(theta, x, dscores, workspace, grad.data(), kernels::Start::zero);
   }
 
+  /// For sparse rows: see SumsFeatures. The factors' part of a gradient is x ∂J/∂z (s_f − x v_f), which is exactly 0 where the feature is alone.
+  using SumsFeaturesOf = FactorizationMachine;
+  static constexpr std::size_t num_feature_blocks = 2;
+  const ParameterBlock& feature_block(std::size_t j) const { return parameters_[j == 0 ? "weight" : "factors"]; }
+  Index num_sums() const { return 2 * rows() + outputs_; }
+  detail::FactorizationMachineRemainder<Scalar> remainder() const { return {factors_, outputs_}; }
+  void add_feature(Scalar x, const std::array<const Scalar*, 2>& theta, Scalar* __restrict sums) const {
+    const Index kr = rows();
+    const Scalar* __restrict weight = theta[0], * __restrict factors = theta[1];
+    for (Index f = 0; f < kr; ++f) {
+      const Scalar part = x * factors[f];
+      sums[f] = std::fma(x, factors[f], sums[f]);
+      sums[kr + f] = std::fma(part, part, sums[kr + f]);
+    }
+    for (Index o = 0; o < outputs_; ++o) sums[2 * kr + o] = std::fma(x, weight[o], sums[2 * kr + o]);
+  }
+  void add_feature_gradient(Scalar x, const std::array<const Scalar*, 2>& theta, const Scalar* __restrict slopes,
+                            const std::array<Scalar*, 2>& grad) const {
+    const Scalar* __restrict factors = theta[1], *dscores = slopes + rows();
+    Scalar* __restrict weight_gradient = grad[0], * __restrict factor_gradient = grad[1];
+    for (Index o = 0; o < outputs_; ++o) {
+      const Scalar dx = x * dscores[o];
+      weight_gradient[o] = std::fma(x, dscores[o], weight_gradient[o]);
+      for (Index f = o * factors_; f < (o + 1) * factors_; ++f) {
+        const Scalar own = std::fma(x, factors[f], Scalar{0});  // no product, which a compiler might make exact in the next line
+        factor_gradient[f] = std::fma(dx, slopes[f] - own, factor_gradient[f]);
+      }
+    }
+  }
+
  private:
   static constexpr Index piece_features = 64;
 
@@ -208,5 +311,6 @@ class FactorizationMachine {
 static_assert(Model<FactorizationMachine<float>> && PreparesOnceAStep<FactorizationMachine<float>> &&
               OverwritesGradient<FactorizationMachine<float>>);
 static_assert(Model<FactorizationMachine<double>>);
+static_assert(SumsFeatures<FactorizationMachine<float>> && SumsFeatures<FactorizationMachine<double>>);
 
 }  // namespace parade

@@ -14,11 +14,61 @@
 
 #include <parade/concepts/layer.hpp>
 #include <parade/concepts/model.hpp>
+#include <parade/concepts/sparse.hpp>
 #include <parade/core/error.hpp>
+#include <parade/layers/dense.hpp>
+#include <parade/models/first_layer.hpp>
 
 namespace parade {
 
+template <class Scalar, class... Ls>
+class Sequential;
+
 namespace detail {
+
+/// The network behind the product of a first layer Dense: the same layers with another first one, which has the bias alone. Parameters: all but
+/// `layer0.weight`. Slopes: ∂J/∂(output of layer 0).
+template <class Scalar_, class... Ls>
+class SequentialRemainder : public Sequential<Scalar_, FirstBias, Ls...> {
+  using Base = Sequential<Scalar_, FirstBias, Ls...>;
+
+ public:
+  using Scalar = Scalar_;
+  using Base::Base;
+
+  Index num_slopes() const { return this->num_inputs(); }
+  ConstMatrixRef<Scalar> slopes(const ConstMatrixRef<Scalar>& sums, const ConstMatrixRef<Scalar>&,
+                                typename Base::Workspace& workspace) const {
+    return std::get<0>(workspace.layers[0]).deltas.leftCols(sums.cols());
+  }
+};
+
+/// For sparse rows, see SumsFeatures: what a Sequential has whose first layer is Dense, unless it has a Flatten, before which samples are computed by the block.
+template <class Self, class Scalar, class... Ls>
+class SumsFirstLayer {};
+template <class Self, class Scalar, class... Ls>
+  requires(!(is_identity<Ls> || ...))
+class SumsFirstLayer<Self, Scalar, parade::Dense, Ls...> {
+ public:
+  using SumsFeaturesOf = Self;
+  static constexpr std::size_t num_feature_blocks = 1;
+
+  const ParameterBlock& feature_block(std::size_t) const { return self().parameters()["layer0.weight"]; }
+  Index num_sums() const { return first_layer().outputs(); }
+  SequentialRemainder<Scalar, Ls...> remainder() const {
+    return std::apply(
+        [this](const parade::Dense&, const Ls&... layers) { return SequentialRemainder<Scalar, Ls...>(FirstBias(num_sums()), layers...); },
+        self().layers());
+  }
+  void add_feature(Scalar x, const std::array<const Scalar*, 1>& theta, Scalar* sums) const { add_multiple(x, theta[0], num_sums(), sums); }
+  void add_feature_gradient(Scalar x, const std::array<const Scalar*, 1>&, const Scalar* slopes, const std::array<Scalar*, 1>& grad) const {
+    add_multiple(x, slopes, num_sums(), grad[0]);
+  }
+
+ private:
+  const Self& self() const { return static_cast<const Self&>(*this); }
+  const parade::Dense& first_layer() const { return std::get<0>(self().layers()); }
+};
 
 /// f(integral_constant 0), f(1), …, f(N−1)
 template <std::size_t N, class F>
@@ -57,9 +107,12 @@ concept LayerPreparesRanges = !HasLayerParameters<L> || std::is_same_v<LayerPrep
 /// The scores of a sample do not depend on its neighbours, unless a layer says so (BatchNorm). A network with layers that are computed in another way while
 /// they are trained (Dropout, BatchNorm) has `forward_training`; see TrainsDifferently.
 ///
+/// A network that begins with Dense, and has no Flatten, takes sparse rows (SparseRows) too: the first layer then costs what their entries cost, whatever the
+/// number of features is. (Copies of the other layers are connected once more for that.)
+///
 /// Throws std::invalid_argument where a layer does not take what the one before it gives: which layer, what it wants, what it got.
 template <class Scalar_, class... Ls>
-class Sequential {
+class Sequential : public detail::SumsFirstLayer<Sequential<Scalar_, Ls...>, Scalar_, Ls...> {
   static_assert(sizeof...(Ls) > 0, "parade::Sequential needs at least one layer");
   static_assert((Layer<Ls, Scalar_> && ...), "every part of a parade::Sequential must satisfy parade::Layer");
 

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -18,7 +20,9 @@
 #include <parade/engine/batch_sum.hpp>
 #include <parade/engine/checks.hpp>
 #include <parade/engine/reduce.hpp>
+#include <parade/engine/shard_worker.hpp>
 #include <parade/engine/sparse_rows_view.hpp>
+#include <parade/engine/sparse_sums_training.hpp>
 #include <parade/engine/team.hpp>
 #include <parade/train/evaluate.hpp>
 
@@ -88,56 +92,128 @@ void check_sparse_values(Team& team, const M& model, const L& loss, const D& all
   total.check<L>();
 }
 
-/// Z (k, rows) of a linear model at θ, in the canonical order of row_scores. `sums` (4k).
-template <class M, class D, class Scalar = typename M::Scalar>
-void linear_scores(const M& model, const Vector<Scalar>& theta, const D& data, Range piece, Vector<Scalar>& sums,
-                   std::type_identity_t<MatrixRef<Scalar>> scores) {
-  const SparseRowsView rows(data);
-  const Index k = model.num_outputs();
-  const ParameterList& parameters = model.parameters();
-  const Scalar* weight = theta.data() + parameters["weight"].offset;
-  const Scalar* bias = parameters.contains("bias") ? theta.data() + parameters["bias"].offset : nullptr;
-  sums.resize(4 * k);
-  const auto all_rows = [&](auto ones) {
-    for (Index i = piece.begin; i < piece.end; ++i) {
-      const Index begin = rows.begin(i), count = rows.end(i) - begin;
-      const auto* values = rows.values ? rows.values + begin : nullptr;
-      Scalar* z = &scores(0, i - piece.begin);
-      if (k == 1)
-        z[0] = row_score<Scalar, ones>(rows.indices + begin, values, count, [&](Index feature) { return weight[feature]; });
-      else
-        row_scores<Scalar, ones>(
-            rows.indices + begin, values, count, k, [&](Index feature, Index c) { return weight[feature * k + c]; }, sums.data(), z);
-      for (Index c = 0; bias && c < k; ++c) z[c] += bias[c];
+/// The scores Z (k, rows) of a model at θ for sparse rows, for one worker after the other or at the same time. `theta` must outlive it.
+template <class M>
+class SparseScores;
+
+/// Of a linear model, in the canonical order of row_scores.
+template <LinearModel M>
+class SparseScores<M> {
+ public:
+  using Scalar = typename M::Scalar;
+
+  SparseScores(Team& team, const M& model, const Vector<Scalar>& theta)
+      : k_(model.num_outputs()),
+        weight_(theta.data() + model.parameters()["weight"].offset),
+        bias_(model.parameters().contains("bias") ? theta.data() + model.parameters()["bias"].offset : nullptr),
+        sums_(static_cast<std::size_t>(team.max_workers())) {}
+
+  template <class D>
+  void operator()(const D& data, Range piece, int worker, MatrixRef<Scalar> scores) {
+    const SparseRowsView rows(data);
+    Vector<Scalar>& sums = sums_[static_cast<std::size_t>(worker)];
+    sums.resize(4 * k_);
+    const auto all_rows = [&](auto ones) {
+      for (Index i = piece.begin; i < piece.end; ++i) {
+        const Index begin = rows.begin(i), count = rows.end(i) - begin;
+        const auto* values = rows.values ? rows.values + begin : nullptr;
+        Scalar* z = &scores(0, i - piece.begin);
+        if (k_ == 1)
+          z[0] = row_score<Scalar, ones>(rows.indices + begin, values, count, [&](Index feature) { return weight_[feature]; });
+        else
+          row_scores<Scalar, ones>(
+              rows.indices + begin, values, count, k_, [&](Index feature, Index c) { return weight_[feature * k_ + c]; }, sums.data(), z);
+        for (Index c = 0; bias_ && c < k_; ++c) z[c] += bias_[c];
+      }
+    };
+    rows.values ? all_rows(std::false_type{}) : all_rows(std::true_type{});
+  }
+
+ private:
+  Index k_;
+  const Scalar *weight_, *bias_;
+  std::vector<Vector<Scalar>> sums_;  // (4k) of each worker
+};
+
+/// Of a model that sums over features.
+template <SumsFeatures M>
+class SparseScores<M> {
+ public:
+  using Scalar = typename M::Scalar;
+
+  SparseScores(Team& team, const M& model, const Vector<Scalar>& theta)
+      : model_(model), remainder_(model.remainder()), theta_(theta), workers_(static_cast<std::size_t>(team.max_workers())) {
+    const auto places = places_of_remainder(model, remainder_);
+    Vector<Scalar> rest(remainder_.parameters().size());
+    Index to = 0;
+    for (const Range place : places) {
+      rest.segment(to, place.size()) = theta.segment(place.begin, place.size());
+      to += place.size();
     }
+    preparation_.reserve(remainder_, rest.size());
+    preparation_(remainder_, rest, [&](Index pieces, auto&& work) { team.for_each(pieces, work); });
+    for (std::size_t j = 0; j < blocks_.size(); ++j) blocks_[j] = model.feature_block(j);
+  }
+
+  template <class D>
+  void operator()(const D& data, Range piece, int worker, MatrixRef<Scalar> scores) {
+    const SparseRowsView rows(data);
+    Worker& own = workers_[static_cast<std::size_t>(worker)];
+    const Index e = model_.num_sums(), m = piece.size();
+    if (own.sums.cols() < m) {
+      own.sums.resize(e, evaluation_piece);
+      if constexpr (ReservesWorkspace<Remainder>) remainder_.reserve(own.workspace, evaluation_piece);
+    }
+    const auto columns_of = [&](Index feature) {
+      std::array<const Scalar*, M::num_feature_blocks> columns;
+      for (std::size_t j = 0; j < columns.size(); ++j) columns[j] = theta_.data() + blocks_[j].offset + feature * blocks_[j].rows;
+      return columns;
+    };
+    for (Index j = 0; j < m; ++j) {
+      const Index row = piece.begin + j;
+      sum_features(model_, rows, {rows.begin(row), rows.end(row)}, columns_of, own.sums.data() + j * e, e);
+    }
+    scores = remainder_.forward(preparation_.get(), ConstMatrixRef<Scalar>(own.sums.leftCols(m)), own.workspace);
+  }
+
+ private:
+  using Remainder = std::remove_cvref_t<decltype(std::declval<const M&>().remainder())>;
+  struct alignas(64) Worker {
+    Matrix<Scalar> sums;  // (e,m)
+    typename Remainder::Workspace workspace;
   };
-  rows.values ? all_rows(std::false_type{}) : all_rows(std::true_type{});
-}
+
+  const M& model_;
+  Remainder remainder_;
+  const Vector<Scalar>& theta_;
+  Preparation<Remainder> preparation_;
+  std::array<ParameterBlock, M::num_feature_blocks> blocks_;
+  std::vector<Worker> workers_;
+};
 
 }  // namespace detail
 
 /// As compute_scores, for sparse rows.
-template <LinearModel M, class D>
+template <SparseModel M, class D>
   requires SparseDataFor<D, M> || WindowedSparseFor<D, M> Matrix<typename M::Scalar> compute_sparse_scores(
       Team& team, const M& model, const Vector<typename M::Scalar>& theta, const D& data) {
     using Scalar = typename M::Scalar;
     detail::check_theta(model.parameters().size(), theta.size());
     detail::check_features(model, data);
-    std::vector<Vector<Scalar>> sums(static_cast<std::size_t>(team.max_workers()));
+    detail::SparseScores<M> scores_of(team, model, theta);
     Matrix<Scalar> scores(model.num_outputs(), data.size());
     detail::for_each_window(data, [&](const auto& window, Range part) {
       const detail::SparseRowsView view(window);
       detail::for_each_rows(team, part, [&](Index, int worker, Range rows) {
         for (Index i = rows.begin; i < rows.end; ++i) detail::check_entries<Scalar>(view, i, part.begin + i);
-        detail::linear_scores(model, theta, window, rows, sums[static_cast<std::size_t>(worker)],
-                              scores.middleCols(part.begin + rows.begin, rows.size()));
+        scores_of(window, rows, worker, scores.middleCols(part.begin + rows.begin, rows.size()));
       });
     });
     return scores;
   }
 
 /// As evaluate, for sparse rows: loss, accuracy and confusion, in parallel, over the canonical tree on pieces of fixed size.
-template <LinearModel M, class L, class D>
+template <SparseModel M, class L, class D>
   requires SparseDataFor<D, M> || WindowedSparseFor<D, M> Evaluation evaluate_sparse(Team& team, const M& model, const L& loss,
                                                                                      const Vector<typename M::Scalar>& theta,
                                                                                      const D& all) {
@@ -151,13 +227,14 @@ template <LinearModel M, class L, class D>
     const auto pieces = static_cast<std::size_t>((n + detail::evaluation_piece - 1) / detail::evaluation_piece);
     struct Worker {
       Matrix<Scalar> scores, dscores, targets;
-      Vector<Scalar> values, sums;
+      Vector<Scalar> values;
       Vector<Label> labels;
       Vector<double> weights;
       Counts confusion;
     };
     const Index classes = std::max<Index>(k, 2);
     std::vector<Worker> workers(static_cast<std::size_t>(team.max_workers()));
+    detail::SparseScores<M> scores_of(team, model, theta);
     std::vector<BatchSum> sums(pieces);
     std::vector<double> right(pieces);
     const auto evaluate_piece = [&](const auto& data, Index piece, int w, Range rows) {
@@ -167,7 +244,7 @@ template <LinearModel M, class L, class D>
       own.scores.resize(k, m);
       own.dscores.resize(k, m);
       own.values.resize(m);
-      detail::linear_scores(model, theta, data, rows, own.sums, MatrixRef<Scalar>(own.scores));
+      scores_of(data, rows, w, MatrixRef<Scalar>(own.scores));
       const ConstMatrixRef<Scalar> z = own.scores;
       if (data.has_weights()) own.weights = data.weights().segment(rows.begin, m);
       if constexpr (labelled) {

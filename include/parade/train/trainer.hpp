@@ -32,6 +32,7 @@
 #include <parade/core/hash.hpp>
 #include <parade/data/sampler.hpp>
 #include <parade/engine/parallel_gradient.hpp>
+#include <parade/engine/sparse_sums_training.hpp>
 #include <parade/engine/sparse_training.hpp>
 #include <parade/engine/update.hpp>
 #include <parade/kernels/finite.hpp>
@@ -46,16 +47,9 @@
 namespace parade {
 namespace detail {
 
-/// What a Trainer has for a schedule or a constraint when it was given none.
+/// What a Trainer has for a schedule when it was given none.
 struct ConstantRate {
   double rate(double base, const TrainingTime&) const { return base; }
-};
-struct Unconstrained {
-  double violation(const ConstVectorRef<float>&) const { return 0; }
-  double violation(const ConstVectorRef<double>&) const { return 0; }
-  void project(VectorRef<float>) const {}
-  void project(VectorRef<double>) const {}
-  bool applies_to(const ParameterBlock&) const { return false; }
 };
 
 /// θ ← θ − α g, for a residual.
@@ -69,14 +63,16 @@ struct GradientStep {
   }
 };
 
-/// What trains M on sparse rows; nothing where M is no linear model.
+/// What trains M on sparse rows.
 template <class M, class L, class R, class O>
-struct SparseTrainingOf {
-  struct type {};
-};
+struct SparseTrainingOf;
 template <LinearModel M, class L, class R, class O>
 struct SparseTrainingOf<M, L, R, O> {
   using type = SparseTraining<M, L, R, O>;
+};
+template <SumsFeatures M, class L, class R, class O>
+struct SparseTrainingOf<M, L, R, O> {
+  using type = SparseSumsTraining<M, L, R, O>;
 };
 
 }  // namespace detail
@@ -96,8 +92,9 @@ struct SparseTrainingOf<M, L, R, O> {
 ///
 /// The promise: for the same data, seed and settings, θ has the same bits after every step for any number of threads, under any load.
 ///
-/// A linear model also takes sparse rows, by the same functions; a step then costs what the entries of its batch cost: see SparseTraining, which also
-/// says for which optimizers and regularizers.
+/// A model that is linear in the features, or whose first layer is (a factorization machine, an Mlp, a Sequential that begins with Dense), also takes sparse
+/// rows, by the same functions; a step then costs what the entries of its batch cost: see SparseTraining and SparseSumsTraining, which also say for which
+/// optimizers and regularizers.
 ///
 /// Data that is larger than memory comes window by window (WindowedData: parade::CachedRows, parade::CachedDense), and is fitted and evaluated by the same
 /// functions.
@@ -320,11 +317,10 @@ class Trainer {
   /// a run on sparse data it is a copy that is made by each call, in O(P), for one thread at a time.
   const Vector<Scalar>& theta() const {
     if (!initialized()) throw std::logic_error("the trainer holds no parameters yet: call fit, partial_fit or initialize first");
-    if constexpr (LinearModel<M>)
-      if (sparse_ && sparse_->is_behind()) {  // a callback wants to know: to bring θ itself up to date would change its bits
-        sparse_->copy_theta(looked_at_);
-        return looked_at_;
-      }
+    if (sparse_ && sparse_->is_behind()) {  // a callback wants to know: to bring θ itself up to date would change its bits
+      sparse_->copy_theta(looked_at_);
+      return looked_at_;
+    }
     return states_[current_].theta;
   }
   /// Replaces θ; the optimizer's vectors and the step count start anew. `fit` goes on from it only with `warm_start`.
@@ -358,9 +354,12 @@ class Trainer {
   const C& constraint() const { return update_ ? update_->constraint() : constraint_; }
 
  private:
-  using Sparse = typename detail::SparseTrainingOf<M, L, R, O>::type;
+  using Lazy = detail::LazyTheta<Scalar>;
   using Engine = ParallelGradient<M, L, Batch>;
   using Update = ParallelUpdate<Scalar, R, C, O>;
+
+  /// What trains on sparse rows: compiled where there are some.
+  auto& sparse() { return static_cast<typename detail::SparseTrainingOf<M, L, R, O>::type&>(*sparse_); }
 
   /// For FitOptions::svrg.
   struct Anchor {
@@ -493,7 +492,7 @@ class Trainer {
           team.run([&] {
             if constexpr (!WindowedData<D>) check();
             if (!goes_on) start_from_seed(options.seed);
-            if constexpr (trains_sparse<D>) sparse_->begin(state(), steps_);
+            if constexpr (trains_sparse<D>) sparse().begin(state(), steps_);
             for (Index epoch = 1; epoch <= options.epochs && !run.stopped; ++epoch) this->epoch(run, epoch, source, callbacks...);
           });
         },
@@ -522,7 +521,7 @@ class Trainer {
     engine_->team().run([&] {
       if (options.check_data) check_values(data);
       if (!initialized()) start_from_seed(options.seed);
-      if constexpr (SparseData<D>) sparse_->begin(state(), steps_);
+      if constexpr (SparseData<D>) sparse().begin(state(), steps_);
       const Settled settled(SparseData<D> ? sparse_.get() : nullptr);
       sum = accumulate(data, everything_, options.seed, false);
       if (!update(data, sum, rate(time))) throw std::runtime_error(detail::text("the step was not taken: ", locate(data, 0).text()));
@@ -534,17 +533,16 @@ class Trainer {
   /// Brings sparse training up to date when it goes, also by an exception.
   class Settled {
    public:
-    explicit Settled(Sparse* sparse) : sparse_(sparse) {}
+    explicit Settled(Lazy* sparse) : sparse_(sparse) {}
     ~Settled() { now(); }
     Settled(const Settled&) = delete;
     Settled& operator=(const Settled&) = delete;
     void now() const {
-      if constexpr (LinearModel<M>)
-        if (sparse_) sparse_->settle();
+      if (sparse_) sparse_->settle();
     }
 
    private:
-    Sparse* sparse_;
+    Lazy* sparse_;
   };
 
   /// Calls on_begin now, and on_end when it goes. An on_end must not throw.
@@ -632,9 +630,11 @@ class Trainer {
       if constexpr (!std::same_as<C, detail::Unconstrained>)
         for (const auto& block : parameters_)
           if (detail::applies_to(constraint_, block)) throw OptionError("constraints have no lazy form: there are none on sparse data");
-      if (!sparse_) sparse_ = std::make_unique<Sparse>(model_, loss_, regularizer_, optimizer_, engine_->team(), shard_size_);
-      sparse_->check();
-      sparse_->reserve(data, batch_size);
+      if (!sparse_)
+        sparse_ = std::make_unique<std::remove_cvref_t<decltype(sparse())>>(model_, loss_, regularizer_, optimizer_, engine_->team(),
+                                                                            shard_size_);
+      sparse().check();
+      sparse().reserve(data, batch_size);
     } else {
       engine_->reserve(data, batch_size);
     }
@@ -643,8 +643,10 @@ class Trainer {
   template <class D>
   BatchSum accumulate(const D& data, std::span<const Index> samples, std::uint64_t seed, bool updated,
                       [[maybe_unused]] std::span<const Index> next = {}) {
-    if constexpr (SparseData<D>)
-      return sparse_->accumulate(data, samples, next);
+    if constexpr (SparseData<D> && SumsFeatures<M>)
+      return sparse().accumulate(data, samples, {seed, steps_});
+    else if constexpr (SparseData<D>)
+      return sparse().accumulate(data, samples, next);
     else
       return updated ? engine_->accumulate_updated(state().theta, data, samples, {seed, steps_})
                      : engine_->accumulate(state().theta, data, samples, {seed, steps_});
@@ -689,7 +691,7 @@ class Trainer {
     if (sum.weight == 0) return true;  // a batch of weight 0 is no batch
     if (!std::isfinite(sum.loss)) return false;
     if constexpr (SparseData<D>) {
-      if (!sparse_->update(data, sum.weight, {rate, steps_ + 1})) return false;
+      if (!sparse().update(data, sum.weight, {rate, steps_ + 1})) return false;
     } else {
       Gradient gradient{*engine_, use_anchor ? &anchor_ : nullptr, static_cast<Scalar>(sum.weight)};
       if (!(*update_)(gradient, sum.weight, state(), states_[1 - current_], {rate, steps_ + 1})) return false;
@@ -804,7 +806,7 @@ class Trainer {
           engine_->end_step();
           engine_->team().wait_for_late();
           source.window = &source.stream->next();
-          if constexpr (trains_sparse<D>) sparse_->change_rows(*source.window);
+          if constexpr (trains_sparse<D>) sparse().change_rows(*source.window);
         }
         source.is_new = false;
         train_on(*source.window, source.window->samples());
@@ -910,7 +912,7 @@ class Trainer {
   template <class D>
   Divergence locate(const D& data, Index epoch) {
     if constexpr (SparseData<D>) {
-      const auto bad = sparse_->find_not_finite();
+      const auto bad = sparse().find_not_finite();
       return Divergence{steps_ + 1, epoch, bad.shard, number_of(data, bad.sample), bad.parameter};
     } else {
       const auto bad = engine_->find_not_finite(data);
@@ -941,11 +943,12 @@ class Trainer {
   PhaseSeconds phase_seconds() const {
     const PhaseSeconds gradient = engine_->seconds(), update = update_->seconds();
     PhaseSeconds total{gradient.gather, gradient.gradient + update.gradient, update.reduce, update.update};
-    if constexpr (LinearModel<M>)
-      if (sparse_) {
-        total.gradient += sparse_->seconds().gradient;
-        total.update += sparse_->seconds().update;
-      }
+    if (sparse_) {
+      const PhaseSeconds sparse = sparse_->seconds();
+      total.gradient += sparse.gradient;
+      total.reduce += sparse.reduce;
+      total.update += sparse.update;
+    }
     return total;
   }
 
@@ -1012,7 +1015,7 @@ class Trainer {
   Index epochs_ = 0;  // finished since the start: each has an order of its own, also after a warm start
 
   std::unique_ptr<Engine> engine_;
-  std::unique_ptr<Sparse> sparse_;    // where there was sparse data
+  std::unique_ptr<Lazy> sparse_;      // where there was sparse data
   mutable Vector<Scalar> looked_at_;  // θ in the midst of an epoch on sparse data
   std::optional<Update> update_;
   int threads_ = 0;

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include <parade/concepts/layer.hpp>
+#include <parade/core/parameters.hpp>
+#include <parade/core/types.hpp>
+
+// For sparse rows: a network whose first layer is dense, cut behind the product of that layer.
+namespace parade::detail {
+
+/// to (size) += x from
+template <class Scalar>
+void add_multiple(Scalar x, const Scalar* __restrict from, Index size, Scalar* __restrict to) {
+  for (Index c = 0; c < size; ++c) to[c] = std::fma(x, from[c], to[c]);
+}
+
+/// The layer that stands for the first one, W x + b, when its input is a = W x: z = a + b. ∂J/∂a is kept.
+class FirstBias {
+ public:
+  static constexpr const char* name = "Dense";
+  static constexpr bool needs_output = false;
+  template <class S>
+  struct Workspace {
+    Matrix<S> deltas;  // ∂J/∂a (k,m)
+  };
+
+  explicit FirstBias(Index outputs) : outputs_(outputs) {}
+
+  Shape input_shape() const { return outputs_; }
+  Shape connect(const Shape& input) { return input; }
+  ParameterList parameters() const { return {{"bias", outputs_, 1, Role::bias}}; }
+  template <class S>
+  void initialize(VectorRef<S> theta, std::uint64_t, std::uint64_t) const {
+    theta.setZero();
+  }
+  template <class S>
+  void reserve(Workspace<S>& workspace, Index samples) const {
+    workspace.deltas.resize(outputs_, samples);
+  }
+
+  template <class S>
+  void forward(const ConstVectorRef<S>& theta, const ConstMatrixRef<S>& x, MatrixRef<S> z, auto&) const {
+    for (Index j = 0; j < x.cols(); ++j)
+      for (Index c = 0; c < outputs_; ++c) z(c, j) = x(c, j) + theta[c];
+  }
+  template <class S>
+  void input_gradient(const ConstVectorRef<S>&, const ConstMatrixRef<S>&, const ConstMatrixRef<S>&, const ConstMatrixRef<S>& dz,
+                      MatrixRef<S> dx, auto&) const {
+    dx = dz;
+  }
+  template <class S>
+  void add_gradient(const ConstVectorRef<S>&, const ConstMatrixRef<S>&, const ConstMatrixRef<S>&, const ConstMatrixRef<S>& dz,
+                    Workspace<S>& workspace, VectorRef<S> grad) const {
+    for (Index j = 0; j < dz.cols(); ++j)
+      for (Index c = 0; c < outputs_; ++c) {
+        grad[c] += dz(c, j);
+        workspace.deltas(c, j) = dz(c, j);
+      }
+  }
+
+ private:
+  Index outputs_;
+};
+
+static_assert(Layer<FirstBias, float> && Layer<FirstBias, double>);
+
+}  // namespace parade::detail
