@@ -31,6 +31,7 @@
 #include <parade/engine/team_size.hpp>
 #include <parade/engine/update.hpp>
 #include <parade/kernels/finite.hpp>
+#include <parade/kernels/huge_pages.hpp>
 #include <parade/kernels/prefetch.hpp>
 
 namespace parade {
@@ -156,9 +157,13 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
     reserve_slots(detail::most_entries(data, batch_size));
     if (slot_.size() != features_) {
       slot_.resize(features_);
+      kernels::use_huge_pages(slot_);
       slot_.setConstant(-1);
     }
-    if (is_thresholded_) last_.resize(features_, static_cast<Index>(blocks_.size()));
+    if (is_thresholded_ && last_.rows() != features_) {
+      last_.resize(features_, static_cast<Index>(blocks_.size()));
+      kernels::use_huge_pages(last_);
+    }
   }
 
   /// Goes on with other rows of the same kind, in batches no larger than before; not in the midst of a step. The cut of the features stays.

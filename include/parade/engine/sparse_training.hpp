@@ -31,6 +31,7 @@
 #include <parade/engine/team_size.hpp>
 #include <parade/engine/update.hpp>
 #include <parade/kernels/finite.hpp>
+#include <parade/kernels/huge_pages.hpp>
 #include <parade/kernels/prefetch.hpp>
 
 namespace parade {
@@ -332,11 +333,17 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     reserve(bias_part_, 1);
     if (!is_direct_) {
       slot_.resize(features_);
-      kernels::use_huge_pages(slot_.data(), static_cast<std::size_t>(features_) * sizeof(std::int32_t));
+      kernels::use_huge_pages(slot_);
       slot_.setConstant(-1);
     }
-    if (mode_ != Mode::plain) last_.resize(features_);
-    if (mode_ == Mode::paced) pace_.resize(outputs_ * features_);
+    if (mode_ != Mode::plain && last_.size() != features_) {
+      last_.resize(features_);
+      kernels::use_huge_pages(last_);
+    }
+    if (mode_ == Mode::paced && pace_.size() != outputs_ * features_) {
+      pace_.resize(outputs_ * features_);
+      kernels::use_huge_pages(pace_);
+    }
   }
 
   /// Goes on with other rows of the same kind, in batches no larger than before; not in the midst of a step. The cut of the features stays.

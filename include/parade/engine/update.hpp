@@ -55,8 +55,8 @@ class TrainingState {
  public:
   TrainingState() = default;
   TrainingState(Index parameters, Index states) : theta(parameters), stride_((parameters + 15) / 16 * 16), states_(stride_, states) {
-    kernels::use_huge_pages(theta.data(), static_cast<std::size_t>(theta.size()) * sizeof(Scalar));
-    kernels::use_huge_pages(states_.data(), static_cast<std::size_t>(states_.size()) * sizeof(Scalar));
+    kernels::use_huge_pages(theta);
+    kernels::use_huge_pages(states_);
     theta.setZero();
     states_.setZero();
   }

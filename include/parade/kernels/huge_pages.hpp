@@ -22,4 +22,10 @@ inline void use_huge_pages([[maybe_unused]] void* begin, [[maybe_unused]] std::s
 #endif
 }
 
+/// The same for a vector or matrix of Eigen that was just made.
+template <class Values>
+void use_huge_pages(Values& values) {
+  use_huge_pages(values.data(), static_cast<std::size_t>(values.size()) * sizeof(*values.data()));
+}
+
 }  // namespace parade::kernels

@@ -356,7 +356,8 @@ struct ShardPart {
 /// The nodes of the tree for a panel of a strip stay in the first-level cache, and so does what its tiles read of some shards, one tile after the
 /// other. Never inlined, as blocked_product.
 template <class Scalar>
-[[gnu::noinline]] void outer_product_tree(Index all_rows, Range rows, Range cols, std::span<const ShardPart<Scalar>> parts, Scalar* c, Index ldc) {
+[[gnu::noinline]] void outer_product_tree(Index all_rows, Range rows, Range cols, std::span<const ShardPart<Scalar>> parts, Scalar* c,
+                                          Index ldc) {
   using S = Simd<Scalar>;
   constexpr Index width = S::width, most_vectors = detail::most_tile_vectors<Scalar>;
   PARADE_ASSERT(0 <= rows.begin && rows.end <= all_rows && 0 <= cols.begin && ldc >= rows.size() && !parts.empty());

@@ -283,12 +283,8 @@ class FactorizationMachine {
       for (Index o = 0; o < outputs_; ++o)
         for (Index f = o * factors_; f < (o + 1) * factors_; ++f) workspace.deltas(f, j) = dscores(o, j) * workspace.sums(f, j);
     kernels::sum_columns(outputs_, m, dscores.data(), ld, grad + bias_, start);  // (k) += Σ_m
-    if (outputs_ == 1)  // the same memory as (1,d), but lanes run along the features
-      kernels::outer_product(inputs_, Index{1}, m, x.data(), ldx, dscores.data(), ld, grad + weight_, inputs_,
-                             start);  // (d,1) += (d,m)(m,1)
-    else
-      kernels::outer_product(outputs_, inputs_, m, dscores.data(), ld, x.data(), ldx, grad + weight_, outputs_,
-                             start);  // (k,d) += (k,m)(m,d)
+    kernels::outer_product(outputs_, inputs_, m, dscores.data(), ld, x.data(), ldx, grad + weight_, outputs_,
+                           start);  // (k,d) += (k,m)(m,d)
     kernels::outer_product(rows(), inputs_, m, workspace.deltas.data(), rows(), x.data(), ldx, grad + factor_, rows(),
                            start);  // (kr,d) += (kr,m)(m,d)
     kernels::outer_product(inputs_, outputs_, m, workspace.squares.data(), inputs_, dscores.data(), ld, workspace.weights.data(), inputs_,

@@ -228,14 +228,13 @@ auto compute_metrics(Team& team, const M& model, const L& loss, const Vector<typ
 }
 
 /// As compute_metrics, for sparse rows.
-template <LinearModel M, class L, class D>
+template <SparseModel M, class L, class D>
   requires SparseDataFor<D, M> || WindowedSparseFor<D, M>
 auto compute_sparse_metrics(Team& team, const M& model, const L& loss, const Vector<typename M::Scalar>& theta, const D& data,
                             const MetricsOptions& options = {}) {
   using Scalar = typename M::Scalar;
   struct Worker {
     Matrix<Scalar> scores, targets;
-    Vector<Scalar> sums;
     Vector<Label> labels;
     Vector<double> weights;
   };
@@ -243,12 +242,13 @@ auto compute_sparse_metrics(Team& team, const M& model, const L& loss, const Vec
   detail::check_sparse_values(team, model, loss, data, false);
   detail::MetricSamples<L, Scalar> seen(data.size(), model.num_outputs(), options, team.max_workers());
   std::vector<Worker> workers(static_cast<std::size_t>(team.max_workers()));
+  detail::SparseScores<M> scores_of(team, model, theta);
   detail::for_each_window(data, [&](const auto& window, Range part) {
     detail::for_each_rows(team, part, [&](Index, int w, Range rows) {
       Worker& own = workers[static_cast<std::size_t>(w)];
       const Index first = part.begin + rows.begin;
       own.scores.resize(model.num_outputs(), rows.size());
-      detail::linear_scores(model, theta, window, rows, own.sums, MatrixRef<Scalar>(own.scores));
+      scores_of(window, rows, w, MatrixRef<Scalar>(own.scores));
       if (window.has_weights()) own.weights = window.weights().segment(rows.begin, rows.size());
       const ConstMatrixRef<Scalar> z(own.scores);
       if constexpr (std::is_same_v<typename L::Target, Label>) {
