@@ -641,6 +641,17 @@ void for_each_block(const parade::CacheFile& cache, const auto& use) {
   }
 }
 
+/// work(), whose errors name rows of a block: they say where it begins.
+template <class Work>
+void counted_from(Index first, const Work& work) {
+  try {
+    work();
+  } catch (const parade::DataError& error) {
+    if (first == 0) throw;
+    throw parade::DataError("in the rows from " + std::to_string(first) + " on, counted from there: " + error.what());
+  }
+}
+
 /// A CSV file as a cache of what `read` makes of it, but for the numbering of classes, of which these are the names.
 std::filesystem::path cache_of_csv(const std::string& data_file, Preparation& p, FolderBeside& folder, int threads,
                                    std::vector<std::string>& label_names) {
@@ -726,10 +737,12 @@ std::filesystem::path cache_of_csv(const std::string& data_file, Preparation& p,
       using T = typename std::decay_t<decltype(of)>::value_type;
       return Vector<T>{Eigen::Map<const Vector<T>>{of.data(), static_cast<Index>(of.size())}};
     };
-    Rows block{vector(offsets), vector(indices), vector(values), cache.info().num_features};
-    if (rows.has_labels()) block = block.with_labels(rows.labels());
-    if (rows.num_targets() > 0) block = block.with_targets(rows.targets());
-    writer.add(block);
+    counted_from(writer.size(), [&] {
+      Rows block{vector(offsets), vector(indices), vector(values), cache.info().num_features};
+      if (rows.has_labels()) block = block.with_labels(rows.labels());
+      if (rows.num_targets() > 0) block = block.with_targets(rows.targets());
+      writer.add(block);
+    });
   });
   writer.finish();
   std::filesystem::remove(file);
@@ -759,11 +772,13 @@ std::filesystem::path cache_of_npy(const std::string& data_file, Preparation& p,
                               (column.name == p.answer ? "" : " (--standardize puts the mean there, --leave-out leaves the column out)"));
 
   const auto for_each_part = [&](const auto& use) {
+    Index first = 0;
     for_each_block<Dense>(cache, [&](const Dense& block) {
       parade::Table part = table_of(block.values());
       leave_out(part, p);
       for (std::size_t c = 0; c < part.columns.size(); ++c) part.columns[c].type = all.columns[c].type;
-      use(part);
+      counted_from(first, [&] { use(part); });
+      first += block.size();
     });
   };
   if (p.standardize)

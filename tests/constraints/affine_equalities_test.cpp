@@ -192,14 +192,20 @@ TEST_CASE("equations that contradict or repeat each other are refused, with the 
     }
     return "";
   };
-  const std::string dependent = "AffineEqualities.coefficients must have rows that are no combination of others; row ";
-  CHECK(error(matrix(3, {1, 2, 3, 0, 1, 0, 2, 5, 6}), vector({1, 2, 3})) ==
-        dependent + "2 is one, with another value: no θ solves the equations");
-  CHECK(error(matrix(3, {1, 2, 3, 0, 1, 0, 2, 5, 6}), vector({1, 2, 4})) == dependent + "2 is one, with the same value: leave it out");
-  CHECK(error(matrix(2, {0.1, 0.7, 0.3, 2.1}), vector({0.1, 0.3})) == dependent + "1 is one, with the same value: leave it out");
-  CHECK(error(matrix(2, {1, 1, 0, 0}), vector({0, 1})) == dependent + "1 is one, with another value: no θ solves the equations");
-  CHECK(error(matrix(1, {0, 0}), vector({0})) == dependent + "0 is one, with the same value: leave it out");
-  CHECK(error(matrix(3, {1, 0, 0, 1, 1, 1}), vector({1, 2, 3})) == dependent + "2 is one, with the same value: leave it out");
+  const std::string dependent =
+      "AffineEqualities.coefficients must have rows that are no combination of others, nor within a part of 2^-17 of one; row ";
+  CHECK(
+      error(matrix(3, {1, 2, 3, 0, 1, 0, 2, 5, 6}), vector({1, 2, 3})) ==
+      dependent +
+          "2 is, with another value: no θ solves the equations, or, if it is not exactly one, centre and scale the rows until it is none");
+  CHECK(error(matrix(3, {1, 2, 3, 0, 1, 0, 2, 5, 6}), vector({1, 2, 4})) ==
+        dependent + "2 is, with the same value: leave it out, or, if it is another equation, centre and scale the rows until it is none");
+  CHECK(error(matrix(2, {0.1, 0.7, 0.3, 2.1}), vector({0.1, 0.3})) ==
+        dependent + "1 is, with the same value: leave it out, or, if it is another equation, centre and scale the rows until it is none");
+  CHECK(error(matrix(2, {1, 1, 0, 0}), vector({0, 1})) == "AffineEqualities.coefficients must have no row of zeros; row 1 is one");
+  CHECK(error(matrix(1, {0, 0}), vector({0})) == "AffineEqualities.coefficients must have no row of zeros; row 0 is one");
+  CHECK(error(matrix(3, {1, 0, 0, 1, 1, 1}), vector({1, 2, 3})) ==
+        dependent + "2 is, with the same value: leave it out, or, if it is another equation, centre and scale the rows until it is none");
   CHECK(error(matrix(2, {1, 1, 1, 1e-6}), vector({0, 1})).empty());
   CHECK(error(matrix(2, {1e-150, 0, 0, 1e150}), vector({0, 1})).empty());
   CHECK(error(matrix(2, {1, 0, 0, 1e160}), vector({0, 1})) ==

@@ -220,6 +220,23 @@ TEST_CASE("NaN that is to be filled in is kept in a cache, if the user says so")
                     ContainsSubstring("targets must be finite; got nan in row 0 of sample 0"));
 }
 
+TEST_CASE("a cache does not take the place of what it is made of, and names must not be empty") {
+  const TemporaryFolder folder;
+  std::ofstream(folder.path / "x.npy") << "anything";
+  const auto file = folder.path / "x.npy";
+  const auto own_name = ContainsSubstring("the cache must have a name of its own");
+  CHECK_THROWS_WITH(parade::make_cache<float>(parade::NpyFiles{file}, file), own_name);
+  CHECK_THROWS_WITH(parade::make_cache<float>(parade::NpyFiles{.features = folder.path / "y.npy", .labels = file}, file), own_name);
+  CHECK_THROWS_WITH(parade::make_cache<float>(parade::NpzArrays{.file = file, .features = "x"}, file), own_name);
+  CHECK_THROWS_WITH(parade::make_cache(parade::IdxFiles{file}, file), own_name);
+  CHECK_THROWS_WITH(parade::make_cache<float>(file, file), own_name);
+  CHECK_THROWS_WITH(parade::make_cache<parade::SparseRows<float>>(parade::CsvFile{file, {}, {}}, file), own_name);
+  CHECK_THROWS_WITH(parade::make_cache<float>(parade::NpyFiles{}, file), "NpyFiles.features must name a file; got an empty name");
+  CHECK_THROWS_WITH(parade::make_cache<float>(parade::NpzArrays{.file = file, .features = ""}, file),
+                    "NpzArrays.features must name an array; got an empty name");
+  CHECK(std::filesystem::file_size(file) == 8);
+}
+
 TEST_CASE("no cache is written that could not be read again") {
   const TemporaryFolder folder;
   const auto data = DenseData<std::uint8_t>::view(nullptr, (Index{1} << 40) + 1, 0);

@@ -35,6 +35,8 @@ TEST_CASE("a residual is the norm of the gradient, and 0 at the optimum of a pro
   other[0] += 0.01;
   lasso.set_theta(other);
   CHECK(lasso.residual(data) > 1e-3);
+  lasso.set_theta(lasso.theta());  // its own
+  CHECK(lasso.theta() == other);
   CHECK_THROWS_AS(lasso.residual(data, 0), parade::OptionError);
 }
 

@@ -73,7 +73,7 @@ concept LinearModel = Model<M> && std::same_as<typename M::LinearModelOf, M>;
 ///
 ///   a (e) = Σ_i s(x_i, θ_i),   Z = f(a; θ_rest),   ∂J/∂θ_i = Σ_j t(x_ij, θ_i, slopes of sample j)
 ///
-/// where t is linear in the slopes, and s(0, ·) and t(0, ·, ·) are 0. An Mlp has a = W x of its first layer, slopes ∂J/∂a and t = x ∂J/∂a.
+/// where the slopes are what t needs of a sample beside its feature, and s(0, ·) and t(0, ·, ·) are 0. An Mlp has a = W x of its first layer, slopes ∂J/∂a and t = x ∂J/∂a.
 ///
 ///   1. `num_feature_blocks`, a static constexpr std::size_t, and `feature_block(j)`: the ParameterBlock (rows,d) that has θ_i in its column i. There are
 ///      as many rows whatever d is.

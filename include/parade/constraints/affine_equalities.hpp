@@ -72,9 +72,14 @@ class AffineEqualities {
               detail::text("AffineEqualities.coefficients must have rows with a norm in the range of numbers; row ", i, " has not"));
       return;
     }
-    throw OptionError(detail::text("AffineEqualities.coefficients must have rows that are no combination of others; row ", dependent,
-                                   contradicts(dependent, factor) ? " is one, with another value: no θ solves the equations"
-                                                                  : " is one, with the same value: leave it out"));
+    if (coefficients_.row(dependent).isZero(0))
+      throw OptionError(detail::text("AffineEqualities.coefficients must have no row of zeros; row ", dependent, " is one"));
+    throw OptionError(detail::text(
+        "AffineEqualities.coefficients must have rows that are no combination of others, nor within a part of 2^-17 of one; row ",
+        dependent,
+        contradicts(dependent, factor)
+            ? " is, with another value: no θ solves the equations, or, if it is not exactly one, centre and scale the rows until it is none"
+            : " is, with the same value: leave it out, or, if it is another equation, centre and scale the rows until it is none"));
   }
 
   /// C of a parameter (rows, cols), in double; 0 after `parameter_project`. Throws OptionError where A is not as wide as a group is long.

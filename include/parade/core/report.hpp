@@ -36,7 +36,7 @@ struct DualityGap {
   double gap() const { return primal - dual; }
   /// gap/D(u), a bound on (P(θ) − P(θ*))/P(θ*); ∞ where D(u) ≤ 0 says nothing of P(θ*).
   double relative() const {
-    if (std::isnan(gap())) return gap();
+    if (std::isnan(gap()) || gap() == 0) return gap();
     return dual > 0 ? gap() / dual : std::numeric_limits<double>::infinity();
   }
 };

@@ -31,10 +31,18 @@
 namespace parade {
 namespace detail {
 
+/// Throws OptionError where the cache would replace a file that it is made of.
+inline void check_is_another(const std::filesystem::path& source, const std::filesystem::path& cache) {
+  std::error_code not_there;
+  if (std::filesystem::equivalent(source, cache, not_there))
+    throw OptionError(text("the cache must have a name of its own; got that of what it is made of, ", cache.string()));
+}
+
 template <class Scalar>
 LibsvmReport make_cache(const std::filesystem::path& text_file, const std::filesystem::path& file, LibsvmOptions options,
                         CacheOptions cache, std::size_t piece_bytes) {
   check_libsvm_options(options);
+  check_is_another(text_file, file);
   const TextSource source{text_file};
   LibsvmRules rules{options.index_base, options.targets, std::nullopt};
   bool all_ones = true;
@@ -140,6 +148,7 @@ Index make_npy_cache(const Place& features_at, const Place* labels_at, const Pla
   std::optional<NpyRows<Label, Source>> labels;
   std::optional<NpyRows<double, Source>> targets;
   const Index n = features.size();
+  if (features.row_size() == 0) throw DataError(text(features.file().string(), " must have at least 1 feature; got rows of 0 numbers"));
   check_row_size(features.file(), features.row_size());
   if (labels_at) {
     labels.emplace(*labels_at).check_is_vector();
@@ -186,6 +195,8 @@ Index make_npy_cache(const Place& features_at, const Place* labels_at, const Pla
 template <class T, std::same_as<NpyFiles> Files>  // nothing else may become one: {"train.txt"} is a path
 Index make_cache(const Files& files, const std::filesystem::path& file, const CacheOptions& cache = {}) {
   const auto given = [](const std::filesystem::path& of) { return of.empty() ? nullptr : &of; };
+  if (files.features.empty()) throw OptionError("NpyFiles.features must name a file; got an empty name");
+  for (const auto* source : {&files.features, &files.labels, &files.targets}) detail::check_is_another(*source, file);
   return detail::make_npy_cache<T, detail::ByteReader>(files.features, given(files.labels), given(files.targets), files.not_finite, file,
                                                        cache);
 }
@@ -197,6 +208,9 @@ Index make_cache(const Files& files, const std::filesystem::path& file, const Ca
 /// Throws also as NpzFile.
 template <class T, std::same_as<NpzArrays> Arrays>
 Index make_cache(const Arrays& arrays, const std::filesystem::path& file, const CacheOptions& cache = {}) {
+  if (arrays.file.empty()) throw OptionError("NpzArrays.file must name a file; got an empty name");
+  if (arrays.features.empty()) throw OptionError("NpzArrays.features must name an array; got an empty name");
+  detail::check_is_another(arrays.file, file);
   const NpzFile npz{arrays.file};
   std::optional<detail::NpzPlace> labels, targets;
   if (!arrays.labels.empty()) labels.emplace(npz.place(arrays.labels));
@@ -212,6 +226,7 @@ Index make_cache(const Arrays& arrays, const std::filesystem::path& file, const 
 /// Throws as read_idx and CacheWriter; FileError for files of different numbers of rows. What was there under the name of the cache is then
 /// left as it was.
 inline Index make_cache(const IdxFiles& files, const std::filesystem::path& file, const CacheOptions& cache = {}) {
+  for (const auto* source : {&files.images, &files.labels}) detail::check_is_another(*source, file);
   detail::IdxStream images{files.images};
   std::optional<detail::IdxStream> labels;
   const Index n = images.shape()[0];
@@ -395,14 +410,15 @@ CsvCacheReport make_cache(const CsvFile& csv, const std::filesystem::path& file,
 ///   std::cout << made.table.description();
 ///   const auto test = parade::sparse_rows<float>(parade::with_levels_of(parade::read_csv("test.csv").table, made.table), {.label = "income"});
 ///
-/// The memory it takes does not grow with the number of rows, in packed files neither: it holds some megabytes of text and what becomes of them, and the
-/// levels of the label and of what is one-hot. Of hashed columns no levels are kept. The text is read twice; a third time where a column turns out to be
+/// The memory it takes does not grow with the number of rows, in packed files neither: it holds 8 MiB of text and what becomes of them, some hundred
+/// megabytes at most where fields are short, and the levels of the label and of what is one-hot. Of hashed columns no levels are kept. The text is read twice; a third time where a column turns out to be
 /// text only behind the first 8 MiB, and is one-hot or the label. A record has at most 64 MiB, and a row of dense data at most 2^27 values.
 ///
 /// Throws as read_csv, sparse_rows and CacheWriter; FileError for a record that is too long, whatever on_error says; DataError for a file that changes
 /// while it is read. What was there under the name of the cache is then left as it was.
 template <class D, std::same_as<CsvFile> Csv>
 CsvCacheReport make_cache(const Csv& csv, const std::filesystem::path& file, const CacheOptions& cache = {}) {
+  detail::check_is_another(csv.file, file);
   return detail::make_cache<D>(csv, file, cache, detail::CsvSizes{});
 }
 

@@ -133,6 +133,7 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
     slopes_.resize(remainder_.num_slopes(), batch_size);
     values_.resize(batch_size);
     weights_.resize(data.has_weights() ? batch_size : 0);
+    numbers_.reserve(static_cast<std::size_t>(batch_size));
     sums_.resize(shards);
     gradients_.resize(shards);
     gradient_pointers_.resize(shards);
@@ -176,9 +177,10 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
   }
 
   /// From now on `state` is what is trained; it must live until `settle`. Its θ is what it says until the first step, and again after `settle`.
-  /// To be called inside `team.run`, after `reserve`.
-  void begin(State& state, std::int64_t /*steps*/) {
+  /// `regularizer`: as it is by now, where it changes from step to step. To be called inside `team.run`, after `reserve`.
+  void begin(State& state, std::int64_t /*steps*/, const R& regularizer) {
     state_ = &state;
+    update_.set_regularizer(regularizer);
     for (Block& block : blocks_) block.lazy = {};
     is_behind_ = false;
     if (is_thresholded_) last_.setZero();
@@ -207,6 +209,12 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
           detail::text("a batch must have at most as many samples as were reserved, ", values_.size(), "; got ", samples.size()));
     discard();
     samples_ = samples;
+    numbers_.resize(samples.size());
+    for (std::size_t j = 0; j < samples.size(); ++j)
+      if constexpr (requires { data.number(samples[j]); })
+        numbers_[j] = data.number(samples[j]);
+      else
+        numbers_[j] = samples[j];
     const ShardPlan plan(b, shard_size_);
     step_began_ = std::chrono::steady_clock::now();
     const bool alone = !may_share_ || team_size_.alone(step_seconds_, b, 0, team_->asked());
@@ -234,7 +242,8 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
       detail::StopWatch watch;
       Worker& own = workers_[static_cast<std::size_t>(w)];
       const Range range = plan[shard];
-      const auto of_shard = samples.subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size()));
+      const auto of_shard =
+          std::span<const Index>(numbers_).subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size()));
       const auto s = static_cast<std::size_t>(shard);
       sums_[s] = own.compute.gradient(remainder_, loss_, preparation_.get(), sums, of_shard, at, VectorRef<Scalar>(gradients_[s]));
       const Index m = range.size();
@@ -290,6 +299,9 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
     }
     return false;
   }
+
+  /// As the steps have left it.
+  const R& regularizer() const { return update_.regularizer(); }
 
   /// Brings every feature up to date: θ of the state is θ again. It costs O(d), once an epoch or so.
   void settle() override {
@@ -386,12 +398,13 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
       constexpr bool labelled = std::is_same_v<typename L::Target, Label>;
       batch.reserve(capacity, of.model_.num_sums(), labelled, labelled ? 0 : data.num_targets(), data.has_weights());
     }
-    /// `samples` are consecutive ones of the batch.
-    void gather(std::span<const Index> samples, Batch& batch) const {
-      batch.size = static_cast<Index>(samples.size());
-      batch.x.leftCols(batch.size) = of.feature_sums_.middleCols(samples.data() - of.samples_.data(), batch.size);
+    /// `numbers` are consecutive ones of the batch's.
+    void gather(std::span<const Index> numbers, Batch& batch) const {
+      batch.size = static_cast<Index>(numbers.size());
+      const Index first = numbers.data() - of.numbers_.data();
+      batch.x.leftCols(batch.size) = of.feature_sums_.middleCols(first, batch.size);
       for (Index j = 0; j < batch.size; ++j) {
-        const Index row = samples[static_cast<std::size_t>(j)];
+        const Index row = of.samples_[static_cast<std::size_t>(first + j)];
         if constexpr (std::is_same_v<typename L::Target, Label>)
           batch.labels[j] = data.labels()[row];
         else
@@ -757,6 +770,8 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
 
   // The batch.
   std::span<const Index> samples_;
+  std::vector<Index>
+      numbers_;              // (b) of the samples in all of the data, of which these rows may be a window: random numbers are drawn by them
   bool is_pending_ = false;  // there are slots
   detail::Preparation<Remainder> preparation_;
   std::vector<Worker> workers_;

@@ -242,6 +242,7 @@ class ParallelUpdate {
     if constexpr (WholeConstraint<C, Scalar>)
       if constexpr (requires { constraint_.update(ConstVectorRef<Scalar>(theta)); }) constraint_.update(ConstVectorRef<Scalar>(theta));
   }
+  void set_regularizer(const R& regularizer) { regularizer_ = regularizer; }
   void start_anew(const R& regularizer, const C& constraint) {
     regularizer_ = regularizer;
     constraint_ = constraint;

@@ -30,7 +30,7 @@ namespace parade {
 /// terms that cancel), this one does not, since dense data could not tell the two apart. So sparse and dense data give the same to rounding, but
 /// for sums that are exactly 0 in one order of summation and not in another.
 ///
-/// Step sizes for a proximal step on dense data are α/D, as under Adam. On sparse data there is no L1: D depends on t, so that the thresholds of the
+/// Step sizes for a proximal step on dense data are α/D, as under Adam, and 0 where there has been no gradient. On sparse data there is no L1: D depends on t, so that the thresholds of the
 /// steps in which a feature does not occur have no sum that is known without v.
 struct LazyAdam {
   double rate = 1e-3;     // base rate, ≥ 0; α after the schedule
@@ -68,11 +68,13 @@ struct LazyAdam {
                         detail::AdamMetric<S>{beta2, epsilon, at.step}});
   }
 
-  /// α/D per element, for the step that was just taken.
+  /// α/D per element, for the step that was just taken; 0 where no gradient has come yet, since D = ε would make of it 1/ε times the usual.
   template <class S>
   void step_sizes(const StateRef<S>& state, const StepInfo& at, std::type_identity_t<VectorRef<S>> sizes) const {
     const detail::AdamMetric<S> metric{beta2, epsilon, at.step};
     detail::write_step_sizes<S>(at.rate, sizes, [&, v = state[1].data()](Index i, auto load) { return metric(load(v + i)); });
+    for (Index i = 0; i < sizes.size(); ++i)
+      if (state[1][i] == 0) sizes[i] = 0;
   }
 
  private:

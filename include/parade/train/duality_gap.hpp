@@ -188,14 +188,38 @@ class DualProblem {
     return std::sqrt(squares.value());
   }
 
+  /// The better of D(u), which is `value`, and of what is made of u by `sweeps` passes of ascend: with a bias that is not regularized half of
+  /// them with a loose and half with a tight hold on it, since neither is always the better one. To be called after dual().
+  double ascended(Index sweeps, double value) requires HasConjugateStep<L> {
+    const double tight = of_weight_.l2, loose = std::max(tight, 0.1);
+    const bool twice = has_bias_ && of_bias_.is_free() && loose > tight;
+    Index left = sweeps;
+    for (const double hold : {loose, tight}) {
+      if (hold != tight && !twice) continue;
+      const Index now = hold == tight ? left : (left + 1) / 2;
+      left -= now;
+      const Matrix<double> before = slopes_;
+      ascend(now, hold);
+      if (const double nearer = dual(); nearer > value) {
+        value = nearer;
+      } else if (left > 0) {
+        slopes_ = before;
+        add_up();
+      }
+    }
+    return value;
+  }
+
+ private:
   /// Dual coordinate ascent from u: a sample after the other, each to its best slope. A bias that is not regularized, whose condition is Σ
-  /// w_i u_i = 0, is kept near where the sweep before left it by λ₂/2 (b − b′)², which is the method of multipliers (Rockafellar 1976) with
-  /// one sweep a turn. To be called after dual(). Needs λ₂ > 0.
-  void ascend(Index sweeps) requires HasConjugateStep<L> {
+  /// w_i u_i = 0, is kept near where the sweep before left it by μ/2 (b − b′)², μ being `hold`, which is the method of multipliers (Rockafellar
+  /// 1976) with one sweep a turn. Needs λ₂ > 0, and the sums of add_up.
+  void ascend(Index sweeps, double hold) requires HasConjugateStep<L> {
     Matrix<double> v = (up_ + down_) / total_;                  // (k,d)
     Vector<double> of_bias = (bias_up_ + bias_down_) / total_;  // (k)
     Vector<double> near = bias_;                                // b′ (k)
     const bool is_free = of_bias_.is_free();
+    const double of_one = !has_bias_ ? 0 : is_free ? of_weight_.l2 / hold : 1;  // the bias's part of ‖x‖², over λ₂
     for (Index sweep = 0; sweep < sweeps; ++sweep) {
       bool moved = false;
       visit((n_ + evaluation_piece - 1) / evaluation_piece, [&](Index, int, Range samples, const auto& piece) {
@@ -203,11 +227,11 @@ class DualProblem {
           const Index i = samples.begin + j;
           if (weights_[i] == 0) continue;
           const auto row = piece.row(j);
-          double squares = has_bias_ ? 1 : 0;
+          double squares = of_one;
           row.visit({0, d_}, [&](Index, double x) { squares = std::fma(x, x, squares); });
           const double share = weights_[i] / total_, bend = share * squares / of_weight_.l2;
           for (Index c = 0; c < k_; ++c) {
-            double z = !has_bias_ ? 0 : is_free ? near[c] - of_bias[c] / of_weight_.l2 : of_bias_.minimizer(of_bias[c]);
+            double z = !has_bias_ ? 0 : is_free ? near[c] - of_bias[c] / hold : of_bias_.minimizer(of_bias[c]);
             row.visit({0, d_}, [&](Index feature, double x) { z = std::fma(of_weight_.minimizer(v(c, feature)), x, z); });
             const double next = loss_.conjugate_step(slopes_(c, i), target(c, i), z, bend);
             const double by = kernels::product(share, next - slopes_(c, i));
@@ -221,13 +245,12 @@ class DualProblem {
       });
       for (Index c = 0; has_bias_ && is_free && c < k_; ++c) {
         moved = moved || of_bias[c] != 0;
-        near[c] -= of_bias[c] / of_weight_.l2;
+        near[c] -= of_bias[c] / hold;
       }
       if (!moved) return;
     }
   }
 
- private:
   /// work(task, worker, samples, piece) for every piece of 256 samples, where `task` is that of the piece: a task is that many pieces, one
   /// after the other; different tasks run in parallel.
   template <class Work>
@@ -355,7 +378,8 @@ class DualProblem {
       for (Index j = 0; j < d_; ++j) v(c, j) = std::fma(above[c], up_(c, j), kernels::product(below[c], down_(c, j))) / total_;
       of_bias[c] = std::fma(above[c], bias_up_[c], kernels::product(below[c], bias_down_[c])) / total_;
     }
-    if (!kernels::all_finite(v.data(), v.size())) return std::numeric_limits<double>::quiet_NaN();
+    if (!kernels::all_finite(v.data(), v.size()))  // u = 0 is feasible too
+      return -(conjugate_sum([](double, Index) { return 0.0; }) / total_);
     const bool bias_counts = has_bias_ && !of_bias_.is_free();
     double scale = 1;
     const auto shrink = [&scale](const auto& block, const Terms& terms) {
@@ -379,12 +403,13 @@ class DualProblem {
              penalty.value();
     };
     double best = value(scale);
-    for (;;) {
+    while (scale > 0) {
       scale /= 2;
       const double half = value(scale);
-      if (!(half > best)) return best;
+      if (std::isfinite(best) && !(half > best)) break;
       best = half;
     }
+    return best;
   }
 
   /// Σ w_i f*(point(u_i, c)), in parallel.
@@ -515,8 +540,7 @@ DualityGap duality_gap(Team& team, const M& model, const L& loss, const R& regul
       gap.dual = problem.dual();
       if constexpr (HasConjugateStep<L>)
         if (options.sweeps > 0 && weight.l2 > 0) {
-          problem.ascend(options.sweeps);
-          if (const double nearer = problem.dual(); nearer > gap.dual) gap.dual = nearer;
+          gap.dual = problem.ascended(options.sweeps, gap.dual);
         }
     });
     return gap;

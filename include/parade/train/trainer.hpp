@@ -211,12 +211,14 @@ class Trainer {
 
   /// What the functions in metrics/ say of the scores on a data set, all of them in one pass, in parallel, with the weights of the samples: ClassMetrics for a
   /// loss on labels, RegressionMetrics for one on real targets (of scores, so that a loss with a link function, as Poisson's, is measured before it).
-  /// Each figure has the bits of its function of `scores(data)`, for any number of threads.
+  /// Each figure has the bits of its function of `scores(data)`, for any number of threads; `evaluate` sums in another order, and may differ in the last
+  /// bits.
   ///
   ///   const auto metrics = trainer.metrics(test, {.top = 3});
   ///   std::cout << metrics.confusion << metrics.top_k_accuracy << ' ' << metrics.log_loss << '\n';
   ///
-  /// Throws as `evaluate`, OptionError for options that break a rule, and DataError for no samples, weights that are all 0, and a score that is NaN.
+  /// Throws as `evaluate`, OptionError for options that break a rule, and DataError for no samples, weights that are all 0, a score that is NaN, and
+  /// scores without a log loss (one is +∞, or all are −∞).
   template <class D>
     requires DataFor<D, M, Batch> || WindowedDataFor<D, M, Batch>
   auto metrics(const D& data, const MetricsOptions& options = {}) {
@@ -295,6 +297,7 @@ class Trainer {
   template <class D>
     requires(SparseDataFor<D, M> || WindowedDataFor<D, M, Batch>)
   double residual(const D& data, double step = 1) requires LinearModel<M> && HasShrinkage<R> && Loss<L, double> {
+    check_not_running();
     check_residual_step(step);
     if (const std::string why = no_duality_gap(); !why.empty())
       throw OptionError(detail::text("there is no residual on these data: ", why));
@@ -492,7 +495,7 @@ class Trainer {
           team.run([&] {
             if constexpr (!WindowedData<D>) check();
             if (!goes_on) start_from_seed(options.seed);
-            if constexpr (trains_sparse<D>) sparse().begin(state(), steps_);
+            if constexpr (trains_sparse<D>) begin_sparse();
             for (Index epoch = 1; epoch <= options.epochs && !run.stopped; ++epoch) this->epoch(run, epoch, source, callbacks...);
           });
         },
@@ -521,7 +524,7 @@ class Trainer {
     engine_->team().run([&] {
       if (options.check_data) check_values(data);
       if (!initialized()) start_from_seed(options.seed);
-      if constexpr (SparseData<D>) sparse().begin(state(), steps_);
+      if constexpr (SparseData<D>) begin_sparse();
       const Settled settled(SparseData<D> ? sparse_.get() : nullptr);
       sum = accumulate(data, everything_, options.seed, false);
       if (!update(data, sum, rate(time))) throw std::runtime_error(detail::text("the step was not taken: ", locate(data, 0).text()));
@@ -685,13 +688,22 @@ class Trainer {
     return rate;
   }
 
+  void begin_sparse() {
+    if constexpr (SumsFeatures<M>)
+      sparse().begin(state(), steps_, update_->regularizer());
+    else
+      sparse().begin(state(), steps_);
+  }
+
   /// The step from the gradients that the engine holds; false, and nothing is changed, if a number is not finite.
   template <class D>
   bool update(const D& data, const BatchSum& sum, double rate, bool use_anchor = false) {
     if (sum.weight == 0) return true;  // a batch of weight 0 is no batch
     if (!std::isfinite(sum.loss)) return false;
     if constexpr (SparseData<D>) {
-      if (!sparse().update(data, sum.weight, {rate, steps_ + 1})) return false;
+      const bool finite = sparse().update(data, sum.weight, {rate, steps_ + 1});
+      if constexpr (SumsFeatures<M>) update_->set_regularizer(sparse().regularizer());
+      if (!finite) return false;
     } else {
       Gradient gradient{*engine_, use_anchor ? &anchor_ : nullptr, static_cast<Scalar>(sum.weight)};
       if (!(*update_)(gradient, sum.weight, state(), states_[1 - current_], {rate, steps_ + 1})) return false;
@@ -857,15 +869,21 @@ class Trainer {
     if constexpr (WantsCertificate<T>) {
       Certificate certificate;
       certificate.violation = update_->violation(state().theta);
-      if constexpr (Dataset<D, Batch>)
-        certificate.residual = residual(data, callback.certificate_step());
-      else if constexpr (requires { residual(data, 1.0); })
-        if (no_duality_gap().empty()) certificate.residual = residual(data, callback.certificate_step());
+      // What was trained must not be lost because data cannot be read once more, or hold what check_data = false let pass.
+      try {
+        if constexpr (Dataset<D, Batch>)
+          certificate.residual = residual(data, callback.certificate_step());
+        else if constexpr (requires { residual(data, 1.0); })
+          if (no_duality_gap().empty()) certificate.residual = residual(data, callback.certificate_step());
+      } catch (const std::exception&) {  // NaN; the gap, which reads the same data, says why
+      }
       if constexpr (HasDualityGap<M, L, R>) {
         certificate.no_gap = no_duality_gap();
         try {
-          if (certificate.no_gap.empty()) certificate.gap = duality_gap(data);
-        } catch (const OptionError& error) {
+          DualityGapOptions options;
+          if constexpr (requires { callback.certificate_sweeps(); }) options.sweeps = callback.certificate_sweeps();
+          if (certificate.no_gap.empty()) certificate.gap = duality_gap(data, options);
+        } catch (const std::exception& error) {
           certificate.no_gap = error.what();
         }
       } else {
@@ -990,10 +1008,12 @@ class Trainer {
   }
 
   void start_from(const Vector<Scalar>& theta) {
-    for (TrainingState<Scalar>& state : states_) {
+    std::array<TrainingState<Scalar>, 2> fresh;
+    for (TrainingState<Scalar>& state : fresh) {
       state = TrainingState<Scalar>(parameters_.size(), optimizer_.num_states());
       state.theta = theta;
     }
+    states_ = std::move(fresh);  // not before: theta may be that of one of them
     if (update_) update_->start_anew(regularizer_, constraint_);
     current_ = 0;
     steps_ = 0;
