@@ -43,7 +43,7 @@ def read(page):
              for match in re.finditer(r"^```cpp\n(.*?)^```", text, re.DOTALL | re.MULTILINE)]
     if not found and page == pages[0]:
         sys.exit(f"{page} holds no C++ snippet: nothing was checked")
-    if re.search(r"^(\s+```|\s*~~~)\s*(cpp|c\+\+)", text, re.MULTILINE):
+    if re.search(r"^([ \t]+```|[ \t]*~~~)[ \t]*(cpp|c\+\+)", text, re.MULTILINE):
         sys.exit(f"{page} has a C++ fence that is indented or of tildes, which is not seen here")
     if blank := re.search(r"@[A-Z_]+@", text):
         sys.exit(f"{page} still holds {blank[0]}")
