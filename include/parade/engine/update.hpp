@@ -237,12 +237,16 @@ class ParallelUpdate {
     }
   }
 
-  /// An epoch has ended at this θ: for a constraint with multipliers. A fit starts anew: with the parts as they were given.
+  /// An epoch has ended at this θ: for a constraint with multipliers.
   void end_epoch([[maybe_unused]] const Vector<Scalar>& theta) {
     if constexpr (WholeConstraint<C, Scalar>)
       if constexpr (requires { constraint_.update(ConstVectorRef<Scalar>(theta)); }) constraint_.update(ConstVectorRef<Scalar>(theta));
   }
+
+  /// Goes on with what another update has made of its regularizer, where that changes from step to step.
   void set_regularizer(const R& regularizer) { regularizer_ = regularizer; }
+
+  /// A fit starts anew: with the parts as they were given.
   void start_anew(const R& regularizer, const C& constraint) {
     regularizer_ = regularizer;
     constraint_ = constraint;

@@ -702,7 +702,8 @@ class Trainer {
     if (!std::isfinite(sum.loss)) return false;
     if constexpr (SparseData<D>) {
       const bool finite = sparse().update(data, sum.weight, {rate, steps_ + 1});
-      if constexpr (SumsFeatures<M>) update_->set_regularizer(sparse().regularizer());
+      if constexpr (SumsFeatures<M> && requires(R & regularizer, const StepInfo& at) { regularizer.begin_step(at); })
+        update_->set_regularizer(sparse().regularizer());
       if (!finite) return false;
     } else {
       Gradient gradient{*engine_, use_anchor ? &anchor_ : nullptr, static_cast<Scalar>(sum.weight)};
