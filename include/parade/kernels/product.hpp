@@ -437,7 +437,7 @@ void sum_columns_tree(Index all_rows, Range rows, std::span<const ShardPart<Scal
     alignas(64) Scalar result[std::size_t{detail::most_tile_vectors<Scalar> * width}];
     detail::with_constant<detail::most_tile_vectors<Scalar>>(split.count(i), [&](auto v) {
       constexpr std::size_t V = v;
-      typename S::Vector nodes[detail::tree_levels][V], of_shard[V];
+      typename S::Vector nodes[detail::tree_levels][V], of_shard[V] = {};
       std::size_t s = 0;
       for (const auto& part : parts) {
         const Scalar* a = part.panels + row * part.samples + part.first * height;
