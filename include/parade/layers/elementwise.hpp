@@ -36,6 +36,8 @@ void map_elements(const ConstMatrixRef<S>& a, const ConstMatrixRef<S>& dz, Matri
 /// A nonlinearity F, with F::value(x) and either F::slope_of_output(z) or F::slope(x), all on vectors.
 template <class F>
 struct Elementwise {
+  using SampleBySampleOf = F;
+
   Shape connect(const Shape& input) { return input; }
 
   template <class S>
