@@ -151,15 +151,10 @@ template <class Scalar, class Panel, class InnerStride, class ColumnStride>
         for (Index t = 0; t < tiles.parts; ++t) {
           const Index j = tiles.begin(t);
           with_constant<most>(tiles.count(t), [&](auto n) {
-            const auto tile = [&](auto last) {
-              product_tile<V, n>(count, a, lda, b + p * b_inner + j * b_column, b_inner, b_column,
-                                 start == nullptr ? nullptr : start + row + j * ld_start, ld_start, c + row + j * ldc, ldc, last,
-                                 [](const auto&) {});
-            };
-            if (may_spill && (j + n - 1) * ldc + height <= (cols - 1) * ldc + rows)
-              tile(std::integral_constant<Index, width>{});
-            else
-              tile(filled - (height - width));
+            const bool spills = may_spill && (j + n - 1) * ldc + height <= (cols - 1) * ldc + rows;
+            product_tile<V, n>(count, a, lda, b + p * b_inner + j * b_column, b_inner, b_column,
+                               start == nullptr ? nullptr : start + row + j * ld_start, ld_start, c + row + j * ldc, ldc,
+                               spills ? width : filled - (height - width), [](const auto&) {});
           });
         }
       });
