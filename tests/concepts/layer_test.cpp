@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Types that are wrong in one way each: none of them is a layer.
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include <parade/concepts/layer.hpp>
 
@@ -70,6 +72,41 @@ struct ForDouble {
                       const ConstMatrixRef<double>&, MatrixRef<double>, auto&) const {}
 };
 static_assert(Layer<ForDouble, double>);
+
+/// With a tape that is nothing.
+struct WithTape : WithParameters {
+  using SampleBySampleOf = WithTape;
+  using TapeOf = WithTape;
+  template <class S>
+  struct Piece {};
+  template <class S>
+  struct Tape {};
+  void reserve(const auto&, std::size_t) const {}
+  template <class S>
+  void record(const ConstVectorRef<S>&, const ConstMatrixRef<S>&, const ConstMatrixRef<S>&, const ConstMatrixRef<S>&, auto&,
+              Piece<S>&) const {}
+  template <class S>
+  void collect(std::span<const TapePart<Piece<S>>>, Tape<S>&) const {}
+  template <class S>
+  void gradient(const Tape<S>&, Range, S*) const {}
+};
+static_assert(Layer<WithTape> && LayerTaped<WithTape, float> && LayerTaped<WithTape, double> && !LayerTaped<WithParameters, float>);
+
+struct Inherits : WithTape {};
+static_assert(Layer<Inherits> && !LayerTaped<Inherits, float>);  // what it does is its own
+struct PromisesAlone : WithTape {
+  using SampleBySampleOf = PromisesAlone;
+};
+static_assert(Layer<PromisesAlone> && !LayerTaped<PromisesAlone, float>);
+struct WithoutPromise : WithTape {
+  using TapeOf = WithoutPromise;
+};
+struct WithMutableRecord : WithTape {
+  using SampleBySampleOf = WithMutableRecord;
+  using TapeOf = WithMutableRecord;
+  void record() {}
+};
+static_assert(!Layer<WithoutPromise> && !Layer<WithMutableRecord>);  // it would never be called
 
 }  // namespace
 

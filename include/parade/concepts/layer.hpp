@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <ostream>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -12,9 +13,12 @@
 #include <vector>
 
 #include <parade/concepts/argument.hpp>
+#include <parade/concepts/sample_by_sample.hpp>
+#include <parade/concepts/tape.hpp>
 #include <parade/concepts/training_context.hpp>
 #include <parade/core/error.hpp>
 #include <parade/core/parameters.hpp>
+#include <parade/core/shard_plan.hpp>
 #include <parade/core/types.hpp>
 
 namespace parade {
@@ -128,6 +132,36 @@ concept InitializesAndAddsGradient = requires(const L layer, VectorRef<S> theta,
 template <class L, class S>
 concept LearnsIfItHasParameters = !HasLayerParameters<L> || InitializesAndAddsGradient<L, S>;
 
+/// A layer with parameters whose gradient can be computed range by range of its slice from a tape, as Taped says it of a model: then a network of such layers,
+/// and of others that promise SampleBySample, has a tape.
+///
+///   1. `template <class S> struct Piece` and `struct Tape`, default-initializable; `reserve(piece, samples)` and `reserve(tape, parts)` make room.
+///   2. `record(theta, x, z, dz, workspace, piece)` stands in the place of add_gradient: it writes into the piece all that the gradient needs.
+///   3. `collect(std::span<const TapePart<Piece<S>>> parts, tape)`, once a batch: the parts of all its shards, in order.
+///   4. `gradient(tape, Range range, S* out)` writes the elements `range` of the layer's slice of the gradient, bit for bit what add_gradient for each shard,
+///      from zero, and adding up over the canonical tree would give.
+///   5. `SampleBySampleOf` and `TapeOf` name the class itself: a class that inherits from it may compute something else, and has no tape.
+template <class L, class S>
+concept LayerTaped = std::same_as<typename L::TapeOf, L> && SampleBySample<L> &&
+    std::default_initializable<typename L::template Piece<S>> && std::default_initializable<typename L::template Tape<S>> &&
+    requires(const L layer, const LayerPrepared<L, S>& theta, const ConstMatrixRef<S>& x, const ConstMatrixRef<S>& z,
+             const ConstMatrixRef<S>& dz, detail::LayerWorkspace<L, S>& workspace, typename L::template Piece<S>& piece, Index samples,
+             std::span<const TapePart<typename L::template Piece<S>>> parts, typename L::template Tape<S>& tape, std::size_t count,
+             const typename L::template Tape<S>& collected, Range range, S* out) {
+  layer.reserve(piece, samples);
+  layer.reserve(tape, count);
+  layer.record(theta, x, z, dz, workspace, piece);
+  layer.collect(parts, tape);
+  layer.gradient(collected, range, out);
+};
+
+/// A slip in the functions of a layer that says it has a tape is not passed over.
+template <class L, class S>
+concept TapedIfItSaysSo = !requires {
+  requires std::same_as<typename L::TapeOf, L>;
+}
+|| LayerTaped<L, S>;
+
 /// Layer: one step of a Sequential network: maps X (d,m) to Z (k,m), one sample a column, and ∂J/∂Z back to ∂J/∂X and to the gradient of its own
 /// parameters. One type serves float and double: the functions are templates on the scalar S.
 ///
@@ -160,11 +194,14 @@ concept LearnsIfItHasParameters = !HasLayerParameters<L> || InitializesAndAddsGr
 ///  11. `static constexpr bool in_place = true`: Z may lie where X lay, and ∂J/∂X where ∂J/∂Z lay; the gradient then reads Z and not X.
 ///      `static constexpr bool needs_output = false`: the gradient does not read Z, which the next layer may overwrite; `needs_input = false`: it does
 ///      not read X. What nobody reads is not kept.
+///  12. `using SampleBySampleOf = …`, naming the class itself, promises SampleBySample: a sample's column has the same bits whatever stands beside it. A network
+///      of which all layers promise that, and all with parameters are LayerTaped, is trained faster.
 /// In front of the first Flatten, layers are given some samples of a shard at a time, each time with another workspace, which is the same for the gradient.
 ///
 /// See also: Model, parade::Sequential, include/parade/layers/README.md.
 template <class L, class S = float>
-concept Layer = std::copyable<L> && HasConnect<L> && HasLayerForward<L, S> && HasInputGradient<L, S> && LearnsIfItHasParameters<L, S>;
+concept Layer = std::copyable<L> && HasConnect<L> && HasLayerForward<L, S> && HasInputGradient<L, S> && LearnsIfItHasParameters<L, S> &&
+    TapedIfItSaysSo<L, S>;
 
 /// A layer that is computed in another way while it is trained.
 template <class L, class S>

@@ -7,6 +7,7 @@
 #include <span>
 
 #include <parade/concepts/argument.hpp>
+#include <parade/concepts/tape.hpp>
 #include <parade/concepts/training_context.hpp>
 #include <parade/core/parameters.hpp>
 #include <parade/core/shard_plan.hpp>
@@ -168,15 +169,6 @@ concept OverwritesGradient = requires(const M model, const detail::ArgumentOf<Pr
                                       const detail::Argument<ConstMatrixRef<typename M::Scalar>>& dscores, typename M::Workspace& workspace,
                                       detail::Argument<VectorRef<typename M::Scalar>> grad) {
   model.gradient(theta, x, dscores, workspace, grad);
-};
-
-/// Consecutive samples of one shard on a tape: the samples first … first + count−1 of a piece.
-template <class Piece>
-struct TapePart {
-  const Piece* piece;
-  Index samples;  // of the piece
-  Index first, count;
-  bool begins, ends;  // the shard
 };
 
 /// A model whose gradient can be computed range by range of θ from a *tape*: from what the pieces of a batch have recorded. Then no gradient of

@@ -151,15 +151,10 @@ template <class Scalar, class Panel, class InnerStride, class ColumnStride>
         for (Index t = 0; t < tiles.parts; ++t) {
           const Index j = tiles.begin(t);
           with_constant<most>(tiles.count(t), [&](auto n) {
-            const auto tile = [&](auto last) {
-              product_tile<V, n>(count, a, lda, b + p * b_inner + j * b_column, b_inner, b_column,
-                                 start == nullptr ? nullptr : start + row + j * ld_start, ld_start, c + row + j * ldc, ldc, last,
-                                 [](const auto&) {});
-            };
-            if (may_spill && (j + n - 1) * ldc + height <= (cols - 1) * ldc + rows)
-              tile(std::integral_constant<Index, width>{});
-            else
-              tile(filled - (height - width));
+            const bool spills = may_spill && (j + n - 1) * ldc + height <= (cols - 1) * ldc + rows;
+            product_tile<V, n>(count, a, lda, b + p * b_inner + j * b_column, b_inner, b_column,
+                               start == nullptr ? nullptr : start + row + j * ld_start, ld_start, c + row + j * ldc, ldc,
+                               spills ? width : filled - (height - width), [](const auto&) {});
           });
         }
       });
@@ -194,6 +189,17 @@ void pack_transposed(Index rows, Index inner, const Scalar* a, Index lda, Scalar
       if (i < inner - p) S::store(packed + (p + i) * stride, block[i]);
     }
   }
+}
+
+/// f(integral_constant n) for the columns of a tile where `left` ≥ 1 are left of a strip: as many as a tile has, or a power of two. Few tiles are
+/// compiled so, and of a whole strip, 16 columns, none is narrow.
+template <int Most, class F>
+void with_tile_of_strip(Index left, const F& f) {
+  static_assert(Most >= 4);
+  if (left >= Most) return f(std::integral_constant<int, Most>{});
+  if constexpr (Most > 4)
+    if (left >= 4) return f(std::integral_constant<int, 4>{});
+  left >= 2 ? f(std::integral_constant<int, 2>{}) : f(std::integral_constant<int, 1>{});
 }
 
 using One = std::integral_constant<Index, 1>;
@@ -374,17 +380,15 @@ template <class Scalar>
       Scalar* to = c + (column - cols.begin) * ldc;
       Scalar* result = is_whole ? to + (row - rows.begin) : nodes[detail::tree_levels];
       detail::with_constant<most_vectors>(split.count(i), [&](auto v) {
-        constexpr int V = v, most = detail::most_tile_columns<Scalar, V>;
-        const detail::EvenSplit tiles(columns, most);
+        constexpr int V = v;
         std::size_t shard = 0, next_shard = 0;  // of the parts `first` and `last`
         for (std::size_t first = 0, last = 0; first < parts.size(); first = last, shard = next_shard) {
           for (Index samples = 0; last < parts.size() && (last == first || samples + parts[last].count <= detail::outer_block); ++last) {
             samples += parts[last].count;
             next_shard += parts[last].ends;
           }
-          for (Index t = 0; t < tiles.parts; ++t) {
-            const Index j = tiles.begin(t);
-            detail::with_constant<most>(tiles.count(t), [&](auto n) {
+          for (Index j = 0; j < columns;) {
+            detail::with_tile_of_strip<detail::most_tile_columns<Scalar, V>>(columns - j, [&](auto n) {
               constexpr int N = n;
               std::size_t s = shard;
               for (std::size_t p = first; p < last; ++p) {
@@ -412,6 +416,7 @@ template <class Scalar>
                                            part.begins ? nullptr : sum, ld, sum, ld, std::integral_constant<Index, width>{}, add_left);
                 s += part.ends;
               }
+              j += N;
             });
           }
         }

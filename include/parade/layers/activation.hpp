@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cmath>
-
 #include <parade/core/types.hpp>
-#include <parade/kernels/math.hpp>
+#include <parade/layers/elementwise.hpp>
 
 namespace parade {
 
@@ -17,36 +15,29 @@ enum class Activation {
 
 namespace detail {
 
+/// f(the layer that is this nonlinearity)
+template <class F>
+void with_activation(Activation activation, const F& f) {
+  switch (activation) {
+    case Activation::relu:
+      return f(Relu{});
+    case Activation::tanh:
+      return f(Tanh{});
+    case Activation::sigmoid:
+      return f(Sigmoid{});
+  }
+}
+
 /// z ← a(z), for `size` contiguous elements.
 template <class Scalar>
 void activate(Activation activation, Scalar* z, Index size) {
-  switch (activation) {
-    case Activation::relu:
-      for (Index i = 0; i < size; ++i) z[i] = z[i] < Scalar{0} ? Scalar{0} : z[i];
-      break;
-    case Activation::tanh:
-      kernels::transform(z, size, [](auto x) { return kernels::tanh<Scalar>(x); });
-      break;
-    case Activation::sigmoid:
-      kernels::transform(z, size, [](auto x) { return kernels::sigmoid<Scalar>(x); });
-      break;
-  }
+  with_activation(activation, [&](const auto& a) { a.template apply<Scalar>(z, z, size); });
 }
 
 /// da ← da ⊙ a'(z), from a = a(z).
 template <class Scalar>
 void multiply_derivative(Activation activation, const Scalar* a, Scalar* da, Index size) {
-  switch (activation) {
-    case Activation::relu:
-      for (Index i = 0; i < size; ++i) da[i] = a[i] > Scalar{0} ? da[i] : Scalar{0};
-      break;
-    case Activation::tanh:
-      for (Index i = 0; i < size; ++i) da[i] *= std::fma(-a[i], a[i], Scalar{1});
-      break;
-    case Activation::sigmoid:
-      for (Index i = 0; i < size; ++i) da[i] *= a[i] * (Scalar{1} - a[i]);
-      break;
-  }
+  with_activation(activation, [&](const auto& layer) { layer.template apply_slope<Scalar>(a, da, da, size); });
 }
 
 }  // namespace detail

@@ -43,6 +43,7 @@ struct Conv2dOptions {
 /// Throws std::invalid_argument for numbers below 1, OptionError for options that break their rules.
 class Conv2d {
  public:
+  using SampleBySampleOf = Conv2d;
   static constexpr const char* name = "Conv2d";
   static constexpr bool needs_output = false;
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <stdexcept>
+#include <vector>
 
 #include <parade/concepts/layer.hpp>
 #include <parade/core/parameters.hpp>
@@ -21,6 +22,13 @@ struct DensePrepared {
   Vector<Scalar> weight;      // W packed, for `forward`; aligned as Eigen aligns, so that no load of a whole vector crosses a cache line
   Vector<Scalar> transposed;  // Wᵀ packed, for `input_gradient`; empty where nobody needs it
   Vector<Scalar> bias;        // (k)
+};
+
+/// What some samples leave for the gradient: ∂J/∂Z and the inputs, packed for their product.
+template <class Scalar>
+struct DenseTapePiece {
+  Vector<Scalar> deltas;  // dZ (k,m) in panels
+  Vector<Scalar> inputs;  // X (d,m) in strips
 };
 
 /// Z (k,m) = W (k,d) X (d,m) + b (k): the three products of a dense layer, on slices of θ and g. The weights are packed once a step and
@@ -86,11 +94,7 @@ class Dense {
     kernels::sum_columns(outputs_, m, dz, lddz, grad + bias_, start);                                 // (k)   += Σ_m
   }
 
-  /// What some samples leave for the gradient: ∂J/∂Z and the inputs, packed for their product.
-  struct Piece {
-    Vector<Scalar> deltas;  // dZ (k,m) in panels
-    Vector<Scalar> inputs;  // X (d,m) in strips
-  };
+  using Piece = DenseTapePiece<Scalar>;
   void reserve(Piece& piece, Index samples) const {
     piece.deltas.resize(kernels::packed_size<Scalar>(outputs_, samples));
     piece.inputs.resize(kernels::strips_size(inputs_, samples));
@@ -139,6 +143,7 @@ struct DenseOptions {
 /// Throws std::invalid_argument for inputs or outputs below 1.
 class Dense {
  public:
+  using SampleBySampleOf = Dense;
   static constexpr const char* name = "Dense";
   static constexpr bool needs_output = false;
 
@@ -202,6 +207,34 @@ class Dense {
     kernel<S>().gradient(x.cols(), x.data(), x.outerStride(), dz.data(), dz.outerStride(), grad.data(), kernels::Start::zero);
   }
 
+  using TapeOf = Dense;
+  template <class S>
+  using Piece = detail::DenseTapePiece<S>;
+  template <class S>
+  using Tape = std::vector<kernels::ShardPart<S>>;
+  template <class S>
+  void reserve(detail::DenseTapePiece<S>& piece, Index samples) const {
+    kernel<S>().reserve(piece, samples);
+  }
+  template <class S>
+  void reserve(std::vector<kernels::ShardPart<S>>& tape, std::size_t parts) const {
+    tape.reserve(parts);
+  }
+  template <class S>
+  void record(const detail::DensePrepared<S>&, const ConstMatrixRef<S>& x, const ConstMatrixRef<S>&, const ConstMatrixRef<S>& dz, auto&,
+              detail::DenseTapePiece<S>& piece) const {
+    kernel<S>().record(x.cols(), x.data(), x.outerStride(), dz.data(), dz.outerStride(), piece);
+  }
+  template <class S>
+  void collect(std::span<const TapePart<detail::DenseTapePiece<S>>> parts, std::vector<kernels::ShardPart<S>>& tape) const {
+    tape.clear();
+    for (const auto& part : parts) tape.push_back(detail::Dense<S>::part_of_shard(*part.piece, part));
+  }
+  template <class S>
+  void gradient(const std::vector<kernels::ShardPart<S>>& tape, Range range, S* out) const {
+    kernel<S>().gradient(tape, range, out);
+  }
+
  private:
   template <class S>
   detail::Dense<S> kernel() const {
@@ -213,6 +246,6 @@ class Dense {
   bool gives_input_gradient_ = true;
 };
 
-static_assert(Layer<Dense, float> && Layer<Dense, double>);
+static_assert(Layer<Dense, float> && Layer<Dense, double> && LayerTaped<Dense, float> && LayerTaped<Dense, double>);
 
 }  // namespace parade

@@ -21,6 +21,7 @@ namespace parade {
 /// (Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov: "Dropout", JMLR 15, 2014.) Throws OptionError unless p is in [0, 1).
 class Dropout {
  public:
+  using SampleBySampleOf = Dropout;
   static constexpr const char* name = "Dropout";
   static constexpr bool in_place = true;
   static constexpr bool needs_input = false;

@@ -14,40 +14,40 @@ namespace parade {
 
 namespace detail {
 
-/// Z ← f(X) for f: Vector → Vector.
-template <class S, class F>
-void map_elements(const ConstMatrixRef<S>& x, MatrixRef<S> z, const F& f) {
-  if (x.outerStride() == x.rows() && z.outerStride() == z.rows()) return kernels::transform(x.data(), z.data(), x.size(), f);
-  for (Index j = 0; j < x.cols(); ++j) kernels::transform(x.data() + j * x.outerStride(), z.data() + j * z.outerStride(), x.rows(), f);
-}
-
-/// out ← f(a, dz). All lanes alike; out may be dz.
-template <class S, class F>
-void map_elements(const ConstMatrixRef<S>& a, const ConstMatrixRef<S>& dz, MatrixRef<S> out, const F& f) {
-  const auto map = [&](const S* from, const S* delta, S* to, Index size) {
-    kernels::for_each_vector<S>(size, [&](Index i, auto load, auto store) { store(to + i, f(load(from + i), load(delta + i))); });
-  };
-  const bool whole = a.outerStride() == a.rows() && dz.outerStride() == dz.rows() && out.outerStride() == out.rows();
-  if (whole) return map(a.data(), dz.data(), out.data(), a.size());
-  for (Index j = 0; j < a.cols(); ++j)
-    map(a.data() + j * a.outerStride(), dz.data() + j * dz.outerStride(), out.data() + j * out.outerStride(), a.rows());
-}
-
 /// A nonlinearity F, with F::value(x) and either F::slope_of_output(z) or F::slope(x), all on vectors.
 template <class F>
 struct Elementwise {
+  using SampleBySampleOf = F;
+
   Shape connect(const Shape& input) { return input; }
+
+  /// z ← f(x), element by element; z may be x.
+  template <class S>
+  void apply(const S* x, S* z, Index size) const {
+    const F& f = static_cast<const F&>(*this);
+    kernels::transform(x, z, size, [&](auto v) { return f.template value<S>(v); });
+  }
+  /// dx ← dz f', from z if f is computed in place, else from x; dx may be dz.
+  template <class S>
+  void apply_slope(const S* x_or_z, const S* dz, S* dx, Index size) const {
+    const F& f = static_cast<const F&>(*this);
+    kernels::for_each_vector<S>(
+        size, [&](Index i, auto load, auto store) { store(dx + i, f.template times_slope<S>(load(x_or_z + i), load(dz + i))); });
+  }
 
   template <class S>
   void forward(const ConstVectorRef<S>&, const ConstMatrixRef<S>& x, MatrixRef<S> z, auto&) const {
-    const F& f = static_cast<const F&>(*this);
-    map_elements<S>(x, z, [&](auto v) { return f.template value<S>(v); });
+    if (x.outerStride() == x.rows() && z.outerStride() == z.rows()) return apply(x.data(), z.data(), x.size());
+    for (Index j = 0; j < x.cols(); ++j) apply(x.data() + j * x.outerStride(), z.data() + j * z.outerStride(), x.rows());
   }
   template <class S>
   void input_gradient(const ConstVectorRef<S>&, const ConstMatrixRef<S>& x, const ConstMatrixRef<S>& z, const ConstMatrixRef<S>& dz,
                       MatrixRef<S> dx, auto&) const {
-    const F& f = static_cast<const F&>(*this);
-    map_elements<S>(is_in_place<F> ? z : x, dz, dx, [&](auto v, auto d) { return f.template times_slope<S>(v, d); });
+    const ConstMatrixRef<S>& from = is_in_place<F> ? z : x;
+    if (from.outerStride() == from.rows() && dz.outerStride() == dz.rows() && dx.outerStride() == dx.rows())
+      return apply_slope(from.data(), dz.data(), dx.data(), from.size());
+    for (Index j = 0; j < from.cols(); ++j)
+      apply_slope(from.data() + j * from.outerStride(), dz.data() + j * dz.outerStride(), dx.data() + j * dx.outerStride(), from.rows());
   }
 };
 

@@ -8,6 +8,7 @@ namespace parade {
 
 /// channels × height × width as so many features, in the order in which they lie: between images and Dense. Nothing is moved.
 struct Flatten {
+  using SampleBySampleOf = Flatten;
   static constexpr const char* name = "Flatten";
   static constexpr bool is_identity = true;
 

@@ -22,6 +22,7 @@ struct LayerNormOptions {
 /// asks for biases. Sums are taken in double. (Ba, Kiros, Hinton: "Layer normalization", 2016.) Throws OptionError unless ε > 0.
 class LayerNorm {
  public:
+  using SampleBySampleOf = LayerNorm;
   static constexpr const char* name = "LayerNorm";
   static constexpr bool needs_output = false;
 

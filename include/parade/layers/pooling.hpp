@@ -56,6 +56,7 @@ class Pooling {
 ///   parade::MaxPool2d{3, {.stride = 2}}     // windows overlap
 class MaxPool2d : public detail::Pooling {
  public:
+  using SampleBySampleOf = MaxPool2d;
   static constexpr const char* name = "MaxPool2d";
   static constexpr bool takes_maximum = true;
 
@@ -93,6 +94,7 @@ class MaxPool2d : public detail::Pooling {
 /// The mean of every window: z(c, y, x) = Σ_{i,j} a(c, y·stride + i, x·stride + j) / window².
 class AvgPool2d : public detail::Pooling {
  public:
+  using SampleBySampleOf = AvgPool2d;
   static constexpr const char* name = "AvgPool2d";
   static constexpr bool needs_input = false;
   static constexpr bool needs_output = false;

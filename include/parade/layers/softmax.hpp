@@ -15,6 +15,7 @@ namespace parade {
 ///
 /// For probabilities inside a network. Not in front of SoftmaxCrossEntropy, which is that already.
 struct Softmax {
+  using SampleBySampleOf = Softmax;
   static constexpr const char* name = "Softmax";
   static constexpr bool in_place = true;
 

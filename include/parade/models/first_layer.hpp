@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 
 #include <parade/concepts/layer.hpp>
 #include <parade/core/parameters.hpp>
 #include <parade/core/types.hpp>
+#include <parade/kernels/product.hpp>
 
 // For sparse rows: a network whose first layer is dense, cut behind the product of that layer.
 namespace parade::detail {
@@ -17,7 +19,32 @@ void add_multiple(Scalar x, const Scalar* __restrict from, Index size, Scalar* _
   for (Index c = 0; c < size; ++c) to[c] = std::fma(x, from[c], to[c]);
 }
 
-/// The layer that stands for the first one, W x + b, when its input is a = W x: z = a + b. ∂J/∂a is kept.
+/// What stands for a dense layer, W x + b, when its input is a = W x (k,m): z = a + b. With the functions of Dense. b (k) is the first in θ and in g.
+template <class Scalar>
+class BiasOfProduct {
+ public:
+  explicit BiasOfProduct(Index outputs) : outputs_(outputs) {}
+
+  Index outputs() const { return outputs_; }  // k
+
+  using Prepared = Vector<Scalar>;
+  void reserve(Prepared& prepared, bool) const { prepared.resize(outputs_); }
+  Index num_pieces(bool) const { return 1; }
+  void prepare(const Scalar* theta, Index, Prepared& prepared) const { std::copy_n(theta, outputs_, prepared.data()); }
+
+  void forward(const Prepared& bias, Index m, const Scalar* a, Index lda, Scalar* z, Index ldz) const {
+    for (Index j = 0; j < m; ++j)
+      for (Index c = 0; c < outputs_; ++c) z[j * ldz + c] = a[j * lda + c] + bias[c];
+  }
+  void gradient(Index m, const Scalar*, Index, const Scalar* dz, Index lddz, Scalar* grad, kernels::Start start) const {
+    kernels::sum_columns(outputs_, m, dz, lddz, grad, start);  // (k) += Σ_m
+  }
+
+ private:
+  Index outputs_;
+};
+
+/// The same as a layer of a Sequential. ∂J/∂a is kept.
 class FirstBias {
  public:
   static constexpr const char* name = "Dense";

@@ -19,9 +19,9 @@
 namespace parade {
 namespace detail {
 
-/// A multilayer perceptron behind the product of its first layer: a_0 = W_1 x is given. Parameters: all but `layer0.weight`. Slopes: ∂J/∂a_0 (h_1).
-template <class Scalar_>
-class MlpRemainder {
+/// What Mlp and MlpRemainder share: layers First, Dense, Dense, … with an activation between. First: Dense, or what stands in its place.
+template <class Scalar_, class First>
+class DenseNetwork {
  public:
   using Scalar = Scalar_;
   using Layer = Dense<Scalar>;
@@ -31,42 +31,27 @@ class MlpRemainder {
     std::vector<Matrix<Scalar>> deltas;   // ∂J/∂(output of hidden layer l, before the activation): (h_l, m)
   };
   struct Prepared {
-    Vector<Scalar> bias;                           // of layer 0
+    typename First::Prepared first;
     std::vector<typename Layer::Prepared> layers;  // of layer 1, 2, …
   };
 
-  /// `outputs`: h_1, …, h_L
-  MlpRemainder(const std::vector<Index>& outputs, Activation activation) : width_(outputs[0]), activation_(activation) {
-    parameters_.add({"layer0.bias", width_, 1, Role::bias});
-    for (std::size_t l = 1; l < outputs.size(); ++l) {
-      const auto name = text("layer", l);
-      parameters_.add({name + ".weight", outputs[l], outputs[l - 1]});
-      parameters_.add({name + ".bias", outputs[l], 1, Role::bias});
-      layers_.emplace_back(outputs[l - 1], outputs[l], parameters_[name + ".weight"], parameters_[name + ".bias"]);
-    }
-  }
-
   const ParameterList& parameters() const { return parameters_; }
-  Index num_inputs() const { return width_; }
-  Index num_outputs() const { return layers_.empty() ? width_ : layers_.back().outputs(); }
-  Index num_slopes() const { return width_; }
-  void initialize(VectorRef<Scalar> theta, std::uint64_t) const { theta.setZero(); }
+  Index num_outputs() const { return layers_.empty() ? first_.outputs() : layers_.back().outputs(); }
+  Activation activation() const { return activation_; }
 
   void reserve(Prepared& prepared) const {
-    prepared.bias.resize(width_);
+    first_.reserve(prepared.first, false);
     prepared.layers.resize(layers_.size());
     for (std::size_t l = 0; l < layers_.size(); ++l) layers_[l].reserve(prepared.layers[l], true);
   }
   Index num_preparations() const {
-    Index pieces = 1;
+    Index pieces = first_.num_pieces(false);
     for (const Layer& layer : layers_) pieces += layer.num_pieces(true);
     return pieces;
   }
   void prepare(const ConstVectorRef<Scalar>& theta, Index piece, Prepared& prepared) const {
-    if (piece-- == 0) {
-      prepared.bias = theta.head(width_);
-      return;
-    }
+    if (piece < first_.num_pieces(false)) return first_.prepare(theta.data(), piece, prepared.first);
+    piece -= first_.num_pieces(false);
     std::size_t l = 0;
     for (; piece >= layers_[l].num_pieces(true); ++l) piece -= layers_[l].num_pieces(true);
     layers_[l].prepare(theta.data(), piece, prepared.layers[l]);
@@ -76,63 +61,105 @@ class MlpRemainder {
     workspace.outputs.resize(layers_.size() + 1);
     workspace.deltas.resize(layers_.size());
     for (std::size_t l = 0; l <= layers_.size(); ++l) {
-      const Index h = l == 0 ? width_ : layers_[l - 1].outputs();
+      const Index h = l == 0 ? first_.outputs() : layers_[l - 1].outputs();
       workspace.outputs[l].resize(h, samples);
       if (l < layers_.size()) workspace.deltas[l].resize(h, samples);
     }
   }
 
-  ConstMatrixRef<Scalar> forward(const Prepared& theta, const ConstMatrixRef<Scalar>& sums, Workspace& workspace) const {
-    const Index m = sums.cols();
+  ConstMatrixRef<Scalar> forward(const Prepared& theta, const ConstMatrixRef<Scalar>& x, Workspace& workspace) const {
+    const Index m = x.cols();
     if (workspace.outputs.empty() || workspace.outputs[0].cols() < m) reserve(workspace, m);
     Scalar* output = workspace.outputs[0].data();
-    for (Index j = 0; j < m; ++j)
-      for (Index c = 0; c < width_; ++c) output[j * width_ + c] = sums(c, j) + theta.bias[c];
+    first_.forward(theta.first, m, x.data(), x.outerStride(), output, first_.outputs());  // (h_1,m) = (h_1,d)(d,m)
     for (std::size_t l = 0; l < layers_.size(); ++l) {
-      const Index before = layers_[l].inputs(), h = layers_[l].outputs();
-      activate(activation_, output, before * m);
+      const Layer& layer = layers_[l];
+      activate(activation_, output, layer.inputs() * m);
       const Scalar* input = output;
       output = workspace.outputs[l + 1].data();
-      layers_[l].forward(theta.layers[l], m, input, before, output, h);  // (h_l,m) = (h_l,h_{l−1})(h_{l−1},m)
+      layer.forward(theta.layers[l], m, input, layer.inputs(), output, layer.outputs());  // (h_l,m) = (h_l,h_{l−1})(h_{l−1},m)
     }
     return workspace.outputs.back().leftCols(m);
   }
 
-  void add_gradient(const Prepared& theta, const ConstMatrixRef<Scalar>& sums, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
+  void add_gradient(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
                     VectorRef<Scalar> grad) const {
-    backward(theta, sums.cols(), dscores, workspace, grad.data(), kernels::Start::stored);
+    gradient_from(kernels::Start::stored, theta, x, dscores, workspace, grad.data());
   }
-  void gradient(const Prepared& theta, const ConstMatrixRef<Scalar>& sums, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
+  void gradient(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
                 VectorRef<Scalar> grad) const {
-    backward(theta, sums.cols(), dscores, workspace, grad.data(), kernels::Start::zero);
-  }
-  ConstMatrixRef<Scalar> slopes(const ConstMatrixRef<Scalar>&, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace) const {
-    if (layers_.empty()) return dscores;
-    return workspace.deltas[0].leftCols(dscores.cols());
+    gradient_from(kernels::Start::zero, theta, x, dscores, workspace, grad.data());
   }
 
- private:
-  void backward(const Prepared& theta, Index m, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace, Scalar* grad,
-                kernels::Start start) const {
+ protected:
+  /// `of_first`: the parameters of the first layer, which stand in front; `outputs`: h_1, …, h_L.
+  DenseNetwork(First first, ParameterList of_first, std::span<const Index> outputs, Activation activation)
+      : first_(std::move(first)), parameters_(std::move(of_first)), activation_(activation) {
+    for (std::size_t l = 1; l < outputs.size(); ++l) {
+      const auto name = text("layer", l);
+      parameters_.add({name + ".weight", outputs[l], outputs[l - 1]});
+      parameters_.add({name + ".bias", outputs[l], 1, Role::bias});
+      layers_.emplace_back(outputs[l - 1], outputs[l], parameters_[name + ".weight"], parameters_[name + ".bias"]);
+    }
+  }
+
+  const First& first() const { return first_; }
+  const std::vector<Layer>& layers() const { return layers_; }  // 1, 2, …
+
+  /// layer_gradient(l, layer, m, input, ld_input, delta, ld_delta), from the last layer to the first.
+  template <class LayerGradient>
+  void backward(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
+                const LayerGradient& layer_gradient) const {
+    const Index m = x.cols();
     const Scalar* delta = dscores.data();
     Index ld = dscores.outerStride();
     for (std::size_t l = layers_.size(); l-- > 0;) {
-      const Index h = layers_[l].inputs();
+      const Layer& layer = layers_[l];
+      const Index h = layer.inputs();
       const Scalar* input = workspace.outputs[l].data();
       Scalar* input_delta = workspace.deltas[l].data();
-      layers_[l].gradient(m, input, h, delta, ld, grad, start);
-      layers_[l].input_gradient(theta.layers[l], m, delta, ld, input_delta, h);  // (h_{l−1},m) = (h_{l−1},h_l)(h_l,m)
+      layer_gradient(l + 1, layer, m, input, h, delta, ld);
+      layer.input_gradient(theta.layers[l], m, delta, ld, input_delta, h);  // (h_{l−1},m) = (h_{l−1},h_l)(h_l,m)
       multiply_derivative(activation_, input, input_delta, h * m);
       delta = input_delta;
       ld = h;
     }
-    kernels::sum_columns(width_, m, delta, ld, grad, start);  // (h_1) += Σ_m
+    layer_gradient(std::size_t{0}, first_, m, x.data(), Index{x.outerStride()}, delta, ld);
   }
 
-  ParameterList parameters_;
+ private:
+  void gradient_from(kernels::Start start, const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores,
+                     Workspace& workspace, Scalar* grad) const {
+    backward(theta, x, dscores, workspace, [&](std::size_t, const auto& layer, auto... arrays) { layer.gradient(arrays..., grad, start); });
+  }
+
+  First first_;
   std::vector<Layer> layers_;  // 1, 2, …
-  Index width_;                // h_1
+  ParameterList parameters_;
   Activation activation_;
+};
+
+/// A multilayer perceptron behind the product of its first layer: a_0 = W_1 x is given. Parameters: all but `layer0.weight`. Slopes: ∂J/∂a_0 (h_1).
+template <class Scalar_>
+class MlpRemainder : public DenseNetwork<Scalar_, BiasOfProduct<Scalar_>> {
+  using Base = DenseNetwork<Scalar_, BiasOfProduct<Scalar_>>;
+
+ public:
+  using Scalar = Scalar_;
+
+  /// `outputs`: h_1, …, h_L
+  MlpRemainder(const std::vector<Index>& outputs, Activation activation)
+      : Base(BiasOfProduct<Scalar>(outputs[0]), {{"layer0.bias", outputs[0], 1, Role::bias}}, outputs, activation) {}
+
+  Index num_inputs() const { return this->first().outputs(); }
+  Index num_slopes() const { return this->first().outputs(); }
+  void initialize(VectorRef<Scalar> theta, std::uint64_t) const { theta.setZero(); }
+
+  ConstMatrixRef<Scalar> slopes(const ConstMatrixRef<Scalar>&, const ConstMatrixRef<Scalar>& dscores,
+                                typename Base::Workspace& workspace) const {
+    if (workspace.deltas.empty()) return dscores;
+    return workspace.deltas[0].leftCols(dscores.cols());
+  }
 };
 
 }  // namespace detail
@@ -151,44 +178,26 @@ class MlpRemainder {
 ///
 /// Throws std::invalid_argument for fewer than two sizes or a size below 1.
 template <class Scalar_>
-class Mlp {
+class Mlp : public detail::DenseNetwork<Scalar_, detail::Dense<Scalar_>> {
+  using Base = detail::DenseNetwork<Scalar_, detail::Dense<Scalar_>>;
+
  public:
   using Scalar = Scalar_;
-  using Layer = detail::Dense<Scalar>;
-
-  struct Workspace {
-    std::vector<Matrix<Scalar>> outputs;  // of layer l: (h_l, m), activated for the hidden layers
-    std::vector<Matrix<Scalar>> deltas;   // ∂J/∂(output of hidden layer l): (h_l, m)
-  };
-  struct Prepared {
-    std::vector<typename Layer::Prepared> layers;
-  };
+  using typename Base::Layer;
+  using typename Base::Prepared;
+  using typename Base::Workspace;
 
   Mlp(std::initializer_list<Index> sizes) : Mlp(std::vector<Index>(sizes)) {}
   explicit Mlp(std::vector<Index> sizes, Activation activation = Activation::relu)
       : Mlp(std::move(sizes), activation, activation == Activation::relu ? Initialization::he : Initialization::glorot) {}
   Mlp(std::vector<Index> sizes, Activation activation, Initialization initialization)
-      : activation_(activation), initialization_(initialization) {
-    if (sizes.size() < 2)
-      throw std::invalid_argument(detail::text("Mlp must have at least 2 sizes, inputs and outputs; got ", sizes.size()));
-    for (std::size_t l = 0; l < sizes.size(); ++l)
-      if (sizes[l] < 1) throw std::invalid_argument(detail::text("every size of an Mlp must be at least 1; size ", l, " is ", sizes[l]));
-    for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
-      const auto name = detail::text("layer", l);
-      parameters_.add({name + ".weight", sizes[l + 1], sizes[l]});
-      parameters_.add({name + ".bias", sizes[l + 1], 1, Role::bias});
-      layers_.emplace_back(sizes[l], sizes[l + 1], parameters_[name + ".weight"], parameters_[name + ".bias"]);
-    }
-  }
+      : Mlp(std::span<const Index>(sizes), parameters_of_first(sizes), activation, initialization) {}
 
-  const ParameterList& parameters() const { return parameters_; }
-  Index num_inputs() const { return layers_.front().inputs(); }
-  Index num_outputs() const { return layers_.back().outputs(); }
-  Activation activation() const { return activation_; }
+  Index num_inputs() const { return this->first().inputs(); }
 
   void initialize(VectorRef<Scalar> theta, std::uint64_t seed) const {
     std::uint64_t layer = 0;
-    for (const auto& block : parameters_) {
+    for (const auto& block : this->parameters()) {
       if (block.role == Role::bias)
         slice<Scalar>(theta, block).setZero();
       else
@@ -196,60 +205,14 @@ class Mlp {
     }
   }
 
-  void reserve(Prepared& prepared) const {
-    prepared.layers.resize(layers_.size());
-    for (std::size_t l = 0; l < layers_.size(); ++l) layers_[l].reserve(prepared.layers[l], l > 0);
-  }
-  Index num_preparations() const {
-    Index pieces = 0;
-    for (std::size_t l = 0; l < layers_.size(); ++l) pieces += layers_[l].num_pieces(l > 0);
-    return pieces;
-  }
-  void prepare(const ConstVectorRef<Scalar>& theta, Index piece, Prepared& prepared) const {
-    std::size_t l = 0;
-    for (; piece >= layers_[l].num_pieces(l > 0); ++l) piece -= layers_[l].num_pieces(l > 0);
-    layers_[l].prepare(theta.data(), piece, prepared.layers[l]);
-  }
+  using Base::prepare;
+  using Base::reserve;
   void prepare(const Scalar* theta, Range range, Prepared& prepared) const {
     const std::size_t l = layer_of(range);
-    layers_[l].prepare(theta, range, prepared.layers[l]);
+    layer(l).prepare(theta, range, l == 0 ? prepared.first : prepared.layers[l - 1]);
   }
 
-  void reserve(Workspace& workspace, Index samples) const {
-    workspace.outputs.resize(layers_.size());
-    workspace.deltas.resize(layers_.size() - 1);
-    for (std::size_t l = 0; l < layers_.size(); ++l) {
-      workspace.outputs[l].resize(layers_[l].outputs(), samples);
-      if (l + 1 < layers_.size()) workspace.deltas[l].resize(layers_[l].outputs(), samples);
-    }
-  }
-
-  ConstMatrixRef<Scalar> forward(const Prepared& theta, const ConstMatrixRef<Scalar>& x, Workspace& workspace) const {
-    const Index m = x.cols();
-    if (workspace.outputs.empty() || workspace.outputs[0].cols() < m) reserve(workspace, m);
-    const Scalar* input = x.data();
-    Index ld = x.outerStride();
-    for (std::size_t l = 0; l < layers_.size(); ++l) {
-      Scalar* output = workspace.outputs[l].data();
-      layers_[l].forward(theta.layers[l], m, input, ld, output, layers_[l].outputs());  // (h_l,m) = (h_l,h_{l−1})(h_{l−1},m)
-      ld = layers_[l].outputs();
-      if (l + 1 < layers_.size()) detail::activate(activation_, output, ld * m);
-      input = output;
-    }
-    return workspace.outputs.back().leftCols(m);
-  }
-
-  void add_gradient(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
-                    VectorRef<Scalar> grad) const {
-    backward(theta, x, dscores, workspace,
-             [&](std::size_t l, auto... arrays) { layers_[l].gradient(x.cols(), arrays..., grad.data(), kernels::Start::stored); });
-  }
-  void gradient(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
-                VectorRef<Scalar> grad) const {
-    backward(theta, x, dscores, workspace,
-             [&](std::size_t l, auto... arrays) { layers_[l].gradient(x.cols(), arrays..., grad.data(), kernels::Start::zero); });
-  }
-
+  using Base::gradient;
   using TapeOf = Mlp;
   struct Piece {
     std::vector<typename Layer::Piece> layers;
@@ -258,75 +221,67 @@ class Mlp {
     std::vector<std::vector<kernels::ShardPart<Scalar>>> layers;
   };
   void reserve(Piece& piece, Index samples) const {
-    piece.layers.resize(layers_.size());
-    for (std::size_t l = 0; l < layers_.size(); ++l) layers_[l].reserve(piece.layers[l], samples);
+    piece.layers.resize(num_layers());
+    for (std::size_t l = 0; l < num_layers(); ++l) layer(l).reserve(piece.layers[l], samples);
   }
   void reserve(Tape& tape, std::size_t parts) const {
-    tape.layers.resize(layers_.size());
+    tape.layers.resize(num_layers());
     for (auto& layer : tape.layers) layer.reserve(parts);
   }
   void record(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
               Piece& piece) const {
-    backward(theta, x, dscores, workspace, [&](std::size_t l, auto... arrays) { layers_[l].record(x.cols(), arrays..., piece.layers[l]); });
+    this->backward(theta, x, dscores, workspace,
+                   [&](std::size_t l, const Layer& layer, auto... arrays) { layer.record(arrays..., piece.layers[l]); });
   }
   void collect(std::span<const TapePart<Piece>> parts, Tape& tape) const {
-    for (std::size_t l = 0; l < layers_.size(); ++l) {
+    for (std::size_t l = 0; l < num_layers(); ++l) {
       tape.layers[l].clear();
-      for (const auto& part : parts) tape.layers[l].push_back(layers_[l].part_of_shard(part.piece->layers[l], part));
+      for (const auto& part : parts) tape.layers[l].push_back(Layer::part_of_shard(part.piece->layers[l], part));
     }
   }
   void gradient(const Tape& tape, Range range, Scalar* out) const {
     const std::size_t l = layer_of(range);
-    layers_[l].gradient(tape.layers[l], range, out);
+    layer(l).gradient(tape.layers[l], range, out);
   }
 
   /// For sparse rows: see SumsFeatures.
   using SumsFeaturesOf = Mlp;
   static constexpr std::size_t num_feature_blocks = 1;
-  const ParameterBlock& feature_block(std::size_t) const { return parameters_["layer0.weight"]; }
-  Index num_sums() const { return layers_[0].outputs(); }
+  const ParameterBlock& feature_block(std::size_t) const { return this->parameters()["layer0.weight"]; }
+  Index num_sums() const { return layer(0).outputs(); }
   detail::MlpRemainder<Scalar> remainder() const {
     std::vector<Index> outputs;
-    for (const Layer& layer : layers_) outputs.push_back(layer.outputs());
-    return {outputs, activation_};
+    for (std::size_t l = 0; l < num_layers(); ++l) outputs.push_back(layer(l).outputs());
+    return {outputs, this->activation()};
   }
   void add_feature(Scalar x, const std::array<const Scalar*, 1>& theta, Scalar* sums) const {
-    detail::add_multiple(x, theta[0], layers_[0].outputs(), sums);
+    detail::add_multiple(x, theta[0], num_sums(), sums);
   }
   void add_feature_gradient(Scalar x, const std::array<const Scalar*, 1>&, const Scalar* slopes, const std::array<Scalar*, 1>& grad) const {
-    detail::add_multiple(x, slopes, layers_[0].outputs(), grad[0]);
+    detail::add_multiple(x, slopes, num_sums(), grad[0]);
   }
 
  private:
+  Mlp(std::span<const Index> sizes, const ParameterList& of_first, Activation activation, Initialization initialization)
+      : Base(Layer(sizes[0], sizes[1], of_first["layer0.weight"], of_first["layer0.bias"]), of_first, sizes.subspan(1), activation),
+        initialization_(initialization) {}
+
+  static ParameterList parameters_of_first(const std::vector<Index>& sizes) {
+    if (sizes.size() < 2)
+      throw std::invalid_argument(detail::text("Mlp must have at least 2 sizes, inputs and outputs; got ", sizes.size()));
+    for (std::size_t l = 0; l < sizes.size(); ++l)
+      if (sizes[l] < 1) throw std::invalid_argument(detail::text("every size of an Mlp must be at least 1; size ", l, " is ", sizes[l]));
+    return {{"layer0.weight", sizes[1], sizes[0]}, {"layer0.bias", sizes[1], 1, Role::bias}};
+  }
+
+  std::size_t num_layers() const { return this->layers().size() + 1; }
+  const Layer& layer(std::size_t l) const { return l == 0 ? this->first() : this->layers()[l - 1]; }
   std::size_t layer_of(Range range) const {
     std::size_t l = 0;
-    while (!layers_[l].holds(range.begin)) ++l;
+    while (!layer(l).holds(range.begin)) ++l;
     return l;
   }
 
-  /// layer_gradient(l, input, ld_input, delta, ld_delta), from the last layer to the first.
-  template <class LayerGradient>
-  void backward(const Prepared& theta, const ConstMatrixRef<Scalar>& x, const ConstMatrixRef<Scalar>& dscores, Workspace& workspace,
-                const LayerGradient& layer_gradient) const {
-    const Index m = x.cols();
-    const Scalar* delta = dscores.data();
-    Index ld = dscores.outerStride();
-    for (std::size_t l = layers_.size(); l-- > 1;) {
-      const Index h = layers_[l].inputs();
-      const Scalar* input = workspace.outputs[l - 1].data();
-      Scalar* input_delta = workspace.deltas[l - 1].data();
-      layer_gradient(l, input, h, delta, ld);
-      layers_[l].input_gradient(theta.layers[l], m, delta, ld, input_delta, h);  // (h_{l−1},m) = (h_{l−1},h_l)(h_l,m)
-      detail::multiply_derivative(activation_, input, input_delta, h * m);
-      delta = input_delta;
-      ld = h;
-    }
-    layer_gradient(std::size_t{0}, x.data(), Index{x.outerStride()}, delta, ld);
-  }
-
-  ParameterList parameters_;
-  std::vector<Layer> layers_;
-  Activation activation_;
   Initialization initialization_;
 };
 
