@@ -1,0 +1,610 @@
+// SPDX-License-Identifier: MIT
+#include "data.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <exception>
+#include <fstream>
+#include <limits>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <system_error>
+#include <type_traits>
+
+#include <parade/core/hash.hpp>
+#include <parade/data/cached.hpp>
+#include <parade/data/dense_data.hpp>
+#include <parade/data/make_cache.hpp>
+#include <parade/engine/team.hpp>
+#include <parade/io/csv_stream.hpp>
+#include <parade/io/file.hpp>
+#include <parade/io/libsvm.hpp>
+#include <parade/io/npy.hpp>
+
+/// The hashing trick (Weinberger et al. 2009, without signs): FNV-1a of the number that stands in the file, its upper half folded onto the lower.
+Rows hashed(const Rows& rows, int bits, int index_base) {
+  const std::uint64_t mask = (std::uint64_t{1} << bits) - 1;
+  return changed(rows, Index{1} << bits, [&](auto& entries) {
+    for (auto& [index, value] : entries) {
+      const auto number = static_cast<std::uint32_t>(index) + static_cast<std::uint32_t>(index_base);
+      std::byte bytes[4];
+      for (int b = 0; b < 4; ++b) bytes[b] = static_cast<std::byte>(number >> (8 * b) & 255);
+      const std::uint64_t hash = parade::hash_bytes(bytes);
+      index = static_cast<std::int32_t>((hash ^ hash >> 32) & mask);
+    }
+  });
+}
+
+namespace {
+
+Rows without_unknown_features(const Rows& rows, Index num_features, Index& left_out) {
+  return changed(rows, num_features, [&](auto& entries) {
+    left_out += static_cast<Index>(std::erase_if(entries, [&](const auto& entry) { return entry.first >= num_features; }));
+  });
+}
+
+}  // namespace
+
+Rows with_unit_norm(const Rows& rows) {
+  return changed(rows, rows.num_features(), [](auto& entries) {
+    double squares = 0;
+    for (const auto& entry : entries) squares = std::fma(static_cast<double>(entry.second), static_cast<double>(entry.second), squares);
+    if (squares > 0)
+      for (auto& entry : entries) entry.second = static_cast<float>(static_cast<double>(entry.second) / std::sqrt(squares));
+  });
+}
+
+Rows weighted(const Rows& rows, const Preparation& p, int threads) {
+  if (p.tf_idf) return p.weights.transform(rows, threads);
+  return p.unit_norm ? with_unit_norm(rows) : rows;
+}
+
+std::vector<std::size_t> number_columns(const Preparation& p) {
+  std::vector<std::size_t> columns;
+  for (std::size_t c = 0; c < p.columns.size(); ++c)
+    if (p.columns[c].type != parade::ColumnType::text && p.columns[c].name != p.answer) columns.push_back(c);
+  return columns;
+}
+
+namespace {
+
+/// The columns of a table that number_columns names.
+class TableNumbers final : public parade::Samples {
+ public:
+  TableNumbers(const parade::Table& table, const Preparation& p) : rows_(table.rows) {
+    for (const std::size_t c : number_columns(p)) columns_.push_back(&table[p.columns[c].name].numbers);
+  }
+  Index size() const override { return rows_; }
+  Index num_features() const override { return static_cast<Index>(columns_.size()); }
+  void read(parade::Range range, double* x) const override {
+    for (Index i = range.begin; i < range.end; ++i)
+      for (const Vector<double>* column : columns_) *x++ = (*column)[i];
+  }
+
+ private:
+  Index rows_;
+  std::vector<const Vector<double>*> columns_;
+};
+
+}  // namespace
+
+void standardize(parade::Table& table, const Preparation& p) {
+  std::vector<parade::Column*> columns;
+  for (const std::size_t c : number_columns(p))
+    columns.push_back(
+        &*std::find_if(table.columns.begin(), table.columns.end(), [&](const auto& of) { return of.name == p.columns[c].name; }));
+  std::vector<double> x(columns.size()), z(columns.size());
+  for (Index i = 0; i < table.rows; ++i) {
+    for (std::size_t k = 0; k < columns.size(); ++k) x[k] = columns[k]->numbers[i];
+    p.scaler.transform_sample(i, x.data(), z.data());
+    for (std::size_t k = 0; k < columns.size(); ++k) columns[k]->numbers[i] = std::isnan(z[k]) ? 0 : z[k];
+  }
+  for (parade::Column* column : columns) {
+    column->type = parade::ColumnType::real;
+    column->missing = 0;
+  }
+}
+
+parade::Table table_of(const Matrix<double>& x) {
+  parade::Table table{x.cols(), {}};
+  for (Index i = 0; i < x.rows(); ++i) {
+    parade::Column column;
+    column.name = "column_" + std::to_string(i + 1);
+    column.numbers = x.row(i);
+    column.type = parade::ColumnType::integer;
+    for (const double value : column.numbers) {
+      if (std::isnan(value)) ++column.missing;
+      if (value != std::trunc(value)) column.type = parade::ColumnType::real;
+    }
+    table.columns.push_back(std::move(column));
+  }
+  return table;
+}
+
+namespace {
+
+/// A column's name, from the command line: a whole number counts columns, from the end where negative, unless a column is called that.
+std::string column_name(const parade::Table& table, const std::string& key) {
+  const auto count = static_cast<int>(table.columns.size());
+  int number = 0;
+  const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), number);
+  const bool named = std::any_of(table.columns.begin(), table.columns.end(), [&](const auto& column) { return column.name == key; });
+  if (named || error != std::errc{} || end != key.data() + key.size()) return table[key].name;  // an error that lists the names there are
+  if (number < -count || number >= count)
+    throw parade::DataError("the file has " + std::to_string(count) + " columns; there is no column " + key);
+  return table.columns[static_cast<std::size_t>(number < 0 ? number + count : number)].name;
+}
+
+}  // namespace
+
+void name_columns(const parade::Table& table, Preparation& p) {
+  p.answer = column_name(table, p.answer);
+  for (std::string& key : p.leave_out) key = column_name(table, key);
+}
+
+void leave_out(parade::Table& table, const Preparation& p) {
+  std::erase_if(table.columns,
+                [&](const auto& column) { return std::find(p.leave_out.begin(), p.leave_out.end(), column.name) != p.leave_out.end(); });
+}
+
+void keep_columns(const parade::Table& table, Preparation& p) {
+  for (const parade::Column& column : table.columns) {
+    p.columns.push_back({});
+    p.columns.back().name = column.name;
+    p.columns.back().type = column.type;
+    p.columns.back().levels = column.levels;
+    p.columns.back().knows_levels = column.knows_levels;
+  }
+}
+
+parade::TableOptions table_options(const Preparation& p, bool answered) {
+  parade::TableOptions options;
+  if (answered) (p.on_labels ? options.label : options.target) = p.answer;
+  if (p.hash_bits > 0) options.text = parade::Encoding::hashed, options.hash_bits = p.hash_bits;
+  return options;
+}
+
+namespace {
+
+/// The columns of the training file, in its order. That of the answer may be missing.
+parade::Table like_training(parade::Table table, const Preparation& p, bool& answered) {
+  parade::Table picked{table.rows, {}}, reference{0, {}};
+  answered = false;
+  for (const parade::Column& column : p.columns) {
+    const bool is_answer = column.name == p.answer;
+    const auto found = std::find_if(table.columns.begin(), table.columns.end(), [&](const auto& c) { return c.name == column.name; });
+    if (is_answer && found == table.columns.end()) continue;
+    answered |= is_answer;
+    if (found == table.columns.end()) table[column.name];  // throws
+    picked.columns.push_back(std::move(*found));
+    reference.columns.push_back(column);
+  }
+  return parade::with_levels_of(std::move(picked), reference);
+}
+
+}  // namespace
+
+std::vector<std::string> class_labels(const std::map<Label, Label>& classes, const std::vector<std::string>& names) {
+  std::vector<std::string> labels;
+  for (const auto& [y, unused] : classes) labels.push_back(names.empty() ? std::to_string(y) : names[static_cast<std::size_t>(y)]);
+  if (labels.size() < 2)
+    throw parade::DataError("the training data must have at least 2 different labels; got " + std::to_string(labels.size()));
+  return labels;
+}
+
+void number_classes(Data& data, const std::vector<std::string>& names, Preparation& p, bool fit) {
+  const auto text = [&](Label y) { return names.empty() ? std::to_string(y) : names[static_cast<std::size_t>(y)]; };
+  std::map<Label, Label> classes;
+  for (const Label y : data.rows.labels()) classes.emplace(y, -1);
+  if (fit) p.labels = class_labels(classes, names);
+  for (auto& [y, number] : classes)
+    if (const auto found = std::find(p.labels.begin(), p.labels.end(), text(y)); found != p.labels.end())
+      number = static_cast<Label>(found - p.labels.begin());
+  Vector<Label> numbered = data.rows.labels();
+  for (Label& y : numbered) {
+    y = classes.at(y);
+    data.unknown += y < 0;
+  }
+  data.rows = data.rows.with_labels(std::move(numbered));
+}
+
+void check_cache(const parade::CacheFile& cache, const Preparation& p) {
+  const parade::CacheInfo& info = cache.info();
+  std::string rule;
+  if (!info.is_sparse || info.scalar != "float")
+    rule = "sparse rows of float";
+  else if (p.on_labels && !info.has_labels)
+    rule = "labels, for a loss on labels";
+  else if (!p.on_labels && info.num_targets != 1)
+    rule = "one real target a row, for a loss on targets";
+  else if (info.has_weights)
+    rule = "no weights, which are not used here";
+  if (!rule.empty()) throw parade::DataError(cache.name() + " must hold " + rule);
+}
+
+Data read(const std::string& file, Preparation& p, bool fit, int threads) {
+  Data data;
+  std::vector<std::string> label_names;
+  if (p.format == "libsvm") {
+    parade::LibsvmOptions options;
+    options.targets = p.on_labels ? parade::LibsvmTargets::labels : parade::LibsvmTargets::real;
+    options.threads = threads;
+    if (!fit) options.index_base = p.index_base;
+    auto [rows, report] = parade::read_libsvm<float>(file, options);
+    data.rows = std::move(rows);
+    if (fit) p.index_base = report.index_base;
+    if (p.hash_bits > 0) data.rows = hashed(data.rows, p.hash_bits, p.index_base);
+  } else if (p.format == "cache") {
+    check_cache(parade::CacheFile{file}, p);
+    data.rows = parade::read_cache<Rows>(file, threads);
+  } else {
+    parade::Table table;
+    if (p.format == "npy") {
+      table = table_of(parade::read_npy<double>(file));
+    } else {
+      parade::CsvOptions options;
+      options.header = p.header;
+      options.threads = threads;
+      for (const parade::Column& column : p.columns)
+        if (column.type == parade::ColumnType::text && column.name != p.answer) options.types[column.name] = column.type;
+      table = parade::read_csv(file, options).table;
+    }
+    if (fit) {
+      name_columns(table, p);
+      leave_out(table, p);
+      keep_columns(table, p);
+    } else {
+      table = like_training(std::move(table), p, data.answered);
+    }
+    if (p.standardize && fit) {
+      parade::Team team{threads};
+      p.scaler.fit_samples(TableNumbers{table, p}, team);
+    }
+    if (p.standardize) standardize(table, p);
+    auto [rows, features, labels, dropped] = parade::sparse_rows<float>(table, table_options(p, data.answered));
+    data.rows = std::move(rows);
+    label_names = std::move(labels);
+    if (fit && p.hash_bits == 0) p.features.assign(features.begin(), features.end());
+  }
+  if (data.rows.size() == 0) throw parade::DataError(file + " must have at least 1 row; got 0");
+  if (fit) p.num_features = data.rows.num_features();
+  if (data.rows.num_features() != p.num_features) data.rows = without_unknown_features(data.rows, p.num_features, data.left_out);
+  if (p.tf_idf && fit) p.weights.fit(data.rows, threads);
+  data.rows = weighted(data.rows, p, threads);
+  if (p.on_labels && data.answered) number_classes(data, label_names, p, fit);
+  return data;
+}
+
+// --- data that is larger than memory -----------------------------------------------------------------------------------------------------------
+
+namespace {
+
+using Exact = parade::SparseRows<double>;
+using Dense = parade::DenseData<double>;
+
+/// The rows of one block of a cache of D, sparse rows or dense data.
+template <class D>
+D read_block(const parade::CacheFile& cache, Index block) {
+  using Value = typename D::Value;
+  const parade::CacheInfo& info = cache.info();
+  const Index n = cache.rows(block), entries = cache.entries(block);
+  Vector<Label> labels(info.has_labels ? n : 0);
+  Matrix<double> targets(info.num_targets, n);
+  const auto read = [&](Vector<std::uint32_t>& lengths, Vector<std::int32_t>& indices, auto& values) {
+    cache.read_block(block,
+                     {targets.data(), nullptr, labels.data(), lengths.data(), indices.data(), reinterpret_cast<std::byte*>(values.data())});
+  };
+  const auto with_answers = [&](D data) {
+    if (info.has_labels) data = data.with_labels(std::move(labels));
+    if (info.num_targets > 0) data = data.with_targets(std::move(targets));
+    return data;
+  };
+  Vector<std::uint32_t> lengths(info.is_sparse ? n : 0);
+  Vector<std::int32_t> indices(entries);
+  if constexpr (std::is_same_v<D, parade::SparseRows<Value>>) {
+    Vector<Value> values(info.all_ones ? 0 : entries);
+    read(lengths, indices, values);
+    Vector<std::int64_t> offsets(n + 1);
+    offsets[0] = 0;
+    for (Index i = 0; i < n; ++i) offsets[i + 1] = offsets[i] + lengths[i];
+    return with_answers(D{std::move(offsets), std::move(indices), std::move(values), info.num_features, parade::NotFinite::keep});
+  } else {
+    Matrix<Value> values(info.num_features, n);
+    read(lengths, indices, values);
+    return with_answers(D{std::move(values), parade::NotFinite::keep});
+  }
+}
+
+template <class D, class Use>
+void for_each_block(const parade::CacheFile& cache, const Use& use) {
+  for (Index block = 0; block < cache.info().blocks; ++block) use(read_block<D>(cache, block));
+}
+
+/// The block of a cache that a sample is in; the last one that was asked for is kept. For one thread.
+template <class D>
+class BlockOf {
+ public:
+  explicit BlockOf(const parade::CacheFile& cache) : cache_(cache) {}
+  const D& operator()(Index sample) {
+    const Index block = sample / cache_.info().rows_per_block;
+    if (block != block_) data_.emplace(read_block<D>(cache_, block));
+    block_ = block;
+    return *data_;
+  }
+  Index row(Index sample) const { return sample % cache_.info().rows_per_block; }
+
+ private:
+  const parade::CacheFile& cache_;
+  Index block_ = -1;
+  std::optional<D> data_;
+};
+
+/// Some features of a cache: for one thread. take(data, i, x) takes those of sample i of a block.
+template <class D, class Take>
+class CacheNumbers final : public parade::Samples {
+ public:
+  CacheNumbers(const parade::CacheFile& cache, std::size_t features, Take take)
+      : size_(cache.info().samples), features_(static_cast<Index>(features)), block_(cache), take_(std::move(take)) {}
+  Index size() const override { return size_; }
+  Index num_features() const override { return features_; }
+  void read(parade::Range range, double* x) const override {
+    for (Index i = range.begin; i < range.end; ++i, x += features_) take_(block_(i), block_.row(i), x);
+  }
+
+ private:
+  Index size_, features_;
+  mutable BlockOf<D> block_;
+  Take take_;
+};
+
+/// What `prepared` makes of the rows of a cache, block by block: for one thread.
+template <class Prepared>
+class CacheRows final : public parade::SparseSamples {
+ public:
+  CacheRows(const parade::CacheFile& cache, Index features, Prepared prepared)
+      : cache_(cache), features_(features), prepared_(std::move(prepared)) {}
+  Index size() const override { return cache_.info().samples; }
+  Index num_features() const override { return features_; }
+  Index entries() const override { return cache_.info().nonzeros; }
+  std::span<const std::int32_t> indices(Index i) const override { return block_of(i)[row(i)].indices; }
+  void read(Index i, double* values) const override {
+    const auto of = block_of(i)[row(i)];
+    for (std::size_t e = 0; e < of.indices.size(); ++e) values[e] = static_cast<double>(of.value(e));
+  }
+
+ private:
+  Index row(Index i) const { return i % cache_.info().rows_per_block; }
+  const Rows& block_of(Index i) const {
+    const Index block = i / cache_.info().rows_per_block;
+    if (block != block_) rows_.emplace(prepared_(read_block<Rows>(cache_, block)));
+    block_ = block;
+    return *rows_;
+  }
+
+  const parade::CacheFile& cache_;
+  Index features_;
+  Prepared prepared_;
+  mutable Index block_ = -1;
+  mutable std::optional<Rows> rows_;
+};
+
+/// work(), whose errors name rows of a block: they say where it begins.
+template <class Work>
+void counted_from(Index first, const Work& work) {
+  try {
+    work();
+  } catch (const parade::DataError& error) {
+    if (first == 0) throw;
+    throw parade::DataError("in the rows from " + std::to_string(first) + " on, counted from there: " + error.what());
+  }
+}
+
+/// A CSV file as a cache of what `read` makes of it, but for the numbering of classes, of which these are the names.
+std::filesystem::path cache_of_csv(const std::string& data_file, Preparation& p, FolderBeside& folder, int threads,
+                                   std::vector<std::string>& label_names) {
+  parade::CsvFile csv{data_file, {}, {}};
+  csv.read.header = p.header;
+  csv.read.threads = threads;
+  parade::Table named;
+  for (const std::string& name : parade::read_csv_names(data_file, csv.read)) {
+    named.columns.push_back({});
+    named.columns.back().name = name;
+  }
+  name_columns(named, p);
+  csv.use = table_options(p, true);
+  csv.use.leave_out.assign(p.leave_out.begin(), p.leave_out.end());
+  csv.use.keep_missing = p.standardize;
+  const auto file = folder / "rows";
+  auto made = p.standardize ? parade::make_cache<Exact>(csv, file) : parade::make_cache<Rows>(csv, file);
+  leave_out(made.table, p);
+  keep_columns(made.table, p);
+  if (p.hash_bits == 0) p.features.assign(made.features.begin(), made.features.end());
+  label_names = std::move(made.labels);
+  if (!p.standardize) return file;
+
+  // Features in the order of the columns: one for numbers, one for each level of a text, and behind them the hashed ones.
+  const std::vector<std::size_t> columns = number_columns(p);
+  std::vector<std::int32_t> features;  // of these
+  std::vector<Index> number;           // of the features before the hashed ones: which of them it is, or −1
+  for (std::size_t c = 0, k = 0; c < p.columns.size(); ++c) {
+    if (k < columns.size() && columns[k] == c) {
+      features.push_back(static_cast<std::int32_t>(number.size()));
+      number.push_back(static_cast<Index>(k++));
+    } else if (p.columns[c].name != p.answer && p.hash_bits == 0) {
+      number.resize(number.size() + p.columns[c].levels.size(), -1);
+    }
+  }
+  const auto number_of = [&](std::int32_t feature) {
+    return static_cast<std::size_t>(feature) < number.size() ? number[static_cast<std::size_t>(feature)] : -1;
+  };
+  const parade::CacheFile cache{file};
+  const auto take_numbers = [&](const Exact& rows, Index i, double* x) {
+    const auto row = rows[i];
+    std::fill_n(x, features.size(), 0.0);
+    for (std::size_t e = 0; e < row.indices.size(); ++e)
+      if (const Index k = number_of(row.indices[e]); k >= 0) x[k] = row.value(e);
+  };
+  parade::Team alone{1};
+  p.scaler.fit_samples(CacheNumbers<Exact, decltype(take_numbers)>{cache, columns.size(), take_numbers}, alone);
+  const auto standardized_file = folder / "standardized";
+  parade::CacheWriter<Rows> writer{standardized_file, {.num_features = cache.info().num_features}};
+  std::vector<double> x(columns.size()), z(columns.size());
+  for_each_block<Exact>(cache, [&](const Exact& rows) {
+    counted_from(writer.size(), [&] {
+      writer.add(changed(rows, rows.num_features(), [&](auto& entries) {
+        std::fill(x.begin(), x.end(), 0.0);
+        std::erase_if(entries, [&](const auto& entry) {
+          const Index k = number_of(entry.first);
+          if (k >= 0) x[static_cast<std::size_t>(k)] = entry.second;
+          return k >= 0;
+        });
+        p.scaler.transform_sample(0, x.data(), z.data());
+        for (std::size_t k = 0; k < z.size(); ++k)
+          if (!std::isnan(z[k]) && z[k] != 0) entries.emplace_back(features[k], z[k]);
+      }));
+    });
+  });
+  writer.finish();
+  std::filesystem::remove(file);
+  return standardized_file;
+}
+
+/// The same of a matrix, which becomes a cache of dense data on the way.
+std::filesystem::path cache_of_npy(const std::string& data_file, Preparation& p, FolderBeside& folder) {
+  const auto file = folder / "matrix";
+  parade::make_cache<double>(parade::NpyFiles{.features = data_file, .not_finite = parade::NotFinite::keep}, file);
+  const parade::CacheFile cache{file};
+  parade::Table all = table_of(Matrix<double>(cache.info().num_features, 0));
+  for_each_block<Dense>(cache, [&](const Dense& block) {
+    const parade::Table part = table_of(block.values());
+    for (std::size_t c = 0; c < all.columns.size(); ++c) {
+      all.columns[c].missing += part.columns[c].missing;
+      if (part.columns[c].type == parade::ColumnType::real) all.columns[c].type = part.columns[c].type;
+    }
+  });
+  name_columns(all, p);
+  leave_out(all, p);
+  keep_columns(all, p);
+  for (const parade::Column& column : all.columns)
+    if (column.missing > 0 && (!p.standardize || column.name == p.answer))
+      throw parade::DataError("column '" + column.name + "' must have a value in each row; it lacks " + std::to_string(column.missing) +
+                              (column.name == p.answer ? "" : " (--standardize puts the mean there, --leave-out leaves the column out)"));
+
+  const auto for_each_part = [&](const auto& use) {
+    Index first = 0;
+    for_each_block<Dense>(cache, [&](const Dense& block) {
+      parade::Table part = table_of(block.values());
+      leave_out(part, p);
+      for (std::size_t c = 0; c < part.columns.size(); ++c) part.columns[c].type = all.columns[c].type;
+      counted_from(first, [&] { use(part); });
+      first += block.size();
+    });
+  };
+  if (p.standardize) {
+    std::vector<Index> features;  // column_1 is the first
+    for (const std::size_t c : number_columns(p)) features.push_back(std::stoll(p.columns[c].name.substr(7)) - 1);
+    const auto take_numbers = [&](const Dense& data, Index i, double* to) {
+      for (const Index feature : features) *to++ = data.values()(feature, i);
+    };
+    parade::Team alone{1};
+    p.scaler.fit_samples(CacheNumbers<Dense, decltype(take_numbers)>{cache, features.size(), take_numbers}, alone);
+  }
+  const auto rows_file = folder / "rows";
+  parade::CacheWriter<Rows> writer{rows_file};
+  for_each_part([&](parade::Table& part) {
+    if (p.standardize) standardize(part, p);
+    const auto rows = parade::sparse_rows<float>(part, table_options(p, true));
+    p.features.assign(rows.features.begin(), rows.features.end());
+    writer.add(rows.data);
+  });
+  if (writer.size() == 0) throw parade::DataError(data_file + " must have at least 1 row; got 0");
+  writer.finish();
+  std::filesystem::remove(file);
+  return rows_file;
+}
+
+}  // namespace
+
+std::filesystem::path prepared_cache(const std::string& data_file, Preparation& p, FolderBeside& folder, int threads) {
+  std::filesystem::path file = data_file;
+  std::vector<std::string> label_names;
+  if (p.format == "libsvm") {
+    parade::LibsvmOptions options;
+    options.targets = p.on_labels ? parade::LibsvmTargets::labels : parade::LibsvmTargets::real;
+    options.threads = threads;
+    file = folder / "rows";
+    p.index_base = parade::make_cache<float>(data_file, file, options).index_base;
+  } else if (p.format == "csv") {
+    file = cache_of_csv(data_file, p, folder, threads, label_names);
+  } else if (p.format == "npy") {
+    file = cache_of_npy(data_file, p, folder);
+  }
+  const parade::CacheFile cache{file};
+  check_cache(cache, p);
+  if (cache.info().samples == 0) throw parade::DataError(data_file + " must have at least 1 row; got 0");
+  const bool hash = p.hash_bits > 0 && p.format == "libsvm";  // texts are hashed already
+  bool as_it_is = !hash && !p.tf_idf && !p.unit_norm;
+  p.num_features = hash ? Index{1} << p.hash_bits : cache.info().num_features;
+  if (p.on_labels) {
+    std::map<Label, Label> classes;
+    for_each_block<Rows>(cache, [&](const Rows& rows) {
+      for (const Label y : rows.labels()) classes.emplace(y, -1);
+    });
+    p.labels = class_labels(classes, label_names);
+    as_it_is &= classes.begin()->first == 0 && classes.rbegin()->first == static_cast<Label>(classes.size()) - 1;
+  }
+  if (as_it_is) return file;
+
+  const auto rows_of = [&](const Rows& rows) { return hash ? hashed(rows, p.hash_bits, p.index_base) : rows; };
+  if (p.tf_idf) {
+    parade::Team alone{1};
+    p.weights.fit_rows(CacheRows{cache, p.num_features, rows_of}, alone);
+  }
+  parade::CacheWriter<Rows> writer{folder / "prepared",
+                                   {.rows_per_block = cache.info().rows_per_block,
+                                    .num_features = p.num_features,
+                                    .all_ones = cache.info().all_ones && !hash && !p.tf_idf && !p.unit_norm}};
+  for_each_block<Rows>(cache, [&](const Rows& rows) {
+    Data block;
+    block.rows = weighted(rows_of(rows), p, 1);
+    if (p.on_labels) number_classes(block, label_names, p, false);
+    writer.add(block.rows);
+  });
+  writer.finish();
+  if (file != data_file) std::filesystem::remove(file);
+  return folder / "prepared";
+}
+
+void check_memory(const std::string& data_file, Preparation p, FolderBeside& folder, int threads, std::size_t memory) {
+  constexpr std::size_t enough = std::size_t{1} << 23;  // bytes, of which more than one block becomes
+  std::filesystem::path cache = data_file;
+  try {
+    if (p.format == "npy") {
+      parade::detail::NpyRows<double, parade::detail::ByteReader> matrix{std::filesystem::path{data_file}};
+      const Index row_bytes = std::max<Index>(1, matrix.row_size() * Index{sizeof(double)});
+      const Matrix<double> x = matrix.next(std::min(matrix.size(), std::max<Index>(1, static_cast<Index>(enough) / row_bytes)));
+      const auto beginning = folder / "beginning";
+      parade::write_npy(beginning, x);
+      cache = prepared_cache(beginning.string(), p, folder, threads);
+    } else if (p.format != "cache") {
+      std::string text(enough, '\0');
+      parade::detail::ByteReader in{std::filesystem::path{data_file}};
+      text.resize(in.read({reinterpret_cast<std::uint8_t*>(text.data()), text.size()}));
+      if (text.size() == enough) text.resize(text.rfind('\n') + 1);  // npos + 1 is 0
+      const auto beginning = folder / "beginning";
+      std::ofstream{beginning, std::ios::binary} << text;
+      cache = prepared_cache(beginning.string(), p, folder, threads);
+    }
+  } catch (const std::exception&) {  // one class only, say; what is wrong, all of the file will tell with the right place
+    cache = folder / "rows";
+  }
+  try {
+    parade::CacheFile{cache};
+  } catch (const parade::FileError&) {
+    return;
+  }
+  const parade::CachedRows<float> trial{cache, {.memory = memory}};
+}
