@@ -46,6 +46,7 @@ void add_options(CLI::App& app, Options& options) {
                     "csv, npy: each column of numbers to mean 0 and variance 1; missing ones become the mean"),
        app.add_flag("--tfidf", options.tf_idf,
                     "counts of words to TF-IDF: a word counts less the more rows of the training data have it; then each row to length 1"),
+       app.add_flag("--sublinear", options.sublinear, "with --tfidf: 1 + log of a count takes its place"),
        app.add_flag("--unit-norm", options.unit_norm, "each row to length 1"),
        add("--hash-bits", options.hash_bits, "N",
            "the hashing trick: libsvm features, or csv's columns of text, share 2^N features; 0: off", in<int>(0, 28))});

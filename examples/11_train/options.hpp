@@ -14,7 +14,8 @@ struct Options {
   std::string data, format = "libsvm", model = "linear", loss = "logistic", l2 = "0", optimizer = "sgd", schedule = "cosine";
   std::optional<std::string> test, label, target, save, json;
   std::vector<std::string> leave_out;
-  bool no_header = false, standardize = false, tf_idf = false, unit_norm = false, intercept = false, dense = false, progressive = false;
+  bool no_header = false, standardize = false, tf_idf = false, unit_norm = false, intercept = false, dense = false, progressive = false,
+       sublinear = false;
   std::optional<double> rate, momentum, power, delta, quantile, epsilon;
   double l1 = 0;
   std::optional<parade::Index> factors;

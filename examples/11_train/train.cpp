@@ -45,11 +45,17 @@ void save_model(const std::string& file, const Model& model) {
   for (const auto& column : p.columns)
     columns.push_back(
         {{"name", column.name}, {"type", static_cast<int>(column.type)}, {"levels", column.knows_levels ? Json(column.levels) : Json()}});
-  const Json json{{"program", program},       {"model", model.kind},      {"loss", model.loss},       {"intercept", model.intercept},
-                  {"factors", model.factors}, {"hidden", model.hidden},   {"outputs", model.outputs}, {"num_features", p.num_features},
-                  {"format", p.format},       {"on_labels", p.on_labels}, {"header", p.header},       {"standardize", p.standardize},
-                  {"tf_idf", p.tf_idf},       {"unit_norm", p.unit_norm}, {"hash_bits", p.hash_bits}, {"index_base", p.index_base},
-                  {"answer", p.answer},       {"columns", columns},       {"features", p.features},   {"labels", p.labels}};
+  const Json json{{"program", program},         {"model", model.kind},
+                  {"loss", model.loss},         {"intercept", model.intercept},
+                  {"factors", model.factors},   {"hidden", model.hidden},
+                  {"outputs", model.outputs},   {"num_features", p.num_features},
+                  {"format", p.format},         {"on_labels", p.on_labels},
+                  {"header", p.header},         {"standardize", p.standardize},
+                  {"tf_idf", p.tf_idf},         {"sublinear", p.weights.sublinear},
+                  {"unit_norm", p.unit_norm},   {"hash_bits", p.hash_bits},
+                  {"index_base", p.index_base}, {"answer", p.answer},
+                  {"columns", columns},         {"features", p.features},
+                  {"labels", p.labels}};
   const std::string text = json.dump();  // throws for text that is not UTF-8
   const Vector<std::uint8_t> description =
       Eigen::Map<const Vector<std::uint8_t>>(reinterpret_cast<const std::uint8_t*>(text.data()), static_cast<Index>(text.size()));
@@ -79,7 +85,8 @@ Model load_model(const std::string& file) {
     json.at("factors").get_to(model.factors), json.at("hidden").get_to(model.hidden), json.at("outputs").get_to(model.outputs);
     json.at("num_features").get_to(p.num_features);
     json.at("format").get_to(p.format), json.at("on_labels").get_to(p.on_labels), json.at("header").get_to(p.header);
-    json.at("standardize").get_to(p.standardize), json.at("tf_idf").get_to(p.tf_idf), json.at("unit_norm").get_to(p.unit_norm);
+    json.at("standardize").get_to(p.standardize), json.at("tf_idf").get_to(p.tf_idf), json.at("sublinear").get_to(p.weights.sublinear),
+        json.at("unit_norm").get_to(p.unit_norm);
     json.at("hash_bits").get_to(p.hash_bits), json.at("index_base").get_to(p.index_base), json.at("answer").get_to(p.answer);
     json.at("features").get_to(p.features), json.at("labels").get_to(p.labels);
     for (const auto& column : json.at("columns")) {
@@ -125,6 +132,7 @@ void check_options(const Options& o) {
   only(o.no_header, o.format == "csv", "--no-header", "--format csv");
   only(o.standardize, table, "--standardize", "--format csv and npy: sparse features would be sparse no more (--unit-norm keeps them so)");
   only(o.tf_idf, !o.standardize, "--tfidf", "counts of words; --standardize makes other numbers of them");
+  only(o.sublinear, o.tf_idf, "--sublinear", "--tfidf");
   only(o.unit_norm, !o.tf_idf, "--unit-norm", "rows without --tfidf, which has it in itself");
   only(o.hash_bits > 0, o.format == "libsvm" || o.format == "csv", "--hash-bits",
        "--format libsvm and csv; the columns of a matrix are few enough, and a cache does not know the numbers of the text");
@@ -331,7 +339,8 @@ int train(const Options& o) {
   if (o.save) write("--save", *o.save, {});
 
   Preparation& p = model.preparation;
-  p.format = o.format, p.on_labels = o.on_labels(), p.header = !o.no_header, p.standardize = o.standardize, p.tf_idf = o.tf_idf;
+  p.format = o.format, p.on_labels = o.on_labels(), p.header = !o.no_header, p.standardize = o.standardize, p.tf_idf = o.tf_idf,
+  p.weights.sublinear = o.sublinear;
   p.unit_norm = o.unit_norm, p.hash_bits = o.hash_bits, p.answer = o.label ? *o.label : o.target.value_or(""), p.leave_out = o.leave_out;
   const auto say = [&](const std::string& what) {
     std::cout << "data        " << o.data << ": " << what;

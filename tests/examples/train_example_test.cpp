@@ -85,7 +85,7 @@ TEST_CASE("train: the help text names every option and its default, and how to p
                              "--intercept", "--optimizer", "=sgd",          "--rate",        "--momentum",  "--schedule",
                              "=cosine",     "--power",     "--epochs",      "--batch",       "--dense",     "--threads",
                              "--memory",    "--seed",      "--progressive", "--save",        "--json",      "train predict --model",
-                             "--tfidf",     "--model",     "=linear",       "--factors",     "--hidden"})
+                             "--tfidf",     "--sublinear", "--model",       "=linear",       "--factors",   "--hidden"})
     CHECK_THAT(out, ContainsSubstring(option));
   const auto predict = run(folder, "predict --help");
   CHECK(predict.status == 0);
@@ -127,6 +127,7 @@ TEST_CASE("train: a bad command line ends with status 2, before a file is read, 
       {"--data nowhere --format cache --standardize", "--standardize", "csv and npy"},
       {"--data nowhere --tfidf --unit-norm", "--unit-norm", "rows without --tfidf"},
       {"--data nowhere --tfidf --standardize --format csv --label 0", "--tfidf", "counts of words"},
+      {"--data nowhere --sublinear", "--sublinear", "is for --tfidf"},
       {"--data nowhere --model cubic", "--model", "cubic"},
       {"--data nowhere --factors 3", "--factors", "--model fm"},
       {"--data nowhere --model fm --hidden 3", "--hidden", "--model mlp"},
@@ -453,7 +454,7 @@ TEST_CASE("train: TF-IDF is that of the library, fitted to the training part and
   write(folder.path / "test", libsvm({"-1", "1", "4"}, 300, 2) + "1 1:1 77:2\n");  // and a word that training did not have
   const auto rows = parade::read_libsvm<float>(folder.path / "text").rows;
   auto prepared = rows;
-  parade::TfIdf tf_idf;
+  parade::TfIdf tf_idf{.sublinear = true};
   prepared = tf_idf.fit(rows).transform(rows);
   parade::write_cache(folder.path / "prepared", prepared);
   const auto hash_of = [&](const std::string& arguments) {
@@ -463,12 +464,12 @@ TEST_CASE("train: TF-IDF is that of the library, fitted to the training part and
     return result(folder)["theta_hash"].get<std::string>();
   };
   const std::string expected = hash_of("--data prepared --format cache");
-  CHECK(hash_of("--data text --memory 64 --tfidf --test test") == expected);
-  CHECK(hash_of("--data text --tfidf --test test") == expected);
-  CHECK(hash_of("--data text --unit-norm") != expected);
+  CHECK(hash_of("--data text --memory 64 --tfidf --sublinear --test test") == expected);
+  CHECK(hash_of("--data text --tfidf --sublinear --test test") == expected);
+  for (const char* other : {"--unit-norm", "--tfidf"}) CHECK(hash_of(std::string("--data text ") + other) != expected);
   CHECK(hash_of("--data text --tfidf --hash-bits 5") == hash_of("--data text --tfidf --hash-bits 5 --memory 64"));
 
-  hash_of("--data text --tfidf --test test");
+  hash_of("--data text --tfidf --sublinear --test test");
   const double accuracy = result(folder)["test_accuracy"];
   REQUIRE(run(folder, "predict --model m --data test --output p --scores").status == 0);
   const auto truth = lines(folder.path / "test"), answers = lines(folder.path / "p");
