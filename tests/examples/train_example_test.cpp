@@ -482,7 +482,8 @@ TEST_CASE("train: TF-IDF is that of the library, fitted to the training part and
   CHECK(model.read_vector<double>("idf") == tf_idf.idf);
   parade::LibsvmOptions options;
   options.num_features = 77;
-  const auto row = parade::read_libsvm<float>(folder.path / "test", options).rows[0];
+  const auto test = parade::read_libsvm<float>(folder.path / "test", options).rows;
+  const auto row = test[0];
   std::vector<double> values;
   for (std::size_t e = 0; e < row.indices.size(); ++e) values.push_back(static_cast<double>(row.value(e)));
   tf_idf.transform_row(row.indices, values.data());
