@@ -8,6 +8,7 @@
 #include <exception>
 #include <fstream>
 #include <limits>
+#include <map>
 #include <optional>
 #include <span>
 #include <stdexcept>
@@ -24,6 +25,49 @@
 #include <parade/io/libsvm.hpp>
 #include <parade/io/npy.hpp>
 
+std::vector<std::size_t> number_columns(const Preparation& p) {
+  std::vector<std::size_t> columns;
+  for (std::size_t c = 0; c < p.columns.size(); ++c)
+    if (p.columns[c].type != parade::ColumnType::text && p.columns[c].name != p.answer) columns.push_back(c);
+  return columns;
+}
+
+namespace {
+
+/// Rows with other entries: `change` may change them, add and leave out; then they are sorted, and values of the same feature added.
+template <class S, class Change>
+Rows changed(const parade::SparseRows<S>& rows, Index num_features, const Change& change) {
+  std::vector<std::int64_t> offsets{0};
+  std::vector<std::int32_t> indices;
+  std::vector<float> values;
+  std::vector<std::pair<std::int32_t, S>> entries;
+  const auto before = [](const auto& a, const auto& b) { return a.first < b.first; };
+  for (Index i = 0; i < rows.size(); ++i) {
+    const auto row = rows[i];
+    entries.clear();
+    for (std::size_t e = 0; e < row.indices.size(); ++e) entries.emplace_back(row.indices[e], row.value(e));
+    change(entries);
+    if (!std::is_sorted(entries.begin(), entries.end(), before)) std::stable_sort(entries.begin(), entries.end(), before);
+    for (const auto& [index, value] : entries) {
+      if (static_cast<std::int64_t>(indices.size()) > offsets.back() && indices.back() == index) {
+        values.back() += static_cast<float>(value);
+        continue;
+      }
+      indices.push_back(index);
+      values.push_back(static_cast<float>(value));
+    }
+    offsets.push_back(static_cast<std::int64_t>(indices.size()));
+  }
+  const auto vector = [](const auto& of) {
+    using T = typename std::decay_t<decltype(of)>::value_type;
+    return Vector<T>{Eigen::Map<const Vector<T>>{of.data(), static_cast<Index>(of.size())}};
+  };
+  Rows result{vector(offsets), vector(indices), vector(values), num_features};
+  if (rows.has_labels()) result = result.with_labels(rows.labels());
+  if (rows.num_targets() > 0) result = result.with_targets(rows.targets());
+  return result;
+}
+
 /// The hashing trick (Weinberger et al. 2009, without signs): FNV-1a of the number that stands in the file, its upper half folded onto the lower.
 Rows hashed(const Rows& rows, int bits, int index_base) {
   const std::uint64_t mask = (std::uint64_t{1} << bits) - 1;
@@ -38,15 +82,11 @@ Rows hashed(const Rows& rows, int bits, int index_base) {
   });
 }
 
-namespace {
-
 Rows without_unknown_features(const Rows& rows, Index num_features, Index& left_out) {
   return changed(rows, num_features, [&](auto& entries) {
     left_out += static_cast<Index>(std::erase_if(entries, [&](const auto& entry) { return entry.first >= num_features; }));
   });
 }
-
-}  // namespace
 
 Rows with_unit_norm(const Rows& rows) {
   return changed(rows, rows.num_features(), [](auto& entries) {
@@ -57,19 +97,11 @@ Rows with_unit_norm(const Rows& rows) {
   });
 }
 
+/// What is done to rows behind everything else.
 Rows weighted(const Rows& rows, const Preparation& p, int threads) {
   if (p.tf_idf) return p.weights.transform(rows, threads);
   return p.unit_norm ? with_unit_norm(rows) : rows;
 }
-
-std::vector<std::size_t> number_columns(const Preparation& p) {
-  std::vector<std::size_t> columns;
-  for (std::size_t c = 0; c < p.columns.size(); ++c)
-    if (p.columns[c].type != parade::ColumnType::text && p.columns[c].name != p.answer) columns.push_back(c);
-  return columns;
-}
-
-namespace {
 
 /// The columns of a table that number_columns names.
 class TableNumbers final : public parade::Samples {
@@ -89,8 +121,7 @@ class TableNumbers final : public parade::Samples {
   std::vector<const Vector<double>*> columns_;
 };
 
-}  // namespace
-
+/// Those columns to mean 0 and variance 1, as p.scaler was fitted; what is missing becomes the mean.
 void standardize(parade::Table& table, const Preparation& p) {
   std::vector<parade::Column*> columns;
   for (const std::size_t c : number_columns(p))
@@ -108,6 +139,7 @@ void standardize(parade::Table& table, const Preparation& p) {
   }
 }
 
+/// A matrix as a table: column_1, column_2, …
 parade::Table table_of(const Matrix<double>& x) {
   parade::Table table{x.cols(), {}};
   for (Index i = 0; i < x.rows(); ++i) {
@@ -124,8 +156,6 @@ parade::Table table_of(const Matrix<double>& x) {
   return table;
 }
 
-namespace {
-
 /// A column's name, from the command line: a whole number counts columns, from the end where negative, unless a column is called that.
 std::string column_name(const parade::Table& table, const std::string& key) {
   const auto count = static_cast<int>(table.columns.size());
@@ -138,8 +168,7 @@ std::string column_name(const parade::Table& table, const std::string& key) {
   return table.columns[static_cast<std::size_t>(number < 0 ? number + count : number)].name;
 }
 
-}  // namespace
-
+/// What the command line calls columns becomes their names.
 void name_columns(const parade::Table& table, Preparation& p) {
   p.answer = column_name(table, p.answer);
   for (std::string& key : p.leave_out) key = column_name(table, key);
@@ -150,6 +179,7 @@ void leave_out(parade::Table& table, const Preparation& p) {
                 [&](const auto& column) { return std::find(p.leave_out.begin(), p.leave_out.end(), column.name) != p.leave_out.end(); });
 }
 
+/// The columns of the training file, without their values.
 void keep_columns(const parade::Table& table, Preparation& p) {
   for (const parade::Column& column : table.columns) {
     p.columns.push_back({});
@@ -167,8 +197,6 @@ parade::TableOptions table_options(const Preparation& p, bool answered) {
   return options;
 }
 
-namespace {
-
 /// The columns of the training file, in its order. That of the answer may be missing.
 parade::Table like_training(parade::Table table, const Preparation& p, bool& answered) {
   parade::Table picked{table.rows, {}}, reference{0, {}};
@@ -185,8 +213,7 @@ parade::Table like_training(parade::Table table, const Preparation& p, bool& ans
   return parade::with_levels_of(std::move(picked), reference);
 }
 
-}  // namespace
-
+/// The labels of the classes 0, 1, …
 std::vector<std::string> class_labels(const std::map<Label, Label>& classes, const std::vector<std::string>& names) {
   std::vector<std::string> labels;
   for (const auto& [y, unused] : classes) labels.push_back(names.empty() ? std::to_string(y) : names[static_cast<std::size_t>(y)]);
@@ -195,6 +222,7 @@ std::vector<std::string> class_labels(const std::map<Label, Label>& classes, con
   return labels;
 }
 
+/// Labels to the classes 0, 1, … of training.
 void number_classes(Data& data, const std::vector<std::string>& names, Preparation& p, bool fit) {
   const auto text = [&](Label y) { return names.empty() ? std::to_string(y) : names[static_cast<std::size_t>(y)]; };
   std::map<Label, Label> classes;
@@ -211,6 +239,7 @@ void number_classes(Data& data, const std::vector<std::string>& names, Preparati
   data.rows = data.rows.with_labels(std::move(numbered));
 }
 
+/// Throws DataError for a cache that the loss cannot be fitted to.
 void check_cache(const parade::CacheFile& cache, const Preparation& p) {
   const parade::CacheInfo& info = cache.info();
   std::string rule;
@@ -225,62 +254,7 @@ void check_cache(const parade::CacheFile& cache, const Preparation& p) {
   if (!rule.empty()) throw parade::DataError(cache.name() + " must hold " + rule);
 }
 
-Data read(const std::string& file, Preparation& p, bool fit, int threads) {
-  Data data;
-  std::vector<std::string> label_names;
-  if (p.format == "libsvm") {
-    parade::LibsvmOptions options;
-    options.targets = p.on_labels ? parade::LibsvmTargets::labels : parade::LibsvmTargets::real;
-    options.threads = threads;
-    if (!fit) options.index_base = p.index_base;
-    auto [rows, report] = parade::read_libsvm<float>(file, options);
-    data.rows = std::move(rows);
-    if (fit) p.index_base = report.index_base;
-    if (p.hash_bits > 0) data.rows = hashed(data.rows, p.hash_bits, p.index_base);
-  } else if (p.format == "cache") {
-    check_cache(parade::CacheFile{file}, p);
-    data.rows = parade::read_cache<Rows>(file, threads);
-  } else {
-    parade::Table table;
-    if (p.format == "npy") {
-      table = table_of(parade::read_npy<double>(file));
-    } else {
-      parade::CsvOptions options;
-      options.header = p.header;
-      options.threads = threads;
-      for (const parade::Column& column : p.columns)
-        if (column.type == parade::ColumnType::text && column.name != p.answer) options.types[column.name] = column.type;
-      table = parade::read_csv(file, options).table;
-    }
-    if (fit) {
-      name_columns(table, p);
-      leave_out(table, p);
-      keep_columns(table, p);
-    } else {
-      table = like_training(std::move(table), p, data.answered);
-    }
-    if (p.standardize && fit) {
-      parade::Team team{threads};
-      p.scaler.fit_samples(TableNumbers{table, p}, team);
-    }
-    if (p.standardize) standardize(table, p);
-    auto [rows, features, labels, dropped] = parade::sparse_rows<float>(table, table_options(p, data.answered));
-    data.rows = std::move(rows);
-    label_names = std::move(labels);
-    if (fit && p.hash_bits == 0) p.features.assign(features.begin(), features.end());
-  }
-  if (data.rows.size() == 0) throw parade::DataError(file + " must have at least 1 row; got 0");
-  if (fit) p.num_features = data.rows.num_features();
-  if (data.rows.num_features() != p.num_features) data.rows = without_unknown_features(data.rows, p.num_features, data.left_out);
-  if (p.tf_idf && fit) p.weights.fit(data.rows, threads);
-  data.rows = weighted(data.rows, p, threads);
-  if (p.on_labels && data.answered) number_classes(data, label_names, p, fit);
-  return data;
-}
-
 // --- data that is larger than memory -----------------------------------------------------------------------------------------------------------
-
-namespace {
 
 using Exact = parade::SparseRows<double>;
 using Dense = parade::DenseData<double>;
@@ -323,72 +297,62 @@ void for_each_block(const parade::CacheFile& cache, const Use& use) {
   for (Index block = 0; block < cache.info().blocks; ++block) use(read_block<D>(cache, block));
 }
 
-/// The block of a cache that a sample is in; the last one that was asked for is kept. For one thread.
-template <class D>
+/// load(block) of the block that a sample is in; the last one is kept. For one thread.
+template <class Load>
 class BlockOf {
  public:
-  explicit BlockOf(const parade::CacheFile& cache) : cache_(cache) {}
-  const D& operator()(Index sample) {
-    const Index block = sample / cache_.info().rows_per_block;
-    if (block != block_) data_.emplace(read_block<D>(cache_, block));
+  BlockOf(const parade::CacheFile& cache, Load load) : size_(cache.info().rows_per_block), load_(std::move(load)) {}
+  const auto& operator()(Index sample) const {
+    const Index block = sample / size_;
+    if (block != block_) data_.emplace(load_(block));
     block_ = block;
     return *data_;
   }
-  Index row(Index sample) const { return sample % cache_.info().rows_per_block; }
+  Index row(Index sample) const { return sample % size_; }
 
  private:
-  const parade::CacheFile& cache_;
-  Index block_ = -1;
-  std::optional<D> data_;
+  Index size_;
+  Load load_;
+  mutable Index block_ = -1;
+  mutable std::optional<std::invoke_result_t<const Load&, Index>> data_;
 };
 
-/// Some features of a cache: for one thread. take(data, i, x) takes those of sample i of a block.
-template <class D, class Take>
+/// Some features of the samples of a cache: take(data, i, x) takes those of sample i of what load(block) is. For one thread.
+template <class Load, class Take>
 class CacheNumbers final : public parade::Samples {
  public:
-  CacheNumbers(const parade::CacheFile& cache, std::size_t features, Take take)
-      : size_(cache.info().samples), features_(static_cast<Index>(features)), block_(cache), take_(std::move(take)) {}
+  CacheNumbers(const parade::CacheFile& cache, std::size_t features, Load load, Take take)
+      : size_(cache.info().samples), features_(static_cast<Index>(features)), block_of_(cache, std::move(load)), take_(std::move(take)) {}
   Index size() const override { return size_; }
   Index num_features() const override { return features_; }
   void read(parade::Range range, double* x) const override {
-    for (Index i = range.begin; i < range.end; ++i, x += features_) take_(block_(i), block_.row(i), x);
+    for (Index i = range.begin; i < range.end; ++i, x += features_) take_(block_of_(i), block_of_.row(i), x);
   }
 
  private:
   Index size_, features_;
-  mutable BlockOf<D> block_;
+  BlockOf<Load> block_of_;
   Take take_;
 };
 
-/// What `prepared` makes of the rows of a cache, block by block: for one thread.
-template <class Prepared>
+/// The rows of a cache, block by block what load(block) is. For one thread.
+template <class Load>
 class CacheRows final : public parade::SparseSamples {
  public:
-  CacheRows(const parade::CacheFile& cache, Index features, Prepared prepared)
-      : cache_(cache), features_(features), prepared_(std::move(prepared)) {}
-  Index size() const override { return cache_.info().samples; }
+  CacheRows(const parade::CacheFile& cache, Index features, Load load)
+      : size_(cache.info().samples), entries_(cache.info().nonzeros), features_(features), block_of_(cache, std::move(load)) {}
+  Index size() const override { return size_; }
   Index num_features() const override { return features_; }
-  Index entries() const override { return cache_.info().nonzeros; }
-  std::span<const std::int32_t> indices(Index i) const override { return block_of(i)[row(i)].indices; }
+  Index entries() const override { return entries_; }
+  std::span<const std::int32_t> indices(Index i) const override { return block_of_(i)[block_of_.row(i)].indices; }
   void read(Index i, double* values) const override {
-    const auto of = block_of(i)[row(i)];
-    for (std::size_t e = 0; e < of.indices.size(); ++e) values[e] = static_cast<double>(of.value(e));
+    const auto row = block_of_(i)[block_of_.row(i)];
+    for (std::size_t e = 0; e < row.indices.size(); ++e) values[e] = static_cast<double>(row.value(e));
   }
 
  private:
-  Index row(Index i) const { return i % cache_.info().rows_per_block; }
-  const Rows& block_of(Index i) const {
-    const Index block = i / cache_.info().rows_per_block;
-    if (block != block_) rows_.emplace(prepared_(read_block<Rows>(cache_, block)));
-    block_ = block;
-    return *rows_;
-  }
-
-  const parade::CacheFile& cache_;
-  Index features_;
-  Prepared prepared_;
-  mutable Index block_ = -1;
-  mutable std::optional<Rows> rows_;
+  Index size_, entries_, features_;
+  BlockOf<Load> block_of_;
 };
 
 /// work(), whose errors name rows of a block: they say where it begins.
@@ -448,7 +412,8 @@ std::filesystem::path cache_of_csv(const std::string& data_file, Preparation& p,
       if (const Index k = number_of(row.indices[e]); k >= 0) x[k] = row.value(e);
   };
   parade::Team alone{1};
-  p.scaler.fit_samples(CacheNumbers<Exact, decltype(take_numbers)>{cache, columns.size(), take_numbers}, alone);
+  p.scaler.fit_samples(CacheNumbers{cache, columns.size(), [&](Index block) { return read_block<Exact>(cache, block); }, take_numbers},
+                       alone);
   const auto standardized_file = folder / "standardized";
   parade::CacheWriter<Rows> writer{standardized_file, {.num_features = cache.info().num_features}};
   std::vector<double> x(columns.size()), z(columns.size());
@@ -510,7 +475,8 @@ std::filesystem::path cache_of_npy(const std::string& data_file, Preparation& p,
       for (const Index feature : features) *to++ = data.values()(feature, i);
     };
     parade::Team alone{1};
-    p.scaler.fit_samples(CacheNumbers<Dense, decltype(take_numbers)>{cache, features.size(), take_numbers}, alone);
+    p.scaler.fit_samples(CacheNumbers{cache, features.size(), [&](Index block) { return read_block<Dense>(cache, block); }, take_numbers},
+                         alone);
   }
   const auto rows_file = folder / "rows";
   parade::CacheWriter<Rows> writer{rows_file};
@@ -527,6 +493,59 @@ std::filesystem::path cache_of_npy(const std::string& data_file, Preparation& p,
 }
 
 }  // namespace
+
+Data read(const std::string& file, Preparation& p, bool fit, int threads) {
+  Data data;
+  std::vector<std::string> label_names;
+  if (p.format == "libsvm") {
+    parade::LibsvmOptions options;
+    options.targets = p.on_labels ? parade::LibsvmTargets::labels : parade::LibsvmTargets::real;
+    options.threads = threads;
+    if (!fit) options.index_base = p.index_base;
+    auto [rows, report] = parade::read_libsvm<float>(file, options);
+    data.rows = std::move(rows);
+    if (fit) p.index_base = report.index_base;
+    if (p.hash_bits > 0) data.rows = hashed(data.rows, p.hash_bits, p.index_base);
+  } else if (p.format == "cache") {
+    check_cache(parade::CacheFile{file}, p);
+    data.rows = parade::read_cache<Rows>(file, threads);
+  } else {
+    parade::Table table;
+    if (p.format == "npy") {
+      table = table_of(parade::read_npy<double>(file));
+    } else {
+      parade::CsvOptions options;
+      options.header = p.header;
+      options.threads = threads;
+      for (const parade::Column& column : p.columns)
+        if (column.type == parade::ColumnType::text && column.name != p.answer) options.types[column.name] = column.type;
+      table = parade::read_csv(file, options).table;
+    }
+    if (fit) {
+      name_columns(table, p);
+      leave_out(table, p);
+      keep_columns(table, p);
+    } else {
+      table = like_training(std::move(table), p, data.answered);
+    }
+    if (p.standardize && fit) {
+      parade::Team team{threads};
+      p.scaler.fit_samples(TableNumbers{table, p}, team);
+    }
+    if (p.standardize) standardize(table, p);
+    auto [rows, features, labels, dropped] = parade::sparse_rows<float>(table, table_options(p, data.answered));
+    data.rows = std::move(rows);
+    label_names = std::move(labels);
+    if (fit && p.hash_bits == 0) p.features.assign(features.begin(), features.end());
+  }
+  if (data.rows.size() == 0) throw parade::DataError(file + " must have at least 1 row; got 0");
+  if (fit) p.num_features = data.rows.num_features();
+  if (data.rows.num_features() != p.num_features) data.rows = without_unknown_features(data.rows, p.num_features, data.left_out);
+  if (p.tf_idf && fit) p.weights.fit(data.rows, threads);
+  data.rows = weighted(data.rows, p, threads);
+  if (p.on_labels && data.answered) number_classes(data, label_names, p, fit);
+  return data;
+}
 
 std::filesystem::path prepared_cache(const std::string& data_file, Preparation& p, FolderBeside& folder, int threads) {
   std::filesystem::path file = data_file;
@@ -561,7 +580,7 @@ std::filesystem::path prepared_cache(const std::string& data_file, Preparation& 
   const auto rows_of = [&](const Rows& rows) { return hash ? hashed(rows, p.hash_bits, p.index_base) : rows; };
   if (p.tf_idf) {
     parade::Team alone{1};
-    p.weights.fit_rows(CacheRows{cache, p.num_features, rows_of}, alone);
+    p.weights.fit_rows(CacheRows{cache, p.num_features, [&](Index block) { return rows_of(read_block<Rows>(cache, block)); }}, alone);
   }
   parade::CacheWriter<Rows> writer{folder / "prepared",
                                    {.rows_per_block = cache.info().rows_per_block,
@@ -602,9 +621,7 @@ void check_memory(const std::string& data_file, Preparation p, FolderBeside& fol
     cache = folder / "rows";
   }
   try {
-    parade::CacheFile{cache};
+    const parade::CachedRows<float> trial{cache, {.memory = memory}};
   } catch (const parade::FileError&) {
-    return;
   }
-  const parade::CachedRows<float> trial{cache, {.memory = memory}};
 }

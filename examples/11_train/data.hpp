@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <filesystem>
-#include <map>
 #include <string>
 #include <system_error>
 #include <unistd.h>
@@ -77,66 +76,5 @@ std::filesystem::path prepared_cache(const std::string& data_file, Preparation& 
 /// Throws OptionError where so many bytes will not hold two windows of that cache, as far as the beginning of the file tells.
 void check_memory(const std::string& data_file, Preparation p, FolderBeside& folder, int threads, std::size_t memory);
 
-// --- what both share ---------------------------------------------------------------------------------------------------------------------
-
-/// Rows with other entries: `change` may change them, add and leave out; then they are sorted, and values of the same feature added.
-template <class S, class Change>
-Rows changed(const parade::SparseRows<S>& rows, Index num_features, const Change& change) {
-  std::vector<std::int64_t> offsets{0};
-  std::vector<std::int32_t> indices;
-  std::vector<float> values;
-  std::vector<std::pair<std::int32_t, S>> entries;
-  const auto before = [](const auto& a, const auto& b) { return a.first < b.first; };
-  for (Index i = 0; i < rows.size(); ++i) {
-    const auto row = rows[i];
-    entries.clear();
-    for (std::size_t e = 0; e < row.indices.size(); ++e) entries.emplace_back(row.indices[e], row.value(e));
-    change(entries);
-    if (!std::is_sorted(entries.begin(), entries.end(), before)) std::stable_sort(entries.begin(), entries.end(), before);
-    for (const auto& [index, value] : entries) {
-      if (static_cast<std::int64_t>(indices.size()) > offsets.back() && indices.back() == index) {
-        values.back() += static_cast<float>(value);
-        continue;
-      }
-      indices.push_back(index);
-      values.push_back(static_cast<float>(value));
-    }
-    offsets.push_back(static_cast<std::int64_t>(indices.size()));
-  }
-  const auto vector = [](const auto& of) {
-    using T = typename std::decay_t<decltype(of)>::value_type;
-    return Vector<T>{Eigen::Map<const Vector<T>>{of.data(), static_cast<Index>(of.size())}};
-  };
-  Rows result{vector(offsets), vector(indices), vector(values), num_features};
-  if (rows.has_labels()) result = result.with_labels(rows.labels());
-  if (rows.num_targets() > 0) result = result.with_targets(rows.targets());
-  return result;
-}
-
-Rows hashed(const Rows& rows, int bits, int index_base);
-Rows with_unit_norm(const Rows& rows);
-
-/// What is done to rows behind everything else.
-Rows weighted(const Rows& rows, const Preparation& p, int threads);
-
-/// The columns of p that are numbers and features.
+/// The columns of p that are numbers and features: those that p.scaler is for.
 std::vector<std::size_t> number_columns(const Preparation& p);
-/// Those columns of a table to mean 0 and variance 1, as p.scaler was fitted; what is missing becomes the mean.
-void standardize(parade::Table& table, const Preparation& p);
-
-/// A matrix as a table: column_1, column_2, …
-parade::Table table_of(const Matrix<double>& x);
-/// What the command line calls columns becomes their names.
-void name_columns(const parade::Table& table, Preparation& p);
-void leave_out(parade::Table& table, const Preparation& p);
-/// The columns of the training file, without their values.
-void keep_columns(const parade::Table& table, Preparation& p);
-parade::TableOptions table_options(const Preparation& p, bool answered);
-
-/// The labels of the classes 0, 1, …
-std::vector<std::string> class_labels(const std::map<Label, Label>& classes, const std::vector<std::string>& names);
-/// Labels to the classes 0, 1, … of training.
-void number_classes(Data& data, const std::vector<std::string>& names, Preparation& p, bool fit);
-
-/// Throws DataError for a cache that the loss cannot be fitted to.
-void check_cache(const parade::CacheFile& cache, const Preparation& p);

@@ -2,7 +2,6 @@
 // The model.
 #pragma once
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
