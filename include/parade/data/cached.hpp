@@ -177,9 +177,12 @@ class CachedRowsWindow : public detail::CacheWindow<CachedRowsWindow<S>, S> {
   using Base = detail::CacheWindow<CachedRowsWindow, S>;
 
  public:
-  explicit CachedRowsWindow(const CacheFile& file) : CachedRowsWindow(file, shape_of(file)) {}
-  /// Beside another one of the same file, whose shape need not be found again.
-  CachedRowsWindow(const CacheFile& file, const CachedRowsWindow& other) : CachedRowsWindow(file, other.shape_) {}
+  /// What all windows of a file have in common, found once.
+  using Common = SparseShape;
+  static Common common(const CacheFile& file) { return shape_of(file); }
+
+  explicit CachedRowsWindow(const CacheFile& file) : CachedRowsWindow(file, common(file)) {}
+  CachedRowsWindow(const CacheFile& file, const Common& common) : Base(file), shape_(common) { offsets_.reserve(1)[0] = 0; }
 
   Eigen::Map<const Vector<std::int64_t>> offsets() const { return {offsets_.data(), this->rows_ + 1}; }
   Eigen::Map<const Vector<std::int32_t>> indices() const { return {indices_.data(), offsets_.data()[this->rows_]}; }
@@ -193,8 +196,6 @@ class CachedRowsWindow : public detail::CacheWindow<CachedRowsWindow<S>, S> {
 
  private:
   friend Base;
-
-  CachedRowsWindow(const CacheFile& file, const SparseShape& shape) : Base(file), shape_(shape) { offsets_.reserve(1)[0] = 0; }
 
   static SparseShape shape_of(const CacheFile& file) {
     const CacheInfo& info = file.info();
@@ -276,8 +277,11 @@ class CachedDenseWindow : public detail::CacheWindow<CachedDenseWindow<T>, T> {
  public:
   using SampleBySampleOf = CachedDenseWindow;
 
+  struct Common {};
+  static Common common(const CacheFile&) { return {}; }
+
   explicit CachedDenseWindow(const CacheFile& file) : Base(file), begins_(static_cast<std::size_t>(file.info().blocks), -1) {}
-  CachedDenseWindow(const CacheFile& file, const CachedDenseWindow&) : CachedDenseWindow(file) {}
+  CachedDenseWindow(const CacheFile& file, const Common&) : CachedDenseWindow(file) {}
 
   Index number(Index sample) const { return sample; }
 
@@ -345,14 +349,7 @@ template <class W>
 class CacheStream {
  public:
   CacheStream(std::shared_ptr<const CacheFile> file, const WindowShuffle& windows, const WindowPlan& plan)
-      : file_(std::move(file)),
-        plan_(plan),
-        order_(file_->info().samples, windows, plan.seed),
-        windows_{W(*file_), W(*file_, windows_[0])} {
-    if (plan.batch_size < 1) throw OptionError(text("batch_size must be at least 1; got ", plan.batch_size));
-    reserve(windows);
-    thread_ = std::thread([this] { load(); });
-  }
+      : CacheStream(file, W::common(*file), windows, plan) {}
   CacheStream(const CacheStream&) = delete;
   CacheStream& operator=(const CacheStream&) = delete;
   ~CacheStream() {
@@ -379,6 +376,16 @@ class CacheStream {
   std::size_t bytes() const { return bytes_.load(); }
 
  private:
+  CacheStream(std::shared_ptr<const CacheFile> file, const typename W::Common& common, const WindowShuffle& windows, const WindowPlan& plan)
+      : file_(std::move(file)),
+        plan_(plan),
+        order_(file_->info().samples, windows, plan.seed),
+        windows_{W(*file_, common), W(*file_, common)} {
+    if (plan.batch_size < 1) throw OptionError(text("batch_size must be at least 1; got ", plan.batch_size));
+    reserve(windows);
+    thread_ = std::thread([this] { load(); });
+  }
+
   /// Room for the largest windows that there can be, with what the one before leaves, as far as that is known.
   void reserve(const WindowShuffle& windows) {
     const CacheInfo& info = file_->info();
