@@ -42,6 +42,30 @@ def read(folder):
     return scipy.sparse.csr_matrix((values, indices, offsets.astype(np.int32))), np.fromfile(folder / "labels.i32", dtype=np.int32)
 
 
+def draw(file, curves, best, title):
+    """Objective, relative to the optimum and at least 1e-9 above it, against seconds: of curves as --json has them, to a PNG, SVG or PDF file."""
+    import matplotlib
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+    figure, axes = plt.subplots(figsize=(7.5, 5), dpi=150)
+    styles = {"parade": dict(marker="o", linewidth=2), "scikit-learn": dict(marker="s", linestyle="--"), "LIBLINEAR": dict(marker="^", linestyle=":")}
+    for name, curve in curves.items():
+        axes.plot([p["seconds"] for p in curve], [max(p["objective"] / best - 1, 1e-9) for p in curve], markersize=4, label=name,
+                  **styles[next(of for of in styles if name.startswith(of))])
+    axes.axhline(1e-3, color="#9a9a9a", linewidth=1)
+    axes.annotate("1e-3 above the optimum", (1, 1e-3), xycoords=("axes fraction", "data"), xytext=(-4, 3), textcoords="offset points", ha="right",
+                  fontsize=8, color="#5a5a5a")
+    axes.set(xscale="log", yscale="log", xlabel="seconds of training (median)", ylabel="objective / optimum − 1", title=title)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.ticklabel_format(axis="x", style="plain")
+    axes.grid(alpha=0.25)
+    axes.legend(fontsize=9)
+    figure.savefig(file, bbox_inches="tight")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
@@ -120,16 +144,7 @@ def main():
     if options.json:
         Path(options.json).write_text(json.dumps({"rows": n, "features": x.shape[1], "nonzeros": x.nnz, "optimum": best, "curves": curves}, indent=1))
     if options.picture:
-        import matplotlib
-        matplotlib.use("Agg")
-        import matplotlib.pyplot as plt
-        _, axes = plt.subplots(figsize=(7, 4.5))
-        for name, curve in curves.items():
-            axes.plot([p["seconds"] for p in curve], [max(p["objective"] / best - 1, 1e-9) for p in curve], marker="o", markersize=4, label=name)
-        axes.axhline(1e-3, color="#9a9a9a", linewidth=1, linestyle="--")
-        axes.set(xscale="log", yscale="log", xlabel="seconds", ylabel="objective / optimum − 1", title=f"{n} rows, {x.nnz} nonzeros")
-        axes.legend()
-        plt.savefig(options.picture, bbox_inches="tight")
+        draw(options.picture, curves, best, f"Logistic regression, L2: {n:,} rows, {x.shape[1]:,} features, {x.nnz:,} nonzeros")
 
 
 if __name__ == "__main__":

@@ -274,6 +274,51 @@ TEST_CASE("the progress bar draws over its line on a terminal") {
   }
 }
 
+TEST_CASE("the progress bar says of a file what is read, the rates and what is left") {
+  using Bar = parade::ProgressBar;
+  StepReport step{.step = 7, .epoch = 3, .epochs = 10, .samples_done = 412000, .samples = 1250000, .loss = 0.12341};
+  // 412000 of 1250000 samples in 1.6 s: 257500/s, and 7 · 1250000 + 838000 more at that rate
+  CHECK(Bar::line(step, 412000, 1.6) == "epoch  3/10 [=========>                    ]  32 %  loss 0.1234  258000 samples/s  37 s left");
+  step.bytes = 6'000'000'000;
+  step.bytes_done = 2'096'000'000;
+  CHECK(Bar::line(step, 412000, 1.6) ==
+        "epoch  3/10 [===>      ]  32 %  loss 0.1234  412000 of 1250000 samples  2.1 GB of 6 GB  258000 samples/s  1.24 GB/s  37 s left");
+  CHECK(Bar::line(step, 0, 0) ==  // no rate yet
+        "epoch  3/10 [===>      ]  32 %  loss 0.1234  412000 of 1250000 samples  2.1 GB of 6 GB");
+  step.epoch = 10, step.samples_done = 1250000, step.bytes_done = step.bytes;
+  CHECK(Bar::line(step, 1250000, 500) ==
+        "epoch 10/10 [==========] 100 %  loss 0.1234  1250000 of 1250000 samples  6 GB of 6 GB  2500 samples/s  12 MB/s  0 s left");
+
+  EpochReport epoch;
+  epoch.epoch = 3, epoch.epochs = 10, epoch.samples = 1250000, epoch.loss = 0.1189, epoch.seconds = 4;
+  CHECK(Bar::line(epoch) == "epoch  3/10  loss 0.1189  313000 samples/s");
+  epoch.bytes = 6'000'000'000;
+  CHECK(Bar::line(epoch) == "epoch  3/10  loss 0.1189  313000 samples/s  1.5 GB/s");
+}
+
+TEST_CASE("bytes and times are printed to three digits, and in two units") {
+  using parade::detail::bytes_text, parade::detail::seconds_text;
+  const std::vector<std::pair<double, std::string>> bytes{
+      {0, "0 B"},     {1, "1 B"},         {999, "999 B"},      {999.4, "999 B"},  {999.6, "1 kB"},
+      {1000, "1 kB"}, {1044, "1.04 kB"},  {999'400, "999 kB"}, {999'900, "1 MB"}, {15'250'000, "15.2 MB"},
+      {6e9, "6 GB"},  {2.5e12, "2.5 TB"}, {3e15, "3 PB"}};
+  for (const auto& [count, text] : bytes) CHECK(bytes_text(count) == text);
+  const std::vector<std::pair<double, std::string>> times{{0, "0 s"},
+                                                          {0.6, "1 s"},
+                                                          {59.4, "59 s"},
+                                                          {59.6, "1 min"},
+                                                          {60, "1 min"},
+                                                          {200, "3 min 20 s"},
+                                                          {3599.6, "1 h"},
+                                                          {3629, "1 h"},
+                                                          {12000, "3 h 20 min"},
+                                                          {86399, "1 d"},
+                                                          {200000, "2 d 8 h"},
+                                                          {std::numeric_limits<double>::infinity(), "years"},
+                                                          {std::nan(""), "years"}};
+  for (const auto& [seconds, text] : times) CHECK(seconds_text(seconds) == text);
+}
+
 TEST_CASE("a rate is reduced where the loss stays on a plateau") {
   parade::ReduceOnPlateau plateau{.factor = 0.5, .patience = 1, .threshold = 0, .smallest = 0.2};
   plateau.on_begin();

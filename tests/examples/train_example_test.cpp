@@ -17,6 +17,7 @@
 #include <parade/io/file.hpp>
 #include <parade/io/libsvm.hpp>
 #include <parade/io/npy.hpp>
+#include <parade/prepare/tf_idf.hpp>
 
 #include "examples/process.hpp"
 #include "support/catch.hpp"
@@ -83,7 +84,8 @@ TEST_CASE("train: the help text names every option and its default, and how to p
                              "=logistic",   "--delta",     "--quantile",    "--epsilon",     "--l2",        "--l1",
                              "--intercept", "--optimizer", "=sgd",          "--rate",        "--momentum",  "--schedule",
                              "=cosine",     "--power",     "--epochs",      "--batch",       "--dense",     "--threads",
-                             "--memory",    "--seed",      "--progressive", "--save",        "--json",      "train predict --model"})
+                             "--memory",    "--seed",      "--progressive", "--save",        "--json",      "train predict --model",
+                             "--tfidf",     "--sublinear", "--model",       "=linear",       "--factors",   "--hidden"})
     CHECK_THAT(out, ContainsSubstring(option));
   const auto predict = run(folder, "predict --help");
   CHECK(predict.status == 0);
@@ -123,6 +125,16 @@ TEST_CASE("train: a bad command line ends with status 2, before a file is read, 
       {"--data nowhere.gz --memory 1", "--memory", "plain files with --format libsvm"},
       {"--data nowhere --format cache --hash-bits 10", "--hash-bits", "libsvm and csv"},
       {"--data nowhere --format cache --standardize", "--standardize", "csv and npy"},
+      {"--data nowhere --tfidf --unit-norm", "--unit-norm", "rows without --tfidf"},
+      {"--data nowhere --tfidf --standardize --format csv --label 0", "--tfidf", "counts of words"},
+      {"--data nowhere --sublinear", "--sublinear", "is for --tfidf"},
+      {"--data nowhere --model cubic", "--model", "cubic"},
+      {"--data nowhere --factors 3", "--factors", "--model fm"},
+      {"--data nowhere --model fm --hidden 3", "--hidden", "--model mlp"},
+      {"--data nowhere --model mlp --hidden 3,0", "--hidden", "in [1, 1000000]"},
+      {"--data nowhere --model mlp --intercept", "--intercept", "--model linear"},
+      {"--data nowhere --model fm --dense", "--dense", "--model linear and mlp"},
+      {"--data nowhere --model fm --momentum 0.9", "momentum", "no exact lazy form"},
       {"predict --model nowhere --data nowhere", "--output", "required"},
   }));
   const Folder folder;
@@ -433,6 +445,116 @@ TEST_CASE("train: what --memory cannot use of a table or matrix ends with status
     CHECK_THAT(err, ContainsSubstring(bad.why));
     CHECK(folder.files() == files);
   }
+}
+
+TEST_CASE("train: TF-IDF is that of the library, fitted to the training part and applied by predict, also with --memory") {
+  const Folder folder;
+  const std::string text = libsvm({"-1", "1", "4"}, 3000, 1);
+  write(folder.path / "text", text);
+  write(folder.path / "test", libsvm({"-1", "1", "4"}, 300, 2) + "1 1:1 77:2\n");  // and a word that training did not have
+  const auto rows = parade::read_libsvm<float>(folder.path / "text").rows;
+  auto prepared = rows;
+  parade::TfIdf tf_idf{.sublinear = true};
+  prepared = tf_idf.fit(rows).transform(rows);
+  parade::write_cache(folder.path / "prepared", prepared);
+  const auto hash_of = [&](const std::string& arguments) {
+    const auto [status, out, err] = run(folder, arguments + " --epochs 2 --rate 1 --json r --save m");
+    CAPTURE(arguments, err);
+    REQUIRE(status == 0);
+    return result(folder)["theta_hash"].get<std::string>();
+  };
+  const std::string expected = hash_of("--data prepared --format cache");
+  CHECK(hash_of("--data text --memory 64 --tfidf --sublinear --test test") == expected);
+  CHECK(hash_of("--data text --tfidf --sublinear --test test") == expected);
+  for (const char* other : {"--unit-norm", "--tfidf"}) CHECK(hash_of(std::string("--data text ") + other) != expected);
+  CHECK(hash_of("--data text --tfidf --hash-bits 5") == hash_of("--data text --tfidf --hash-bits 5 --memory 64"));
+
+  hash_of("--data text --tfidf --sublinear --test test");
+  const double accuracy = result(folder)["test_accuracy"];
+  REQUIRE(run(folder, "predict --model m --data test --output p --scores").status == 0);
+  const auto truth = lines(folder.path / "test"), answers = lines(folder.path / "p");
+  REQUIRE(answers.size() == 301);
+  double right = 0;
+  for (std::size_t i = 0; i < 301; ++i) right += answers[i].substr(0, answers[i].find(' ')) == truth[i].substr(0, truth[i].find(' '));
+  CHECK(std::abs(right / 301 - accuracy) < 1e-12);
+  // The scores are those of the weights on what the library makes of the test rows.
+  const parade::NpzFile model{folder.path / "m"};
+  CHECK(model.read_vector<double>("idf") == tf_idf.idf);
+  parade::LibsvmOptions options;
+  options.num_features = 77;
+  const auto test = parade::read_libsvm<float>(folder.path / "test", options).rows;
+  const auto row = test[0];
+  std::vector<double> values;
+  for (std::size_t e = 0; e < row.indices.size(); ++e) values.push_back(static_cast<double>(row.value(e)));
+  tf_idf.transform_row(row.indices, values.data());
+  const auto weight = model.read<float>("weight");
+  double score = 0;
+  for (std::size_t e = 0; e < values.size(); ++e) score += static_cast<double>(weight(0, row.indices[e])) * values[e];
+  CHECK(std::abs(std::stod(answers[0].substr(answers[0].find(' '))) - score) < 1e-5);
+}
+
+TEST_CASE("train: a factorization machine and a neural network learn what a linear model cannot, are saved, and predict") {
+  const Folder folder;
+  const parade::Random random{3, parade::Purpose::user};
+  std::string text;  // of two pairs of features, one each is there: the label is whether it is the same one
+  for (std::uint64_t i = 0; i < 400; ++i) {
+    const auto a = random.below(2 * i, 2), b = random.below(2 * i + 1, 2);
+    text += std::string(a == b ? "7" : "5") + ' ' + std::to_string(1 + a) + ":1 " + std::to_string(3 + b) + ":1\n";
+  }
+  write(folder.path / "t", text);
+  struct Setting {
+    std::string model, arguments;
+    bool in_windows;
+  };
+  const auto setting = GENERATE(values<Setting>({{"linear", "--intercept", true},
+                                                 {"fm", "--factors 4 --rate 0.5", true},
+                                                 {"fm", "--loss softmax --rate 0.5", true},
+                                                 {"mlp", "--hidden 16 --rate 0.5", true},
+                                                 {"mlp", "--hidden 8,8 --optimizer lazy_adam --rate 0.05 --loss hinge", true},
+                                                 {"mlp", "--dense --optimizer adam --rate 0.05", false}}));
+  CAPTURE(setting.model, setting.arguments);
+  const auto trained = [&](const std::string& more) {
+    const auto [status, out, err] =
+        run(folder, "--data t --test t --epochs 60 --batch 16 --json r --save m --model " + setting.model + ' ' + setting.arguments + more);
+    CAPTURE(err);
+    REQUIRE(status == 0);
+    return result(folder);
+  };
+  const json one = trained(" --threads 1");
+  CHECK(one["model"] == setting.model);
+  CHECK((one["test_accuracy"].get<double>() > 0.999) == (setting.model != "linear"));
+  CHECK(one["theta_hash"] == trained(" --threads 3")["theta_hash"]);
+  if (setting.in_windows) CHECK(one["theta_hash"] == trained(" --memory 16")["theta_hash"]);
+  REQUIRE(run(folder, "predict --model m --data t --output p").status == 0);
+  double right = 0;
+  const auto truth = lines(folder.path / "t"), answers = lines(folder.path / "p");
+  REQUIRE(answers.size() == truth.size());
+  for (std::size_t i = 0; i < truth.size(); ++i) right += answers[i] == truth[i].substr(0, 1);
+  CHECK(std::abs(right / 400 - one["test_accuracy"].get<double>()) < 1e-12);
+}
+
+TEST_CASE("train: --memory that is too small is refused before the file is converted") {
+  const Folder folder;
+  std::string text;
+  while (text.size() < 9'000'000) text += "1 1:0.5 2:1.5 3:2.5 7:3.5\n2 2:0.5 5:0.25\n";
+  const std::string csv_text = [] {
+    std::string rows = "a,b,c\n";
+    while (rows.size() < 9'000'000) rows += "1,0.5,x\n2,1.5,y\n";
+    return rows;
+  }();
+  write(folder.path / "t", text + "this is no row\n");
+  write(folder.path / "t.csv", csv_text + "nor is,this\n");
+  parade::write_npy(folder.path / "t.npy", parade::Matrix<float>::Ones(500, 4000).eval());
+  const auto files = folder.files();
+  for (const std::string arguments :
+       {"--data t", "--data t.csv --format csv --label c", "--data t.npy --format npy --target 0 --loss squared"}) {
+    CAPTURE(arguments);
+    const auto [status, out, err] = run(folder, arguments + " --memory 1");
+    CHECK(status == 2);
+    CHECK_THAT(err, ContainsSubstring("--memory 1: memory must hold two windows of 1 block(s)"));
+    CHECK(folder.files() == files);
+  }
+  CHECK_THAT(run(folder, "--data t --memory 16").err, ContainsSubstring("t: line "));
 }
 
 TEST_CASE("train: the progressive loss is printed when the number of rows has passed a power of two") {

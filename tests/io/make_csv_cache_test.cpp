@@ -291,6 +291,44 @@ TEST_CASE("errors in a CSV file that becomes a cache name line and column as the
   CHECK(std::distance(Entries{folder.path}, Entries{}) == 3);  // nothing is left of what was begun
 }
 
+TEST_CASE("a first record far behind blank or malformed lines of a CSV file is found, or the error says what stands there") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "t";
+  const CsvSizes sizes{GENERATE(std::size_t{1}, std::size_t{64}, std::size_t{3000}), 20, 1000};
+  const std::string blank(900, '\n'), more_blank(1500, '\n'), record = "\"" + std::string(900, 'n') + "\",b\n1,2\n",
+                                                              quote = "a,\"" + std::string(5000, 'b');
+  std::string malformed;
+  while (malformed.size() < 1500) malformed += "1,\"2\"3\n";
+  const auto header = [](auto&) {};
+  const auto rows = [](CsvOptions& o) { o.header = false; };
+  const auto skip = [](CsvOptions& o) { o.header = false, o.on_error = OnError::skip; };
+  struct Case {
+    std::string text;
+    void (*set)(CsvOptions&);
+    std::string error;
+  };
+  for (const Case& one : std::vector<Case>{
+           {blank + record, header, ""},  // neither is too long, both together are
+           {blank + "1,2\n", rows, ""},
+           {malformed.substr(0, 896) + "1,2\n", skip, ""},
+           {more_blank + more_blank + record, header,
+            "t: line 1, column 1: found more than 1000 bytes of blank lines, expected a header with the names"},
+           {more_blank + more_blank + "1,2\n", rows, "t: line 1, column 1: found more than 1000 bytes of blank lines, expected a record"},
+           {malformed + malformed + "1,2\n", skip,
+            "t: line 1, column 1: found more than 1000 bytes of blank or malformed lines, expected a record"},
+           {malformed + malformed, rows, "t: line 1, column 6: found '3' behind a closing quote"},
+           {malformed + malformed, header, "t: line 1, column 6: found '3' behind a closing quote"},
+           {blank + quote, header, "t: line 901, column 1: found a record of more than 1000 bytes, expected a shorter one"}}) {
+    CAPTURE(one.text.substr(0, 20), one.error, sizes.chunk);
+    write_text(file, one.text);
+    if (one.error.empty())
+      CHECK(check_same<DenseData<float>>(file, read_with(one.set), {}, sizes) == "");
+    else if (sizes.chunk < 3000)  // else the whole file is seen at once
+      CHECK_THROWS_WITH(detail::make_cache<DenseData<float>>(CsvFile{file, read_with(one.set), {}}, folder.path / "made.cache", {}, sizes),
+                        ContainsSubstring(one.error));
+  }
+}
+
 TEST_CASE("a CSV file that changes between the passes is an error before anything of it is used") {
   const TemporaryFolder folder;
   const auto file = folder.path / "t";

@@ -55,6 +55,29 @@ const char* const savez_compressed_hex =
     "4bcc294e058a17672416a402f91a463a9a3a0ab50a14002e660608f80f0500504b01021403140000000800000021000bc0b076570000009800000005"
     "0000000000000000000000800100000000782e6e7079504b010214031400000008000000210067deff684a0000009000000005000000000000000000"
     "000080018e000000792e6e7079504b05060000000002000200660000000f0100000000";
+/// The same arrays with all sizes and places in fields of zip64: Python 3.11's zipfile, with ZIP64_LIMIT = 0; 654 and 519 bytes
+const char* const zip64_hex =
+    "504b03042d0000000000000021000bc0b076ffffffffffffffff05001400782e6e70790100100098000000000000009800000000000000934e554d50"
+    "59010076007b276465736372273a20273c6634272c2027666f727472616e5f6f72646572273a2046616c73652c20277368617065273a2028322c2033"
+    "292c207d2020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020"
+    "20200a000000000000003f0000803f0000c03f0000004000002040504b03042d00000000000000210067deff68ffffffffffffffff05001400792e6e"
+    "70790100100090000000000000009000000000000000934e554d5059010076007b276465736372273a20273c6938272c2027666f727472616e5f6f72"
+    "646572273a2046616c73652c20277368617065273a2028322c292c207d20202020202020202020202020202020202020202020202020202020202020"
+    "20202020202020202020202020202020202020202020202020202020200a0300000000000000ffffffffffffffff504b01022d032d00000000000000"
+    "21000bc0b076ffffffffffffffff050014000000000000000000800100000000782e6e70790100100098000000000000009800000000000000504b01"
+    "022d032d00000000000000210067deff68ffffffffffffffff05001c0000000000000000008001ffffffff792e6e7079010018009000000000000000"
+    "9000000000000000cf00000000000000504b06062c000000000000002d002d0000000000000000000200000000000000020000000000000096000000"
+    "000000009601000000000000504b0607000000002c0200000000000001000000504b0506000000000200020096000000960100000000";
+const char* const zip64_compressed_hex =
+    "504b03042d0000000800000021000bc0b076ffffffffffffffff05001400782e6e707901001000980000000000000057000000000000009bec17ea1b"
+    "10c9c850c650ad9e925a9c5ca46ea5a06e9366a2aea3a09e965f54529498179f5f94920a12774bcc294e058a17672416a402f91a463a0ac69a3a0ab5"
+    "0a64032e0608b067606800e20340cce0c0c0a0e00000504b03042d00000008000000210067deff68ffffffffffffffff05001400792e6e7079010010"
+    "0090000000000000004a000000000000009bec17ea1b10c9c850c650ad9e925a9c5ca46ea5a06e9369a1aea3a09e965f54529498179f5f94920a1277"
+    "4bcc294e058a17672416a402f91a463a9a3a0ab50a14002e660608f80f0500504b01022d032d0000000800000021000bc0b076ffffffffffffffff05"
+    "0014000000000000000000800100000000782e6e70790100100098000000000000005700000000000000504b01022d032d00000008000000210067de"
+    "ff68ffffffffffffffff05001c0000000000000000008001ffffffff792e6e70790100180090000000000000004a000000000000008e000000000000"
+    "00504b06062c000000000000002d002d0000000000000000000200000000000000020000000000000096000000000000000f01000000000000504b06"
+    "0700000000a50100000000000001000000504b05060000000002000200960000000f0100000000";
 
 std::string from_hex(std::string_view hex) {
   std::string bytes;
@@ -262,8 +285,8 @@ TEMPLATE_TEST_CASE("a matrix that was written is read again, to the last bit", "
 
 TEST_CASE("NPZ files of NumPy are read") {
   const Folder folder;
-  for (const char* hex : {savez_hex, savez_compressed_hex}) {
-    if (!PARADE_HAS_ZLIB && hex == savez_compressed_hex) continue;
+  for (const char* hex : {savez_hex, zip64_hex, savez_compressed_hex, zip64_compressed_hex}) {
+    if (!PARADE_HAS_ZLIB && (hex == savez_compressed_hex || hex == zip64_compressed_hex)) continue;
     const NpzFile file{folder.write(from_hex(hex), "x.npz")};
     CHECK(file.names() == std::vector<std::string>{"x", "y"});
     CHECK(file.read<float>("x") == matrix<float>(3, {0, 0.5, 1, 1.5, 2, 2.5}));
@@ -292,8 +315,98 @@ TEST_CASE("an NPZ file that was written is read again") {
   CHECK_THROWS_MATCHES(write_npz(file, {{"x", x}, {"x", y}}), DataError, Message("each array must have a name of its own; got 'x' twice"));
 }
 
+TEST_CASE("an NPZ file with the records of zip64 is written and read") {
+  const Folder folder;
+  const auto file = folder.path / "x.npz", plain = folder.path / "plain.npz";
+  const auto x = numbers::random_matrix<float>(20, 30, 1);
+  const Vector<Label> y = Vector<Label>::LinSpaced(30, 0, 29);
+  const std::vector<std::pair<std::string, parade::detail::NpyView>> arrays{{"y", y}, {"x", x}, {"labels", y}};
+  write_npz(plain, arrays);
+  const auto is_zip64 = [](const std::string& bytes) { return bytes.find("PK\6\6") != std::string::npos; };
+  CHECK(!is_zip64(content(plain)));
+  // None; of the file alone; x and what stands behind it; everything.
+  for (const std::uint64_t limit : {3500u, 2900u, 1000u, 0u}) {
+    CAPTURE(limit);
+    parade::detail::write_npz(file, arrays, limit);
+    CHECK(is_zip64(content(file)) == (limit < 3500));
+    CHECK((content(file) == content(plain)) == (limit == 3500));
+    const NpzFile npz{file};
+    CHECK(npz.names() == std::vector<std::string>{"y", "x", "labels"});
+    CHECK(numbers::same_bits(npz.read<float>("x"), x));
+    CHECK(npz.read_vector<Label>("y") == y);
+    CHECK(npz.read_vector<Label>("labels") == y);
+  }
+
+  // Another byte in a record of zip64 is found, or changes nothing: versions, what Python leaves in the plain record too.
+  parade::detail::write_npz(file, arrays, 1000);
+  const std::string whole = content(file);
+  int refused = 0, same = 0;
+  for (std::size_t i = whole.find("PK\1\2"); i < whole.size(); ++i) {
+    std::string bytes = whole;
+    bytes[i] = static_cast<char>(bytes[i] ^ 128);
+    try {
+      const NpzFile npz{bytes, "x"};
+      const auto again = npz.read<float>("x");
+      const auto labels = npz.read_vector<Label>("labels");
+      CHECK(numbers::same_bits(again, x));
+      CHECK(labels == y);
+      ++same;
+    } catch (const FileError&) {
+      ++refused;
+    } catch (const DataError&) {  // another name
+      ++refused;
+    }
+  }
+  CHECK(refused > same);
+  for (std::size_t length = 0; length < whole.size(); length += 1 + (length < 2000) * 100)
+    CHECK_THROWS_AS((NpzFile{std::string_view{whole}.substr(0, length), "x"}), FileError);
+}
+
+TEST_CASE("an array behind 4 GiB of an NPZ file is read") {
+  const Folder folder;
+  const auto file = folder.path / "x.npz";
+  // A stored array of zeros that takes no room on the disk, and never is read; behind it what a small file has.
+  constexpr std::uint64_t zeros = (std::uint64_t{5} << 30) - 64;
+  const auto put = [](std::string& to, std::uint64_t number, int size) {
+    for (int i = 0; i < size; ++i) to += static_cast<char>((number >> (8 * i)) & 255);
+  };
+  const auto x = numbers::random_matrix<double>(3, 4, 1);
+  write_npz(file, {{"x", x}});
+  const std::string small = content(file);
+  const std::size_t entry_at = small.find("PK\1\2"), end_at = small.rfind("PK\5\6");
+  std::string tail = small.substr(0, entry_at), directory, header;
+  put(header, 0x04034B50, 4), put(header, 45, 2), header.append(20, '\0'), put(header, 9, 2), put(header, 0, 2);
+  header += "zeros.npy";
+  const std::uint64_t begin = header.size() + zeros;
+  std::string entry = small.substr(entry_at, end_at - entry_at);
+  entry.replace(30, 2, "\x0C\0"sv).replace(42, 4, "\xFF\xFF\xFF\xFF");
+  put(entry, 1, 2), put(entry, 8, 2), put(entry, begin, 8);
+  put(directory, 0x02014B50, 4), put(directory, 45, 2), put(directory, 45, 2), directory.append(12, '\0');
+  put(directory, 0xFFFFFFFF, 4), put(directory, 0xFFFFFFFF, 4), put(directory, 9, 2), put(directory, 20, 2), directory.append(14, '\0');
+  directory += header.substr(30);
+  put(directory, 1, 2), put(directory, 16, 2), put(directory, zeros, 8), put(directory, zeros, 8);
+  directory += entry;
+  const std::uint64_t size = directory.size(), at = begin + tail.size();
+  put(directory, 0x06064B50, 4), put(directory, 44, 8), put(directory, 45, 2), put(directory, 45, 2), put(directory, 0, 8);
+  put(directory, 2, 8), put(directory, 2, 8), put(directory, size, 8), put(directory, at, 8);
+  put(directory, 0x07064B50, 4), put(directory, 0, 4), put(directory, at + size, 8), put(directory, 1, 4);
+  put(directory, 0x06054B50, 4), put(directory, 0, 4), put(directory, 2, 2), put(directory, 2, 2), put(directory, size, 4);
+  put(directory, 0xFFFFFFFF, 4), put(directory, 0, 2);
+  folder.write(header, "x.npz");
+  fs::resize_file(file, begin);
+  std::ofstream{file, std::ios::binary | std::ios::app} << tail << directory;
+  const NpzFile npz{file};
+  REQUIRE(npz.names() == std::vector<std::string>{"zeros", "x"});
+  CHECK(numbers::same_bits(npz.read<double>("x"), x));
+  parade::detail::NpzStream stream{npz.place("zeros")};
+  CHECK(*stream.size() == zeros);
+  std::vector<std::uint8_t> some(100, 1);
+  CHECK(stream.read(some) == 100);
+  CHECK(some == std::vector<std::uint8_t>(100));
+}
+
 TEST_CASE("an NPZ file that is cut off anywhere is refused") {
-  const std::string whole = from_hex(savez_hex);
+  const std::string whole = from_hex(GENERATE(savez_hex, zip64_hex));
   for (std::size_t length = 0; length < whole.size(); ++length) {
     CAPTURE(length);
     CHECK_THROWS_AS((NpzFile{std::string_view{whole}.substr(0, length), "x"}), FileError);
@@ -301,8 +414,8 @@ TEST_CASE("an NPZ file that is cut off anywhere is refused") {
 }
 
 TEST_CASE("an NPZ file with one byte changed is refused, or reads the same") {
-  for (const char* hex : {savez_hex, savez_compressed_hex}) {
-    if (!PARADE_HAS_ZLIB && hex == savez_compressed_hex) continue;
+  for (const char* hex : {savez_hex, zip64_hex, savez_compressed_hex, zip64_compressed_hex}) {
+    if (!PARADE_HAS_ZLIB && (hex == savez_compressed_hex || hex == zip64_compressed_hex)) continue;
     const std::string whole = from_hex(hex);
     int refused = 0, same = 0;
     for (std::size_t i = 0; i < whole.size(); ++i)
@@ -335,8 +448,8 @@ TEST_CASE("kinds of zip files that are not read are refused by name") {
   };
   const std::string whole = from_hex(savez_hex);
   const std::size_t entry = whole.find("PK\1\2"), end = whole.rfind("PK\5\6");
-  refuses(end + 16, "\xFF\xFF\xFF\xFF", "found zip64, expected a zip file below 4 GiB");
-  refuses(entry + 20, "\xFF\xFF\xFF\xFF", "found zip64 for 'x', expected an array below 4 GiB");
+  refuses(end + 16, "\xFF\xFF\xFF\xFF", "bytes from byte 4294967295 on, expected one that ends here");
+  refuses(entry + 20, "\xFF\xFF\xFF\xFF", "found no zip64 field for 'x', expected one that has what its entry asks for");
   refuses(end + 4, "\1", "found one of several disks, expected a zip file in one piece");
   refuses(end + 10, "\3", "found one of several disks, expected a zip file in one piece");
   refuses(end + 12, "\1", "found a directory of 1 bytes from byte");
@@ -346,6 +459,26 @@ TEST_CASE("kinds of zip files that are not read are refused by name") {
   refuses(entry + 10, "\x08\0\0\0\0\0\0\0\0\0\x10\0\0\0\xF0\xFF\xFF\xFE"sv,
           "found 4278190064 bytes for 'x', expected what 16 bytes in the file can hold");
   refuses(entry + 45, "\x7F", "expected a place before the directory");
+  const auto refuses_zip64 = [](std::size_t at, std::string_view bytes, const std::string& why) {
+    std::string file = from_hex(zip64_hex);
+    file.replace(at, bytes.size(), bytes);
+    CAPTURE(at);
+    CHECK_THROWS_WITH((NpzFile{file, "x"}), ContainsSubstring(why));
+  };
+  const std::string zip64 = from_hex(zip64_hex);
+  const std::size_t entry64 = zip64.find("PK\1\2"), end64 = zip64.rfind("PK\6\6"), locator = zip64.rfind("PK\6\7");
+  refuses_zip64(locator + 4, "\1", "found one of several disks");
+  refuses_zip64(locator + 8, "\1\0\0"sv, "found no end of a zip64 directory, expected one");
+  refuses_zip64(locator + 15, "\x7F", "found the end of the file, expected the end of a zip64 directory");
+  refuses_zip64(end64 + 4, "\x2D",
+                "found the end of a zip64 directory of 45 bytes and 12, expected one that ends at byte " + text(locator));
+  refuses_zip64(end64 + 16, "\1", "found 1 at the end of a zip64 directory, expected the 0 that stands behind it");
+  refuses_zip64(end64 + 39, "\x7F", "at the end of a zip64 directory, expected the 2 that stands behind it");
+  refuses_zip64(end64 + 47, "\x7F", "found");
+  refuses_zip64(end64 + 55, "\x7F", "found");
+  refuses_zip64(entry64 + 46 + 5, "\2", "found no zip64 field for 'x'");
+  refuses_zip64(entry64 + 46 + 5 + 2, "\x08", "found a zip64 field that is too short for 'x'");
+  refuses_zip64(entry64 + 46 + 5 + 4 + 7, "\x7F", "bytes for 'x', expected what");
   CHECK_THROWS_WITH((NpzFile{"PK", "x"}),
                     ContainsSubstring("x: byte 2: found no directory at the end of the file, expected a whole zip file"));
 }

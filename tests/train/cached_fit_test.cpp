@@ -107,6 +107,45 @@ TEST_CASE("training on sparse rows from a cache gives the bits of training in me
   }
 }
 
+TEST_CASE("the reports of training from a cache count the bytes of its blocks, those of data in memory none") {
+  struct Bytes {
+    std::vector<std::uint64_t> done = {}, of = {}, epochs = {};
+    void on_step(const StepReport& report) {
+      done.push_back(report.bytes_done);
+      of.push_back(report.bytes);
+    }
+    void on_epoch(const EpochReport& report) { epochs.push_back(report.bytes); }
+  };
+  const TemporaryFolder folder;
+  const auto file = folder.path / "rows.cache";
+  const auto rows = sparse::random_rows<float>(d, n, 2);
+  write_cache(file, rows, {.rows_per_block = 50});
+  const CacheFile cache{file};
+  std::vector<std::uint64_t> blocks;
+  std::uint64_t all = 0;
+  for (Index b = 0; b < cache.info().blocks; ++b) {
+    const auto entries = static_cast<std::uint64_t>(cache.entries(b)), count = static_cast<std::uint64_t>(cache.rows(b));
+    blocks.push_back((count * 8 + entries * (cache.info().all_ones ? 4 : 8) + 7) / 8 * 8);  // a label and a length a row
+    all += blocks.back();
+  }
+  REQUIRE(blocks.size() == 5);
+  CHECK(all == cache.info().bytes - 128 - 5 * 16 - 3 * 8);  // but header, index and an empty schema
+  auto trainer = sparse_trainer();
+  Bytes bytes;
+  FitOptions options{.epochs = 2, .batch_size = 50, .shuffle = false};
+  const Summary summary = trainer.fit(CachedRows<float>{file, {.window_blocks = 2}}, options, bytes);
+  const std::uint64_t one = blocks[0] + blocks[1], two = one + blocks[2] + blocks[3];
+  CHECK(bytes.done == std::vector{one, one, two, two, all, one, one, two, two, all});
+  CHECK(bytes.of == std::vector(10, all));
+  CHECK(bytes.epochs == std::vector(2, all));
+  CHECK(summary.history[1].bytes == all);
+
+  bytes = {};
+  trainer.fit(rows, options, bytes);
+  CHECK(bytes.done == std::vector<std::uint64_t>(10, 0));
+  CHECK(bytes.epochs == std::vector<std::uint64_t>(2, 0));
+}
+
 TEST_CASE("steps on a cache that all threads share give the bits of memory") {
   const TemporaryFolder folder;
   constexpr Index rows = 700, features = 2000, entries = 40;

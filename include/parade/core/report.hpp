@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <iomanip>
 #include <limits>
+#include <locale>
 #include <optional>
+#include <sstream>
+#include <string>
 #include <vector>
 
 #include <parade/core/types.hpp>
@@ -53,8 +59,10 @@ struct EpochReport {
   double rate = 0;                       // α of the last step
   double seconds = 0;                    // of this epoch, callbacks not counted
   std::optional<Evaluation> validation;  // set when a callback like Validate brought data
+  std::uint64_t bytes = 0;               // read from files in this epoch; 0 where the data are in memory
 
   double samples_per_second() const { return seconds > 0 ? static_cast<double>(samples) / seconds : 0; }
+  double bytes_per_second() const { return seconds > 0 ? static_cast<double>(bytes) / seconds : 0; }
 };
 
 /// Where a run stands after a step.
@@ -62,10 +70,12 @@ struct StepReport {
   std::int64_t step = 0;  // 1-based
   Index epoch = 0;        // 1-based: the epoch under way
   Index epochs = 0;
-  Index samples_done = 0;  // of this epoch
-  Index samples = 0;       // n
-  double loss = 0;         // (1/W) Σ w_i J_i over the minibatch, at the θ before the step
-  double rate = 0;         // α
+  Index samples_done = 0;        // of this epoch
+  Index samples = 0;             // n
+  double loss = 0;               // (1/W) Σ w_i J_i over the minibatch, at the θ before the step
+  double rate = 0;               // α
+  std::uint64_t bytes_done = 0;  // read from files for this epoch, in whole windows: those that are trained on, or have been
+  std::uint64_t bytes = 0;       // that the epoch reads; 0 where the data are in memory
 };
 
 namespace detail {
@@ -75,6 +85,30 @@ inline std::int64_t whole(double rate) {
   double unit = 1;
   while (rate / unit >= 1000) unit *= 10;
   return static_cast<std::int64_t>(std::round(rate / unit) * unit);
+}
+
+/// Bytes as they are printed, to three digits: 999 B, 1.04 kB, 6 GB.
+inline std::string bytes_text(double bytes) {
+  constexpr std::array units{"B", "kB", "MB", "GB", "TB", "PB"};
+  std::size_t unit = 0;
+  for (; bytes >= 999.5 && unit + 1 < units.size(); ++unit) bytes /= 1000;
+  std::ostringstream out;
+  out.imbue(std::locale::classic());
+  out << std::setprecision(3) << (unit == 0 ? std::round(bytes) : bytes) << ' ' << units[unit];
+  return out.str();
+}
+
+/// A time as it is printed: 59 s, 12 min 5 s, 3 h 20 min, 2 d 7 h.
+inline std::string seconds_text(double seconds) {
+  if (!(seconds < 1e9)) return "years";
+  const auto s = static_cast<std::int64_t>(std::round(seconds)), minutes = (s + 30) / 60, hours = (s + 1800) / 3600;
+  const auto two = [](std::int64_t first, const char* unit, std::int64_t second, const char* unit_of_second) {
+    return std::to_string(first) + unit + (second > 0 ? ' ' + std::to_string(second) + unit_of_second : "");
+  };
+  if (s < 60) return std::to_string(s) + " s";
+  if (s < 3600) return two(s / 60, " min", s % 60, " s");
+  if (minutes < 24 * 60) return two(minutes / 60, " h", minutes % 60, " min");
+  return two(hours / 24, " d", hours % 24, " h");
 }
 
 }  // namespace detail

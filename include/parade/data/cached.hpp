@@ -74,6 +74,8 @@ class CacheWindow {
 
   std::span<const Index> samples() const { return {order_.data(), static_cast<std::size_t>(visited_)}; }
   bool ends_epoch() const { return ends_epoch_; }
+  /// Read of the file for this window.
+  std::uint64_t file_bytes() const { return file_bytes_; }
 
   /// y (rows), w (rows), Y (k, rows).
   Eigen::Map<const Vector<Label>> labels() const { return {labels_.data(), has_labels() ? rows_ : 0}; }
@@ -96,10 +98,13 @@ class CacheWindow {
     const auto blocks = order.blocks(w);
     carried_ = static_cast<Index>(left.size());
     rows_ = carried_;
+    file_bytes_ = 0;
     Index entries = 0, rows_before = 0, entries_before = 0;
     for (const Index block : blocks) {
       rows_ += file.rows(block);
       entries += file.entries(block);
+      file_bytes_ +=
+          file.header().block_bytes(static_cast<std::uint64_t>(file.rows(block)), static_cast<std::uint64_t>(file.entries(block)));
     }
     for (const Index name : left) entries += before->entries(before->place(name));
     reserve(rows_, entries);
@@ -153,6 +158,7 @@ class CacheWindow {
   const CacheInfo* info_;
   Index rows_ = 0, carried_ = 0, visited_ = 0;
   bool ends_epoch_ = true;
+  std::uint64_t file_bytes_ = 0;
   std::vector<Index> blocks_, carried_numbers_;
   Room<Index> order_;  // (rows): names
   Room<Label> labels_;
@@ -171,7 +177,12 @@ class CachedRowsWindow : public detail::CacheWindow<CachedRowsWindow<S>, S> {
   using Base = detail::CacheWindow<CachedRowsWindow, S>;
 
  public:
-  explicit CachedRowsWindow(const CacheFile& file) : Base(file), shape_(shape_of(file)) { offsets_.reserve(1)[0] = 0; }
+  /// What all windows of a file have in common, found once.
+  using Common = SparseShape;
+  static Common common(const CacheFile& file) { return shape_of(file); }
+
+  explicit CachedRowsWindow(const CacheFile& file) : CachedRowsWindow(file, common(file)) {}
+  CachedRowsWindow(const CacheFile& file, const Common& common) : Base(file), shape_(common) { offsets_.reserve(1)[0] = 0; }
 
   Eigen::Map<const Vector<std::int64_t>> offsets() const { return {offsets_.data(), this->rows_ + 1}; }
   Eigen::Map<const Vector<std::int32_t>> indices() const { return {indices_.data(), offsets_.data()[this->rows_]}; }
@@ -266,7 +277,11 @@ class CachedDenseWindow : public detail::CacheWindow<CachedDenseWindow<T>, T> {
  public:
   using SampleBySampleOf = CachedDenseWindow;
 
+  struct Common {};
+  static Common common(const CacheFile&) { return {}; }
+
   explicit CachedDenseWindow(const CacheFile& file) : Base(file), begins_(static_cast<std::size_t>(file.info().blocks), -1) {}
+  CachedDenseWindow(const CacheFile& file, const Common&) : CachedDenseWindow(file) {}
 
   Index number(Index sample) const { return sample; }
 
@@ -334,11 +349,7 @@ template <class W>
 class CacheStream {
  public:
   CacheStream(std::shared_ptr<const CacheFile> file, const WindowShuffle& windows, const WindowPlan& plan)
-      : file_(std::move(file)), plan_(plan), order_(file_->info().samples, windows, plan.seed), windows_{W(*file_), W(*file_)} {
-    if (plan.batch_size < 1) throw OptionError(text("batch_size must be at least 1; got ", plan.batch_size));
-    reserve(windows);
-    thread_ = std::thread([this] { load(); });
-  }
+      : CacheStream(file, W::common(*file), windows, plan) {}
   CacheStream(const CacheStream&) = delete;
   CacheStream& operator=(const CacheStream&) = delete;
   ~CacheStream() {
@@ -365,6 +376,16 @@ class CacheStream {
   std::size_t bytes() const { return bytes_.load(); }
 
  private:
+  CacheStream(std::shared_ptr<const CacheFile> file, const typename W::Common& common, const WindowShuffle& windows, const WindowPlan& plan)
+      : file_(std::move(file)),
+        plan_(plan),
+        order_(file_->info().samples, windows, plan.seed),
+        windows_{W(*file_, common), W(*file_, common)} {
+    if (plan.batch_size < 1) throw OptionError(text("batch_size must be at least 1; got ", plan.batch_size));
+    reserve(windows);
+    thread_ = std::thread([this] { load(); });
+  }
+
   /// Room for the largest windows that there can be, with what the one before leaves, as far as that is known.
   void reserve(const WindowShuffle& windows) {
     const CacheInfo& info = file_->info();
@@ -486,6 +507,8 @@ class Cached {
   bool has_weights() const { return info().has_weights; }
   Index num_targets() const { return info().num_targets; }
   const CacheInfo& info() const { return file_->info(); }
+  /// That an epoch reads: all blocks.
+  std::uint64_t file_bytes() const { return file_->header().index_begin - sizeof(detail::CacheHeader); }
 
   /// The order of an epoch, for FitOptions::windows of a fit in memory.
   WindowShuffle windows() const { return windows_; }

@@ -313,13 +313,15 @@ class CsvReader {
     return data;
   }
 
-  /// Finds separator and names, and answers at which byte the rows begin: nothing, if the text is not the whole file and ends too early to tell.
-  std::optional<std::size_t> find_columns(CsvColumns& columns, bool is_whole) const {
+  /// Finds separator and names, and answers at which byte the rows begin: nothing, if the text is not the whole file and ends too early to tell. With
+  /// `may_guess` it is enough that the first record ends with the separator that is the best so far.
+  std::optional<std::size_t> find_columns(CsvColumns& columns, bool is_whole, bool may_guess = false) const {
     bool is_open = false;  // what was looked at may go on behind the text
     columns.separator = options_.separator != '\0' ? options_.separator : detect_separator(is_open);
     std::vector<CsvField> fields;
     CsvError error;
-    const auto [stop, is_record] = first_record(scanner(columns), fields, error);
+    const auto [begins, stop, is_record] = first_record(scanner(columns), fields, error);
+    if (may_guess) is_open = false;
     is_open |= stop == end();
     if (is_open && !is_whole) return std::nullopt;
     if (!is_record) {
@@ -336,6 +338,13 @@ class CsvReader {
     }
     force_types(columns);
     return static_cast<std::size_t>((options_.header ? scanner(columns).behind(stop) : begin()) - text_.data());
+  }
+
+  /// In a text for which find_columns has no answer: the byte where the record begins that was looked at last.
+  std::size_t open_record(const CsvColumns& columns) const {
+    std::vector<CsvField> fields;
+    CsvError ignored;
+    return static_cast<std::size_t>(first_record(scanner(columns), fields, ignored).begins - text_.data());
   }
 
   /// Adds to the facts what the rows from byte `begin` on tell; of types only with `find_types`.
@@ -491,7 +500,7 @@ class CsvReader {
     for (const char candidate : {',', '\t', ';'}) {
       std::vector<CsvField> fields;
       CsvError ignored;
-      const auto [stop, is_record] = first_record(CsvScanner{end(), candidate, true}, fields, ignored);
+      const auto [begins, stop, is_record] = first_record(CsvScanner{end(), candidate, true}, fields, ignored);
       is_open |= stop == end();
       if (is_record && fields.size() > most + 1) {
         most = fields.size() - 1;
@@ -512,8 +521,8 @@ class CsvReader {
   }
 
   struct First {
-    const char* end;  // of the record that was looked at last
-    bool is_record;   // it is the one; else there is none, or it is malformed
+    const char *begins, *end;  // of the record that was looked at last
+    bool is_record;            // it is the one; else there is none, or it is malformed
   };
   /// Splits the first record that is not blank. Without a header, where malformed records are left out, it is the first that is well-formed.
   First first_record(const CsvScanner& scanner, std::vector<CsvField>& fields, CsvError& error) const {
@@ -521,8 +530,8 @@ class CsvReader {
     for (const char* at = begin();;) {
       const char* const stop = scanner.record_end(at);
       const bool blank = scanner.is_blank(at, stop);
-      if (!blank && scanner.split(at, stop, fields, error)) return {stop, true};
-      if (stop == end() || !(blank || may_skip)) return {stop, false};
+      if (!blank && scanner.split(at, stop, fields, error)) return {at, stop, true};
+      if (stop == end() || !(blank || may_skip)) return {at, stop, false};
       at = scanner.behind(stop);
     }
   }

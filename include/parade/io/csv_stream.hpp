@@ -24,9 +24,10 @@ namespace detail {
 
 /// How much of a CSV file is in memory at a time. The result does not depend on it.
 struct CsvSizes {
-  std::size_t chunk = 1 << 23;        // bytes of whole records, one at least
-  std::size_t piece = 1 << 18;        // of a chunk, that a thread takes at a time
-  std::size_t most_record = 1 << 26;  // bytes of a record: with a quote that does not end it would be the rest of the file
+  std::size_t chunk = 1 << 23;  // bytes of whole records, one at least
+  std::size_t piece = 1 << 18;  // of a chunk, that a thread takes at a time
+  // Bytes of a record: with a quote that does not end it would be the rest of the file. And of what stands before the first one.
+  std::size_t most_record = 1 << 26;
 };
 
 /// A CSV file, plain or packed, that is read from the first byte to the last in passes: in each some whole records at a time.
@@ -38,10 +39,16 @@ class CsvStream {
     ByteReader in{file_};
     std::string text;
     for (std::size_t wanted = std::max(sizes_.chunk, byte_order_mark.size());; wanted *= 2) {
-      const bool is_whole = read(in, text, wanted), is_too_long = !is_whole && text.size() >= sizes_.most_record;
-      const auto rows = CsvReader{text, name_, options_, sizes_.piece}.find_columns(columns_, is_whole || is_too_long);
-      if (!rows) continue;
-      if (is_too_long && (*rows == text.size() || columns_.names.empty())) fail_too_long(0);
+      const bool is_whole = read(in, text, wanted);
+      const CsvReader reader{text, name_, options_, sizes_.piece};
+      auto rows = reader.find_columns(columns_, is_whole);
+      if (!rows) {
+        const std::size_t open = reader.open_record(columns_), record = text.size() - open;
+        if (std::max(open, record) < sizes_.most_record) continue;
+        rows = reader.find_columns(columns_, false, true);
+        if (!rows && record >= sizes_.most_record) fail_too_long(lines_in(std::string_view{text}.substr(0, open)));
+        if (!rows) fail_without_record();
+      }
       text.resize(*rows);
       head_bytes_ = options_.header ? text.size() : 0;
       head_lines_ = options_.header ? lines_in(text) : 0;
@@ -127,6 +134,11 @@ class CsvStream {
     throw FileError(
         TextError{lines + 1, 1, detail::text("a record of more than ", sizes_.most_record, " bytes"), "a shorter one (a quote may not end)"}
             .message(name_));
+  }
+  [[noreturn]] void fail_without_record() const {
+    const bool skips = !options_.header && options_.on_error == OnError::skip;
+    const std::string found = detail::text("more than ", sizes_.most_record, " bytes of blank ", skips ? "or malformed " : "", "lines");
+    throw FileError(TextError{1, 1, found, options_.header ? "a header with the names of the columns" : "a record"}.message(name_));
   }
   [[noreturn]] void fail_changed(std::uint64_t lines) const {
     throw DataError(detail::text(name_, ": changed while it was read, in line ", lines + 1, " or behind it"));

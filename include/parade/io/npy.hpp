@@ -640,8 +640,7 @@ void write_npy(const std::filesystem::path& file, const Eigen::Matrix<Scalar, Ei
 ///   const auto y = file.read_vector<parade::Label>("y");       // (n)
 ///
 /// Sizes are checked against the file before memory is taken, and each array by its CRC-32. Throws FileError, naming file, byte (in the zip
-/// file, or behind the array's name in the array), what was found and what was expected: zip64 (arrays of 4 GiB and more), encryption, other
-/// methods of packing, damage; DataError, if there is no such array.
+/// file, or behind the array's name in the array), what was found and what was expected: encryption, other methods of packing, damage; DataError, if there is no such array.
 class NpzFile {
  public:
   explicit NpzFile(const std::filesystem::path& file) : NpzFile(std::make_unique<const detail::TextSource>(file)) {}
@@ -691,6 +690,11 @@ class NpzFile {
     return to;
   }
 
+  /// What the end of a zip file tells of its directory.
+  struct Directory {
+    std::uint64_t disk, first_disk, count_here, count, size, begin;
+  };
+
   void read_directory() {
     using detail::little_endian;
     constexpr std::uint64_t end_size = 22, most_comment = 65535;
@@ -704,19 +708,49 @@ class NpzFile {
     while (at > 0 && !ends_here(at - 1)) --at;
     if (at == 0) fail(size, "no directory at the end of the file", "a whole zip file");
     const std::uint8_t* const end = &tail[--at];
-    const std::uint64_t end_at = from + at, count = little_endian<2>(end + 10), directory_size = little_endian<4>(end + 12),
-                        directory = little_endian<4>(end + 16);
-    if (count == 0xFFFF || directory_size == 0xFFFFFFFF || directory == 0xFFFFFFFF ||
-        (at >= 20 && little_endian<4>(&tail[at - 20]) == 0x07064B50))
-      fail(end_at, "zip64", "a zip file below 4 GiB");
-    if (little_endian<2>(end + 4) != 0 || little_endian<2>(end + 6) != 0 || little_endian<2>(end + 8) != count)
+    std::uint64_t end_at = from + at;
+    Directory directory{little_endian<2>(end + 4),  little_endian<2>(end + 6),  little_endian<2>(end + 8),
+                        little_endian<2>(end + 10), little_endian<4>(end + 12), little_endian<4>(end + 16)};
+    if (at >= 20 && little_endian<4>(end - 20) == 0x07064B50) end_at = read_zip64_end(end - 20, end_at - 20, directory);
+    if (directory.disk != 0 || directory.first_disk != 0 || directory.count_here != directory.count)
       fail(end_at, "one of several disks", "a zip file in one piece");
-    if (directory > end_at || directory_size != end_at - directory)
-      fail(end_at, detail::text("a directory of ", directory_size, " bytes from byte ", directory, " on"), "one that ends here");
+    if (directory.begin > end_at || directory.size != end_at - directory.begin)
+      fail(end_at, detail::text("a directory of ", directory.size, " bytes from byte ", directory.begin, " on"), "one that ends here");
+    read_entries(directory);
+  }
 
-    const Bytes entries = bytes(directory, directory_size, "the directory");
+  /// What stands before `locator`, which is at this byte, in a zip file of many entries or of 4 GiB and more: it tells what the other record has no room for. Returns
+  /// at which byte it begins.
+  std::uint64_t read_zip64_end(const std::uint8_t* locator, std::uint64_t locator_at, Directory& directory) const {
+    using detail::little_endian;
+    const std::uint64_t at = little_endian<8>(locator + 8);
+    if (little_endian<4>(locator + 4) != 0 || little_endian<4>(locator + 16) > 1)
+      fail(locator_at, "one of several disks", "a zip file in one piece");
+    const Bytes record = bytes(at, 56, "the end of a zip64 directory");
+    if (little_endian<4>(record.data()) != 0x06064B50) fail(at, "no end of a zip64 directory", "one");
+    const std::uint64_t size = little_endian<8>(&record[4]);
+    if (at > locator_at || locator_at - at < 56 || size != locator_at - at - 12)
+      fail(at, detail::text("the end of a zip64 directory of ", size, " bytes and 12"), detail::text("one that ends at byte ", locator_at));
+    const auto take = [&](std::uint64_t& number, std::uint64_t too_large, std::uint64_t value) {
+      if (number != too_large && number != value)
+        fail(at, detail::text(value, " at the end of a zip64 directory"), detail::text("the ", number, " that stands behind it"));
+      number = value;
+    };
+    take(directory.disk, 0xFFFF, little_endian<4>(&record[16]));
+    take(directory.first_disk, 0xFFFF, little_endian<4>(&record[20]));
+    take(directory.count_here, 0xFFFF, little_endian<8>(&record[24]));
+    take(directory.count, 0xFFFF, little_endian<8>(&record[32]));
+    take(directory.size, 0xFFFFFFFF, little_endian<8>(&record[40]));
+    take(directory.begin, 0xFFFFFFFF, little_endian<8>(&record[48]));
+    return at;
+  }
+
+  void read_entries(const Directory& of) {
+    using detail::little_endian;
+    const std::uint64_t directory = of.begin;
+    const Bytes entries = bytes(directory, of.size, "the directory");
     std::size_t entry = 0;
-    for (std::uint64_t i = 0; i < count; ++i) {
+    for (std::uint64_t i = 0; i < of.count; ++i) {
       const std::uint64_t here = directory + entry;
       if (entries.size() - entry < 46 || little_endian<4>(&entries[entry]) != 0x02014B50) fail(here, "no entry of a directory", "one more");
       const std::uint8_t* const field = &entries[entry];
@@ -732,24 +766,50 @@ class NpzFile {
       entry += whole;
       if (!member.name.ends_with(".npy")) continue;
       member.name.resize(member.name.size() - 4);
+      read_zip64_field({field + 46 + name_size, static_cast<std::size_t>(little_endian<2>(field + 30))}, here, member);
       const std::string shown = detail::in_quotes(member.name);
-      if (member.packed == 0xFFFFFFFF || member.size == 0xFFFFFFFF || member.header == 0xFFFFFFFF)
-        fail(here, detail::text("zip64 for ", shown), "an array below 4 GiB");
       if (little_endian<2>(field + 8) & 1) fail(here + 8, detail::text(shown, " encrypted"), "an array that is not");
       if (member.method != 0 && member.method != 8)
         fail(here + 10, detail::text("method ", member.method, " for ", shown), "method 0 (stored) or 8 (deflated)");
+      if (member.packed > directory || member.header > directory - member.packed)
+        fail(here + 42, detail::text(member.packed, " bytes for ", shown, " from byte ", member.header, " on"),
+             "a place before the directory");
       // A byte of a deflated stream never becomes more than 1032 (J. Gailly, M. Adler, the manual of zlib).
       if (member.method == 0 ? member.packed != member.size : member.size > 1032 * (member.packed + 8))
         fail(here + 24, detail::text(member.size, " bytes for ", shown),
              detail::text("what ", member.packed, " bytes in the file can hold"));
-      if (member.packed > directory || member.header > directory - member.packed)
-        fail(here + 42, detail::text(member.packed, " bytes for ", shown, " from byte ", member.header, " on"),
-             "a place before the directory");
       for (const Member& other : members_)
         if (other.name == member.name) fail(here, detail::text(shown, " again"), "each name once");
       members_.push_back(std::move(member));
     }
     if (entry != entries.size()) fail(directory + entry, detail::text(entries.size() - entry, " bytes more"), "the end of the directory");
+  }
+
+  /// The sizes and the place that an entry has no room for, of 4 GiB and more each, stand in the field of type 1 among those behind its name; each only if it is asked for.
+  void read_zip64_field(std::span<const std::uint8_t> fields, std::uint64_t here, Member& member) const {
+    using detail::little_endian;
+    const auto is_missing = [](std::uint64_t number) { return number == 0xFFFFFFFF; };
+    if (!is_missing(member.size) && !is_missing(member.packed) && !is_missing(member.header)) return;
+    while (fields.size() >= 4) {
+      const std::uint64_t type = little_endian<2>(fields.data());
+      const auto size = static_cast<std::size_t>(little_endian<2>(&fields[2]));
+      fields = fields.subspan(4);
+      if (size > fields.size()) break;
+      if (type != 1) {
+        fields = fields.subspan(size);
+        continue;
+      }
+      fields = fields.first(size);
+      for (std::uint64_t* number : {&member.size, &member.packed, &member.header}) {
+        if (!is_missing(*number)) continue;
+        if (fields.size() < 8)
+          fail(here, "a zip64 field that is too short for " + detail::in_quotes(member.name), "all that its entry asks for");
+        *number = little_endian<8>(fields.data());
+        fields = fields.subspan(8);
+      }
+      return;
+    }
+    fail(here, "no zip64 field for " + detail::in_quotes(member.name), "one that has what its entry asks for");
   }
 
   /// Calls read(in) with the whole array in memory, which grows with what really comes out of the file.
@@ -770,57 +830,79 @@ class NpzFile {
   std::vector<Member> members_;
 };
 
-/// Writes an NPZ file of stored arrays, as numpy.savez does: matrices (d,n) as shape (n, d), vectors (n) as (n,).
-///
-///   parade::write_npz("data.npz", {{"x", x}, {"y", y}});
-///
-/// It is written under another name in the same folder first and then renamed, so that nobody ever sees half of it. Throws DataError for a name
-/// twice, or for 4 GiB and more together (zip64); FileError when the file cannot be written, which leaves what was there before.
-inline void write_npz(const std::filesystem::path& file, std::span<const std::pair<std::string, detail::NpyView>> arrays) {
-  constexpr std::uint64_t limit = 0xFFFFFFFF;
-  std::uint64_t total = 0;
-  for (auto array = arrays.begin(); array != arrays.end(); ++array) {
-    if (array->first.size() > 60000)
-      throw DataError(detail::text("the name of an array must be below 60000 bytes; got ", array->first.size()));
-    for (auto other = arrays.begin(); other != array; ++other)
-      if (other->first == array->first)
-        throw DataError(detail::text("each array must have a name of its own; got '", array->first, "' twice"));
-    total += 200 + 2 * array->first.size() + array->second.header.size() + array->second.bytes.size();
-  }
-  if (total >= limit || arrays.size() >= 0xFFFF) throw DataError(detail::text("an NPZ file must be below 4 GiB; got ", total, " bytes"));
+namespace detail {
 
-  detail::write_file_pieces(file, [&](const auto& write) {
+/// Numbers from `limit` on stand in the fields of zip64, so that tests need no 4 GiB for them.
+inline void write_npz(const std::filesystem::path& file, std::span<const std::pair<std::string, NpyView>> arrays, std::uint64_t limit) {
+  for (auto array = arrays.begin(); array != arrays.end(); ++array) {
+    if (array->first.size() > 60000) throw DataError(text("the name of an array must be below 60000 bytes; got ", array->first.size()));
+    for (auto other = arrays.begin(); other != array; ++other)
+      if (other->first == array->first) throw DataError(text("each array must have a name of its own; got '", array->first, "' twice"));
+  }
+
+  write_file_pieces(file, [&](const auto& write) {
     const auto put = [](std::string& to, std::uint64_t number, int size) {
       for (int i = 0; i < size; ++i) to += static_cast<char>((number >> (8 * i)) & 255);
     };
+    // Four bytes for a number, or for the word that it stands elsewhere.
+    const auto put_below = [&](std::string& to, std::uint64_t number) { put(to, number < limit ? number : 0xFFFFFFFF, 4); };
     std::string directory;
     std::uint64_t offset = 0;
     for (const auto& [name, view] : arrays) {
       const std::string member = name + ".npy";
       const auto* const header = reinterpret_cast<const std::uint8_t*>(view.header.data());
-      const std::uint32_t crc = detail::crc_32(detail::crc_32(0, {header, view.header.size()}), view.bytes);
+      const std::uint32_t crc = crc_32(crc_32(0, {header, view.header.size()}), view.bytes);
       const std::uint64_t size = view.header.size() + view.bytes.size();
-      // Version to read, flags (names in UTF-8), method stored, time and day (1980-01-01), CRC-32, sizes, lengths of name and extra field.
-      std::string common;
-      put(common, 20, 2), put(common, 0x0800, 2), put(common, 0, 2), put(common, 0, 2), put(common, 0x0021, 2);
-      put(common, crc, 4), put(common, size, 4), put(common, size, 4), put(common, member.size(), 2), put(common, 0, 2);
+      const bool is_large = size >= limit, is_far = offset >= limit;
+      std::string large, far;  // of zip64's field
+      if (is_large) put(large, size, 8), put(large, size, 8);
+      if (is_far) put(far, offset, 8);
+      // Version to read, flags (names in UTF-8), method stored, time and day (1980-01-01), CRC-32, sizes, lengths of name and zip64's field.
+      const auto put_common = [&](std::string& to, const std::string& field) {
+        put(to, field.empty() ? 20 : 45, 2), put(to, 0x0800, 2), put(to, 0, 2), put(to, 0, 2), put(to, 0x0021, 2);
+        put(to, crc, 4), put_below(to, size), put_below(to, size), put(to, member.size(), 2),
+            put(to, field.empty() ? 0 : 4 + field.size(), 2);
+      };
+      const auto put_names = [&](std::string& to, const std::string& field) {
+        to += member;
+        if (!field.empty()) put(to, 1, 2), put(to, field.size(), 2);
+        to += field;
+      };
       std::string local;
-      put(local, 0x04034B50, 4);
-      local += common + member;
+      put(local, 0x04034B50, 4), put_common(local, large), put_names(local, large);
       write(local.data(), local.size());
       write(view.header.data(), view.header.size());
       write(view.bytes.data(), view.bytes.size());
-      put(directory, 0x02014B50, 4), put(directory, 20, 2);
-      directory += common;
-      put(directory, 0, 2), put(directory, 0, 2), put(directory, 0, 2), put(directory, 0, 4), put(directory, offset, 4);
-      directory += member;
+      put(directory, 0x02014B50, 4), put(directory, is_large || is_far ? 45 : 20, 2), put_common(directory, large + far);
+      put(directory, 0, 2), put(directory, 0, 2), put(directory, 0, 2), put(directory, 0, 4), put_below(directory, offset);
+      put_names(directory, large + far);
       offset += local.size() + size;
     }
-    const std::uint64_t directory_size = directory.size();
-    put(directory, 0x06054B50, 4), put(directory, 0, 4), put(directory, arrays.size(), 2), put(directory, arrays.size(), 2);
-    put(directory, directory_size, 4), put(directory, offset, 4), put(directory, 0, 2);
+    const std::uint64_t directory_size = directory.size(), count = arrays.size();
+    if (count >= 0xFFFF || directory_size >= limit || offset >= limit) {
+      const std::uint64_t end = offset + directory_size;
+      put(directory, 0x06064B50, 4), put(directory, 44, 8), put(directory, 45, 2), put(directory, 45, 2), put(directory, 0, 4),
+          put(directory, 0, 4);
+      put(directory, count, 8), put(directory, count, 8), put(directory, directory_size, 8), put(directory, offset, 8);
+      put(directory, 0x07064B50, 4), put(directory, 0, 4), put(directory, end, 8), put(directory, 1, 4);
+    }
+    put(directory, 0x06054B50, 4), put(directory, 0, 4);
+    for (int twice = 0; twice < 2; ++twice) put(directory, std::min<std::uint64_t>(count, 0xFFFF), 2);
+    put_below(directory, directory_size), put_below(directory, offset), put(directory, 0, 2);
     write(directory.data(), directory.size());
   });
+}
+
+}  // namespace detail
+
+/// Writes an NPZ file of stored arrays, as numpy.savez does: matrices (d,n) as shape (n, d), vectors (n) as (n,).
+///
+///   parade::write_npz("data.npz", {{"x", x}, {"y", y}});
+///
+/// Arrays and files may have 4 GiB and more (zip64). It is written under another name in the same folder first and then renamed, so that nobody ever sees half of it.
+/// Throws DataError for a name twice; FileError when the file cannot be written, which leaves what was there before.
+inline void write_npz(const std::filesystem::path& file, std::span<const std::pair<std::string, detail::NpyView>> arrays) {
+  detail::write_npz(file, arrays, 0xFFFFFFFF);
 }
 
 inline void write_npz(const std::filesystem::path& file, std::initializer_list<std::pair<std::string, detail::NpyView>> arrays) {

@@ -417,7 +417,8 @@ class Trainer {
   };
   template <WindowedData D>
   struct Source<D> {
-    decltype(std::declval<const D&>().open({})) stream;
+    const D& all;
+    decltype(std::declval<const D&>().open({})) stream = {};
     const typename D::Window* window = nullptr;  // the last that came
     bool is_new = true;                          // nothing was done with it yet
 
@@ -470,15 +471,13 @@ class Trainer {
       check_values(data);
       (check_validation_values(callbacks), ...);
     };
-    Source<D> source{[&]() -> decltype(auto) {
-      if constexpr (WindowedData<D>) {
-        team.run(check);  // before there are windows for training: that would be twice the memory
-        return data.open({options.batch_size, options.seed, goes_on ? epochs_ : 0, std::max<Index>(1, options.epochs), options.shuffle});
-      } else {
-        return static_cast<const D&>(data);
-      }
-    }()};
-    if constexpr (WindowedData<D>) source.window = &source.stream->next();
+    Source<D> source{.all = data};
+    if constexpr (WindowedData<D>) {
+      team.run(check);  // before there are windows for training: that would be twice the memory
+      source.stream =
+          data.open({options.batch_size, options.seed, goes_on ? epochs_ : 0, std::max<Index>(1, options.epochs), options.shuffle});
+      source.window = &source.stream->next();
+    }
     reserve(source.part(), options.batch_size);
     Run run{options, start, time, {}, {}, {}, {}};
     Summary& summary = run.summary;
@@ -775,7 +774,8 @@ class Trainer {
 
     const Settled settled(trains_sparse<D> ? sparse_.get() : nullptr);
     BatchSum total;
-    std::size_t done = 0;   // samples
+    std::size_t done = 0;  // samples
+    std::uint64_t bytes = 0;
     bool finished = false;  // every batch has had its turn
     double callback_seconds = 0, alpha = 0;
     const auto train_on = [&](const auto& data, std::span<const Index> samples) {
@@ -808,6 +808,8 @@ class Trainer {
           const auto called = Clock::now();
           StepReport report{steps_, epoch, options.epochs, static_cast<Index>(done), run.summary.samples, 0, alpha};
           report.loss = sum.weight > 0 ? sum.loss / sum.weight : 0;
+          report.bytes_done = bytes;
+          report.bytes = detail::file_bytes(source.all);
           (ask_step(run, epoch, callbacks, report), ...);
           callback_seconds += seconds_since(called);
         }
@@ -822,6 +824,7 @@ class Trainer {
           if constexpr (trains_sparse<D>) sparse().change_rows(*source.window);
         }
         source.is_new = false;
+        bytes += detail::file_bytes(*source.window);
         train_on(*source.window, source.window->samples());
         more = !source.window->ends_epoch();
       }
@@ -842,6 +845,7 @@ class Trainer {
     report.penalty = update_->penalty(state().theta);
     if constexpr (!std::same_as<C, detail::Unconstrained>) report.violation = update_->violation(state().theta);
     report.seconds = seconds_since(begin) - callback_seconds;
+    report.bytes = bytes;
     const auto called = Clock::now();
     (add_validation(report, callbacks), ...);
     run.summary.history.push_back(report);

@@ -1,0 +1,627 @@
+// SPDX-License-Identifier: MIT
+#include "data.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <exception>
+#include <fstream>
+#include <limits>
+#include <map>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <system_error>
+#include <type_traits>
+
+#include <parade/core/hash.hpp>
+#include <parade/data/cached.hpp>
+#include <parade/data/dense_data.hpp>
+#include <parade/data/make_cache.hpp>
+#include <parade/engine/team.hpp>
+#include <parade/io/csv_stream.hpp>
+#include <parade/io/file.hpp>
+#include <parade/io/libsvm.hpp>
+#include <parade/io/npy.hpp>
+
+std::vector<std::size_t> number_columns(const Preparation& p) {
+  std::vector<std::size_t> columns;
+  for (std::size_t c = 0; c < p.columns.size(); ++c)
+    if (p.columns[c].type != parade::ColumnType::text && p.columns[c].name != p.answer) columns.push_back(c);
+  return columns;
+}
+
+namespace {
+
+/// Rows with other entries: `change` may change them, add and leave out; then they are sorted, and values of the same feature added.
+template <class S, class Change>
+Rows changed(const parade::SparseRows<S>& rows, Index num_features, const Change& change) {
+  std::vector<std::int64_t> offsets{0};
+  std::vector<std::int32_t> indices;
+  std::vector<float> values;
+  std::vector<std::pair<std::int32_t, S>> entries;
+  const auto before = [](const auto& a, const auto& b) { return a.first < b.first; };
+  for (Index i = 0; i < rows.size(); ++i) {
+    const auto row = rows[i];
+    entries.clear();
+    for (std::size_t e = 0; e < row.indices.size(); ++e) entries.emplace_back(row.indices[e], row.value(e));
+    change(entries);
+    if (!std::is_sorted(entries.begin(), entries.end(), before)) std::stable_sort(entries.begin(), entries.end(), before);
+    for (const auto& [index, value] : entries) {
+      if (static_cast<std::int64_t>(indices.size()) > offsets.back() && indices.back() == index) {
+        values.back() += static_cast<float>(value);
+        continue;
+      }
+      indices.push_back(index);
+      values.push_back(static_cast<float>(value));
+    }
+    offsets.push_back(static_cast<std::int64_t>(indices.size()));
+  }
+  const auto vector = [](const auto& of) {
+    using T = typename std::decay_t<decltype(of)>::value_type;
+    return Vector<T>{Eigen::Map<const Vector<T>>{of.data(), static_cast<Index>(of.size())}};
+  };
+  Rows result{vector(offsets), vector(indices), vector(values), num_features};
+  if (rows.has_labels()) result = result.with_labels(rows.labels());
+  if (rows.num_targets() > 0) result = result.with_targets(rows.targets());
+  return result;
+}
+
+/// The hashing trick (Weinberger et al. 2009, without signs): FNV-1a of the number that stands in the file, its upper half folded onto the lower.
+Rows hashed(const Rows& rows, int bits, int index_base) {
+  const std::uint64_t mask = (std::uint64_t{1} << bits) - 1;
+  return changed(rows, Index{1} << bits, [&](auto& entries) {
+    for (auto& [index, value] : entries) {
+      const auto number = static_cast<std::uint32_t>(index) + static_cast<std::uint32_t>(index_base);
+      std::byte bytes[4];
+      for (int b = 0; b < 4; ++b) bytes[b] = static_cast<std::byte>(number >> (8 * b) & 255);
+      const std::uint64_t hash = parade::hash_bytes(bytes);
+      index = static_cast<std::int32_t>((hash ^ hash >> 32) & mask);
+    }
+  });
+}
+
+Rows without_unknown_features(const Rows& rows, Index num_features, Index& left_out) {
+  return changed(rows, num_features, [&](auto& entries) {
+    left_out += static_cast<Index>(std::erase_if(entries, [&](const auto& entry) { return entry.first >= num_features; }));
+  });
+}
+
+Rows with_unit_norm(const Rows& rows) {
+  return changed(rows, rows.num_features(), [](auto& entries) {
+    double squares = 0;
+    for (const auto& entry : entries) squares = std::fma(static_cast<double>(entry.second), static_cast<double>(entry.second), squares);
+    if (squares > 0)
+      for (auto& entry : entries) entry.second = static_cast<float>(static_cast<double>(entry.second) / std::sqrt(squares));
+  });
+}
+
+/// What is done to rows behind everything else.
+Rows weighted(const Rows& rows, const Preparation& p, int threads) {
+  if (p.tf_idf) return p.weights.transform(rows, threads);
+  return p.unit_norm ? with_unit_norm(rows) : rows;
+}
+
+/// The columns of a table that number_columns names.
+class TableNumbers final : public parade::Samples {
+ public:
+  TableNumbers(const parade::Table& table, const Preparation& p) : rows_(table.rows) {
+    for (const std::size_t c : number_columns(p)) columns_.push_back(&table[p.columns[c].name].numbers);
+  }
+  Index size() const override { return rows_; }
+  Index num_features() const override { return static_cast<Index>(columns_.size()); }
+  void read(parade::Range range, double* x) const override {
+    for (Index i = range.begin; i < range.end; ++i)
+      for (const Vector<double>* column : columns_) *x++ = (*column)[i];
+  }
+
+ private:
+  Index rows_;
+  std::vector<const Vector<double>*> columns_;
+};
+
+/// Those columns to mean 0 and variance 1, as p.scaler was fitted; what is missing becomes the mean.
+void standardize(parade::Table& table, const Preparation& p) {
+  std::vector<parade::Column*> columns;
+  for (const std::size_t c : number_columns(p))
+    columns.push_back(
+        &*std::find_if(table.columns.begin(), table.columns.end(), [&](const auto& of) { return of.name == p.columns[c].name; }));
+  std::vector<double> x(columns.size()), z(columns.size());
+  for (Index i = 0; i < table.rows; ++i) {
+    for (std::size_t k = 0; k < columns.size(); ++k) x[k] = columns[k]->numbers[i];
+    p.scaler.transform_sample(i, x.data(), z.data());
+    for (std::size_t k = 0; k < columns.size(); ++k) columns[k]->numbers[i] = std::isnan(z[k]) ? 0 : z[k];
+  }
+  for (parade::Column* column : columns) {
+    column->type = parade::ColumnType::real;
+    column->missing = 0;
+  }
+}
+
+/// A matrix as a table: column_1, column_2, …
+parade::Table table_of(const Matrix<double>& x) {
+  parade::Table table{x.cols(), {}};
+  for (Index i = 0; i < x.rows(); ++i) {
+    parade::Column column;
+    column.name = "column_" + std::to_string(i + 1);
+    column.numbers = x.row(i);
+    column.type = parade::ColumnType::integer;
+    for (const double value : column.numbers) {
+      if (std::isnan(value)) ++column.missing;
+      if (value != std::trunc(value)) column.type = parade::ColumnType::real;
+    }
+    table.columns.push_back(std::move(column));
+  }
+  return table;
+}
+
+/// A column's name, from the command line: a whole number counts columns, from the end where negative, unless a column is called that.
+std::string column_name(const parade::Table& table, const std::string& key) {
+  const auto count = static_cast<int>(table.columns.size());
+  int number = 0;
+  const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), number);
+  const bool named = std::any_of(table.columns.begin(), table.columns.end(), [&](const auto& column) { return column.name == key; });
+  if (named || error != std::errc{} || end != key.data() + key.size()) return table[key].name;  // an error that lists the names there are
+  if (number < -count || number >= count)
+    throw parade::DataError("the file has " + std::to_string(count) + " columns; there is no column " + key);
+  return table.columns[static_cast<std::size_t>(number < 0 ? number + count : number)].name;
+}
+
+/// What the command line calls columns becomes their names.
+void name_columns(const parade::Table& table, Preparation& p) {
+  p.answer = column_name(table, p.answer);
+  for (std::string& key : p.leave_out) key = column_name(table, key);
+}
+
+void leave_out(parade::Table& table, const Preparation& p) {
+  std::erase_if(table.columns,
+                [&](const auto& column) { return std::find(p.leave_out.begin(), p.leave_out.end(), column.name) != p.leave_out.end(); });
+}
+
+/// The columns of the training file, without their values.
+void keep_columns(const parade::Table& table, Preparation& p) {
+  for (const parade::Column& column : table.columns) {
+    p.columns.push_back({});
+    p.columns.back().name = column.name;
+    p.columns.back().type = column.type;
+    p.columns.back().levels = column.levels;
+    p.columns.back().knows_levels = column.knows_levels;
+  }
+}
+
+parade::TableOptions table_options(const Preparation& p, bool answered) {
+  parade::TableOptions options;
+  if (answered) (p.on_labels ? options.label : options.target) = p.answer;
+  if (p.hash_bits > 0) options.text = parade::Encoding::hashed, options.hash_bits = p.hash_bits;
+  return options;
+}
+
+/// The columns of the training file, in its order. That of the answer may be missing.
+parade::Table like_training(parade::Table table, const Preparation& p, bool& answered) {
+  parade::Table picked{table.rows, {}}, reference{0, {}};
+  answered = false;
+  for (const parade::Column& column : p.columns) {
+    const bool is_answer = column.name == p.answer;
+    const auto found = std::find_if(table.columns.begin(), table.columns.end(), [&](const auto& c) { return c.name == column.name; });
+    if (is_answer && found == table.columns.end()) continue;
+    answered |= is_answer;
+    if (found == table.columns.end()) table[column.name];  // throws
+    picked.columns.push_back(std::move(*found));
+    reference.columns.push_back(column);
+  }
+  return parade::with_levels_of(std::move(picked), reference);
+}
+
+/// The labels of the classes 0, 1, …
+std::vector<std::string> class_labels(const std::map<Label, Label>& classes, const std::vector<std::string>& names) {
+  std::vector<std::string> labels;
+  for (const auto& [y, unused] : classes) labels.push_back(names.empty() ? std::to_string(y) : names[static_cast<std::size_t>(y)]);
+  if (labels.size() < 2)
+    throw parade::DataError("the training data must have at least 2 different labels; got " + std::to_string(labels.size()));
+  return labels;
+}
+
+/// Labels to the classes 0, 1, … of training.
+void number_classes(Data& data, const std::vector<std::string>& names, Preparation& p, bool fit) {
+  const auto text = [&](Label y) { return names.empty() ? std::to_string(y) : names[static_cast<std::size_t>(y)]; };
+  std::map<Label, Label> classes;
+  for (const Label y : data.rows.labels()) classes.emplace(y, -1);
+  if (fit) p.labels = class_labels(classes, names);
+  for (auto& [y, number] : classes)
+    if (const auto found = std::find(p.labels.begin(), p.labels.end(), text(y)); found != p.labels.end())
+      number = static_cast<Label>(found - p.labels.begin());
+  Vector<Label> numbered = data.rows.labels();
+  for (Label& y : numbered) {
+    y = classes.at(y);
+    data.unknown += y < 0;
+  }
+  data.rows = data.rows.with_labels(std::move(numbered));
+}
+
+/// Throws DataError for a cache that the loss cannot be fitted to.
+void check_cache(const parade::CacheFile& cache, const Preparation& p) {
+  const parade::CacheInfo& info = cache.info();
+  std::string rule;
+  if (!info.is_sparse || info.scalar != "float")
+    rule = "sparse rows of float";
+  else if (p.on_labels && !info.has_labels)
+    rule = "labels, for a loss on labels";
+  else if (!p.on_labels && info.num_targets != 1)
+    rule = "one real target a row, for a loss on targets";
+  else if (info.has_weights)
+    rule = "no weights, which are not used here";
+  if (!rule.empty()) throw parade::DataError(cache.name() + " must hold " + rule);
+}
+
+// --- data that is larger than memory -----------------------------------------------------------------------------------------------------------
+
+using Exact = parade::SparseRows<double>;
+using Dense = parade::DenseData<double>;
+
+/// The rows of one block of a cache of D, sparse rows or dense data.
+template <class D>
+D read_block(const parade::CacheFile& cache, Index block) {
+  using Value = typename D::Value;
+  const parade::CacheInfo& info = cache.info();
+  const Index n = cache.rows(block), entries = cache.entries(block);
+  Vector<Label> labels(info.has_labels ? n : 0);
+  Matrix<double> targets(info.num_targets, n);
+  const auto read = [&](Vector<std::uint32_t>& lengths, Vector<std::int32_t>& indices, auto& values) {
+    cache.read_block(block,
+                     {targets.data(), nullptr, labels.data(), lengths.data(), indices.data(), reinterpret_cast<std::byte*>(values.data())});
+  };
+  const auto with_answers = [&](D data) {
+    if (info.has_labels) data = data.with_labels(std::move(labels));
+    if (info.num_targets > 0) data = data.with_targets(std::move(targets));
+    return data;
+  };
+  Vector<std::uint32_t> lengths(info.is_sparse ? n : 0);
+  Vector<std::int32_t> indices(entries);
+  if constexpr (std::is_same_v<D, parade::SparseRows<Value>>) {
+    Vector<Value> values(info.all_ones ? 0 : entries);
+    read(lengths, indices, values);
+    Vector<std::int64_t> offsets(n + 1);
+    offsets[0] = 0;
+    for (Index i = 0; i < n; ++i) offsets[i + 1] = offsets[i] + lengths[i];
+    return with_answers(D{std::move(offsets), std::move(indices), std::move(values), info.num_features, parade::NotFinite::keep});
+  } else {
+    Matrix<Value> values(info.num_features, n);
+    read(lengths, indices, values);
+    return with_answers(D{std::move(values), parade::NotFinite::keep});
+  }
+}
+
+template <class D, class Use>
+void for_each_block(const parade::CacheFile& cache, const Use& use) {
+  for (Index block = 0; block < cache.info().blocks; ++block) use(read_block<D>(cache, block));
+}
+
+/// load(block) of the block that a sample is in; the last one is kept. For one thread.
+template <class Load>
+class BlockOf {
+ public:
+  BlockOf(const parade::CacheFile& cache, Load load) : size_(cache.info().rows_per_block), load_(std::move(load)) {}
+  const auto& operator()(Index sample) const {
+    const Index block = sample / size_;
+    if (block != block_) data_.emplace(load_(block));
+    block_ = block;
+    return *data_;
+  }
+  Index row(Index sample) const { return sample % size_; }
+
+ private:
+  Index size_;
+  Load load_;
+  mutable Index block_ = -1;
+  mutable std::optional<std::invoke_result_t<const Load&, Index>> data_;
+};
+
+/// Some features of the samples of a cache: take(data, i, x) takes those of sample i of what load(block) is. For one thread.
+template <class Load, class Take>
+class CacheNumbers final : public parade::Samples {
+ public:
+  CacheNumbers(const parade::CacheFile& cache, std::size_t features, Load load, Take take)
+      : size_(cache.info().samples), features_(static_cast<Index>(features)), block_of_(cache, std::move(load)), take_(std::move(take)) {}
+  Index size() const override { return size_; }
+  Index num_features() const override { return features_; }
+  void read(parade::Range range, double* x) const override {
+    for (Index i = range.begin; i < range.end; ++i, x += features_) take_(block_of_(i), block_of_.row(i), x);
+  }
+
+ private:
+  Index size_, features_;
+  BlockOf<Load> block_of_;
+  Take take_;
+};
+
+/// The rows of a cache, block by block what load(block) is. For one thread.
+template <class Load>
+class CacheRows final : public parade::SparseSamples {
+ public:
+  CacheRows(const parade::CacheFile& cache, Index features, Load load)
+      : size_(cache.info().samples), entries_(cache.info().nonzeros), features_(features), block_of_(cache, std::move(load)) {}
+  Index size() const override { return size_; }
+  Index num_features() const override { return features_; }
+  Index entries() const override { return entries_; }
+  std::span<const std::int32_t> indices(Index i) const override { return block_of_(i)[block_of_.row(i)].indices; }
+  void read(Index i, double* values) const override {
+    const auto row = block_of_(i)[block_of_.row(i)];
+    for (std::size_t e = 0; e < row.indices.size(); ++e) values[e] = static_cast<double>(row.value(e));
+  }
+
+ private:
+  Index size_, entries_, features_;
+  BlockOf<Load> block_of_;
+};
+
+/// work(), whose errors name rows of a block: they say where it begins.
+template <class Work>
+void counted_from(Index first, const Work& work) {
+  try {
+    work();
+  } catch (const parade::DataError& error) {
+    if (first == 0) throw;
+    throw parade::DataError("in the rows from " + std::to_string(first) + " on, counted from there: " + error.what());
+  }
+}
+
+/// A CSV file as a cache of what `read` makes of it, but for the numbering of classes, of which these are the names.
+std::filesystem::path cache_of_csv(const std::string& data_file, Preparation& p, FolderBeside& folder, int threads,
+                                   std::vector<std::string>& label_names) {
+  parade::CsvFile csv{data_file, {}, {}};
+  csv.read.header = p.header;
+  csv.read.threads = threads;
+  parade::Table named;
+  for (const std::string& name : parade::read_csv_names(data_file, csv.read)) {
+    named.columns.push_back({});
+    named.columns.back().name = name;
+  }
+  name_columns(named, p);
+  csv.use = table_options(p, true);
+  csv.use.leave_out.assign(p.leave_out.begin(), p.leave_out.end());
+  csv.use.keep_missing = p.standardize;
+  const auto file = folder / "rows";
+  auto made = p.standardize ? parade::make_cache<Exact>(csv, file) : parade::make_cache<Rows>(csv, file);
+  leave_out(made.table, p);
+  keep_columns(made.table, p);
+  if (p.hash_bits == 0) p.features.assign(made.features.begin(), made.features.end());
+  label_names = std::move(made.labels);
+  if (!p.standardize) return file;
+
+  // Features in the order of the columns: one for numbers, one for each level of a text, and behind them the hashed ones.
+  const std::vector<std::size_t> columns = number_columns(p);
+  std::vector<std::int32_t> features;  // of these
+  std::vector<Index> number;           // of the features before the hashed ones: which of them it is, or −1
+  for (std::size_t c = 0, k = 0; c < p.columns.size(); ++c) {
+    if (k < columns.size() && columns[k] == c) {
+      features.push_back(static_cast<std::int32_t>(number.size()));
+      number.push_back(static_cast<Index>(k++));
+    } else if (p.columns[c].name != p.answer && p.hash_bits == 0) {
+      number.resize(number.size() + p.columns[c].levels.size(), -1);
+    }
+  }
+  const auto number_of = [&](std::int32_t feature) {
+    return static_cast<std::size_t>(feature) < number.size() ? number[static_cast<std::size_t>(feature)] : -1;
+  };
+  const parade::CacheFile cache{file};
+  const auto take_numbers = [&](const Exact& rows, Index i, double* x) {
+    const auto row = rows[i];
+    std::fill_n(x, features.size(), 0.0);
+    for (std::size_t e = 0; e < row.indices.size(); ++e)
+      if (const Index k = number_of(row.indices[e]); k >= 0) x[k] = row.value(e);
+  };
+  parade::Team alone{1};
+  p.scaler.fit_samples(CacheNumbers{cache, columns.size(), [&](Index block) { return read_block<Exact>(cache, block); }, take_numbers},
+                       alone);
+  const auto standardized_file = folder / "standardized";
+  parade::CacheWriter<Rows> writer{standardized_file, {.num_features = cache.info().num_features}};
+  std::vector<double> x(columns.size()), z(columns.size());
+  for_each_block<Exact>(cache, [&](const Exact& rows) {
+    counted_from(writer.size(), [&] {
+      writer.add(changed(rows, rows.num_features(), [&](auto& entries) {
+        std::fill(x.begin(), x.end(), 0.0);
+        std::erase_if(entries, [&](const auto& entry) {
+          const Index k = number_of(entry.first);
+          if (k >= 0) x[static_cast<std::size_t>(k)] = entry.second;
+          return k >= 0;
+        });
+        p.scaler.transform_sample(0, x.data(), z.data());
+        for (std::size_t k = 0; k < z.size(); ++k)
+          if (!std::isnan(z[k]) && z[k] != 0) entries.emplace_back(features[k], z[k]);
+      }));
+    });
+  });
+  writer.finish();
+  std::filesystem::remove(file);
+  return standardized_file;
+}
+
+/// The same of a matrix, which becomes a cache of dense data on the way.
+std::filesystem::path cache_of_npy(const std::string& data_file, Preparation& p, FolderBeside& folder) {
+  const auto file = folder / "matrix";
+  parade::make_cache<double>(parade::NpyFiles{.features = data_file, .not_finite = parade::NotFinite::keep}, file);
+  const parade::CacheFile cache{file};
+  parade::Table all = table_of(Matrix<double>(cache.info().num_features, 0));
+  for_each_block<Dense>(cache, [&](const Dense& block) {
+    const parade::Table part = table_of(block.values());
+    for (std::size_t c = 0; c < all.columns.size(); ++c) {
+      all.columns[c].missing += part.columns[c].missing;
+      if (part.columns[c].type == parade::ColumnType::real) all.columns[c].type = part.columns[c].type;
+    }
+  });
+  name_columns(all, p);
+  leave_out(all, p);
+  keep_columns(all, p);
+  for (const parade::Column& column : all.columns)
+    if (column.missing > 0 && (!p.standardize || column.name == p.answer))
+      throw parade::DataError("column '" + column.name + "' must have a value in each row; it lacks " + std::to_string(column.missing) +
+                              (column.name == p.answer ? "" : " (--standardize puts the mean there, --leave-out leaves the column out)"));
+
+  const auto for_each_part = [&](const auto& use) {
+    Index first = 0;
+    for_each_block<Dense>(cache, [&](const Dense& block) {
+      parade::Table part = table_of(block.values());
+      leave_out(part, p);
+      for (std::size_t c = 0; c < part.columns.size(); ++c) part.columns[c].type = all.columns[c].type;
+      counted_from(first, [&] { use(part); });
+      first += block.size();
+    });
+  };
+  if (p.standardize) {
+    std::vector<Index> features;  // column_1 is the first
+    for (const std::size_t c : number_columns(p)) features.push_back(std::stoll(p.columns[c].name.substr(7)) - 1);
+    const auto take_numbers = [&](const Dense& data, Index i, double* to) {
+      for (const Index feature : features) *to++ = data.values()(feature, i);
+    };
+    parade::Team alone{1};
+    p.scaler.fit_samples(CacheNumbers{cache, features.size(), [&](Index block) { return read_block<Dense>(cache, block); }, take_numbers},
+                         alone);
+  }
+  const auto rows_file = folder / "rows";
+  parade::CacheWriter<Rows> writer{rows_file};
+  for_each_part([&](parade::Table& part) {
+    if (p.standardize) standardize(part, p);
+    const auto rows = parade::sparse_rows<float>(part, table_options(p, true));
+    p.features.assign(rows.features.begin(), rows.features.end());
+    writer.add(rows.data);
+  });
+  if (writer.size() == 0) throw parade::DataError(data_file + " must have at least 1 row; got 0");
+  writer.finish();
+  std::filesystem::remove(file);
+  return rows_file;
+}
+
+}  // namespace
+
+Data read(const std::string& file, Preparation& p, bool fit, int threads) {
+  Data data;
+  std::vector<std::string> label_names;
+  if (p.format == "libsvm") {
+    parade::LibsvmOptions options;
+    options.targets = p.on_labels ? parade::LibsvmTargets::labels : parade::LibsvmTargets::real;
+    options.threads = threads;
+    if (!fit) options.index_base = p.index_base;
+    auto [rows, report] = parade::read_libsvm<float>(file, options);
+    data.rows = std::move(rows);
+    if (fit) p.index_base = report.index_base;
+    if (p.hash_bits > 0) data.rows = hashed(data.rows, p.hash_bits, p.index_base);
+  } else if (p.format == "cache") {
+    check_cache(parade::CacheFile{file}, p);
+    data.rows = parade::read_cache<Rows>(file, threads);
+  } else {
+    parade::Table table;
+    if (p.format == "npy") {
+      table = table_of(parade::read_npy<double>(file));
+    } else {
+      parade::CsvOptions options;
+      options.header = p.header;
+      options.threads = threads;
+      for (const parade::Column& column : p.columns)
+        if (column.type == parade::ColumnType::text && column.name != p.answer) options.types[column.name] = column.type;
+      table = parade::read_csv(file, options).table;
+    }
+    if (fit) {
+      name_columns(table, p);
+      leave_out(table, p);
+      keep_columns(table, p);
+    } else {
+      table = like_training(std::move(table), p, data.answered);
+    }
+    if (p.standardize && fit) {
+      parade::Team team{threads};
+      p.scaler.fit_samples(TableNumbers{table, p}, team);
+    }
+    if (p.standardize) standardize(table, p);
+    auto [rows, features, labels, dropped] = parade::sparse_rows<float>(table, table_options(p, data.answered));
+    data.rows = std::move(rows);
+    label_names = std::move(labels);
+    if (fit && p.hash_bits == 0) p.features.assign(features.begin(), features.end());
+  }
+  if (data.rows.size() == 0) throw parade::DataError(file + " must have at least 1 row; got 0");
+  if (fit) p.num_features = data.rows.num_features();
+  if (data.rows.num_features() != p.num_features) data.rows = without_unknown_features(data.rows, p.num_features, data.left_out);
+  if (p.tf_idf && fit) p.weights.fit(data.rows, threads);
+  data.rows = weighted(data.rows, p, threads);
+  if (p.on_labels && data.answered) number_classes(data, label_names, p, fit);
+  return data;
+}
+
+std::filesystem::path prepared_cache(const std::string& data_file, Preparation& p, FolderBeside& folder, int threads) {
+  std::filesystem::path file = data_file;
+  std::vector<std::string> label_names;
+  if (p.format == "libsvm") {
+    parade::LibsvmOptions options;
+    options.targets = p.on_labels ? parade::LibsvmTargets::labels : parade::LibsvmTargets::real;
+    options.threads = threads;
+    file = folder / "rows";
+    p.index_base = parade::make_cache<float>(data_file, file, options).index_base;
+  } else if (p.format == "csv") {
+    file = cache_of_csv(data_file, p, folder, threads, label_names);
+  } else if (p.format == "npy") {
+    file = cache_of_npy(data_file, p, folder);
+  }
+  const parade::CacheFile cache{file};
+  check_cache(cache, p);
+  if (cache.info().samples == 0) throw parade::DataError(data_file + " must have at least 1 row; got 0");
+  const bool hash = p.hash_bits > 0 && p.format == "libsvm";  // texts are hashed already
+  bool as_it_is = !hash && !p.tf_idf && !p.unit_norm;
+  p.num_features = hash ? Index{1} << p.hash_bits : cache.info().num_features;
+  if (p.on_labels) {
+    std::map<Label, Label> classes;
+    for_each_block<Rows>(cache, [&](const Rows& rows) {
+      for (const Label y : rows.labels()) classes.emplace(y, -1);
+    });
+    p.labels = class_labels(classes, label_names);
+    as_it_is &= classes.begin()->first == 0 && classes.rbegin()->first == static_cast<Label>(classes.size()) - 1;
+  }
+  if (as_it_is) return file;
+
+  const auto rows_of = [&](const Rows& rows) { return hash ? hashed(rows, p.hash_bits, p.index_base) : rows; };
+  if (p.tf_idf) {
+    parade::Team alone{1};
+    p.weights.fit_rows(CacheRows{cache, p.num_features, [&](Index block) { return rows_of(read_block<Rows>(cache, block)); }}, alone);
+  }
+  parade::CacheWriter<Rows> writer{folder / "prepared",
+                                   {.rows_per_block = cache.info().rows_per_block,
+                                    .num_features = p.num_features,
+                                    .all_ones = cache.info().all_ones && !hash && !p.tf_idf && !p.unit_norm}};
+  for_each_block<Rows>(cache, [&](const Rows& rows) {
+    Data block;
+    block.rows = weighted(rows_of(rows), p, 1);
+    if (p.on_labels) number_classes(block, label_names, p, false);
+    writer.add(block.rows);
+  });
+  writer.finish();
+  if (file != data_file) std::filesystem::remove(file);
+  return folder / "prepared";
+}
+
+void check_memory(const std::string& data_file, Preparation p, FolderBeside& folder, int threads, std::size_t memory) {
+  constexpr std::size_t enough = std::size_t{1} << 23;  // bytes, of which more than one block becomes
+  std::filesystem::path cache = data_file;
+  try {
+    if (p.format == "npy") {
+      parade::detail::NpyRows<double, parade::detail::ByteReader> matrix{std::filesystem::path{data_file}};
+      const Index row_bytes = std::max<Index>(1, matrix.row_size() * Index{sizeof(double)});
+      const Matrix<double> x = matrix.next(std::min(matrix.size(), std::max<Index>(1, static_cast<Index>(enough) / row_bytes)));
+      const auto beginning = folder / "beginning";
+      parade::write_npy(beginning, x);
+      cache = prepared_cache(beginning.string(), p, folder, threads);
+    } else if (p.format != "cache") {
+      std::string text(enough, '\0');
+      parade::detail::ByteReader in{std::filesystem::path{data_file}};
+      text.resize(in.read({reinterpret_cast<std::uint8_t*>(text.data()), text.size()}));
+      if (text.size() == enough) text.resize(text.rfind('\n') + 1);  // npos + 1 is 0
+      const auto beginning = folder / "beginning";
+      std::ofstream{beginning, std::ios::binary} << text;
+      cache = prepared_cache(beginning.string(), p, folder, threads);
+    }
+  } catch (const std::exception&) {  // one class only, say; what is wrong, all of the file will tell with the right place
+    cache = folder / "rows";
+  }
+  try {
+    const parade::CachedRows<float> trial{cache, {.memory = memory}};
+  } catch (const parade::FileError&) {
+  }
+}
