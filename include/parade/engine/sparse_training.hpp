@@ -24,6 +24,7 @@
 #include <parade/core/shard_plan.hpp>
 #include <parade/engine/batch_sum.hpp>
 #include <parade/engine/checks.hpp>
+#include <parade/engine/lazy_motion.hpp>
 #include <parade/engine/reduce.hpp>
 #include <parade/engine/shard_worker.hpp>
 #include <parade/engine/sparse_rows_view.hpp>
@@ -59,15 +60,15 @@ inline double factor_of_l2(const Shrinkage& shrinkage, double rate) {
 /// Throws OptionError for an optimizer and a regularizer that have no exact lazy form together; l2 and l1: the largest λ.
 inline void check_lazy_form(bool has_shrinkage, ZeroGradient zero_gradient, double l2, double l1) {
   const char* pairs =
-      "; on sparse data there are: Sgd without momentum with L1, L2 or ElasticNet; Adagrad with L1 or no regularizer; LazyAdam with no "
+      "; on sparse data there are: Sgd without momentum with L1, L2 or ElasticNet; Sgd with momentum with L2 or no regularizer; Adagrad "
+      "with L1 or no regularizer; LazyAdam with no "
       "regularizer; FtrlProximal, which has l1 and l2 of its own, with no regularizer";
   if (!has_shrinkage)
     throw OptionError(text("the regularizer has no exact lazy form: it does not say (shrinkage()) that it is L2, L1 or both", pairs));
   if (zero_gradient == ZeroGradient::moves)
     throw OptionError(
-        text("the optimizer has no exact lazy form: a feature goes on moving in steps in which it does not occur (momentum, running means)",
-             pairs));
-  if (l2 != 0 && zero_gradient != ZeroGradient::linear)
+        text("the optimizer has no exact lazy form: a feature goes on moving in steps in which it does not occur (running means)", pairs));
+  if (l2 != 0 && zero_gradient != ZeroGradient::linear && zero_gradient != ZeroGradient::glides)
     throw OptionError(
         text("L2 has no exact lazy form with this optimizer: in every step it changes each feature by another factor, or the "
              "optimizer's state",
@@ -75,6 +76,9 @@ inline void check_lazy_form(bool has_shrinkage, ZeroGradient zero_gradient, doub
   if (l1 != 0 && zero_gradient == ZeroGradient::waits)
     throw OptionError(
         text("L1 has no exact lazy form with this optimizer: its step sizes change in every step, also where there is no gradient", pairs));
+  if (l1 != 0 && zero_gradient == ZeroGradient::glides)
+    throw OptionError(text(
+        "L1 has no exact lazy form with momentum: a feature that does not occur is moved by both, and may cross 0 in any step", pairs));
   if (l1 != 0 && zero_gradient == ZeroGradient::returns)
     throw OptionError(text("L1 has no exact lazy form with this optimizer: it computes theta anew from its state", pairs));
 }
@@ -134,6 +138,29 @@ struct PacedElements {
     return left <= 0 ? Scalar{0} : std::copysign(static_cast<Scalar>(left), v);
   }
 };
+
+template <class Scalar>
+struct GlidingElements {
+  const Scalar* stored;
+  const Scalar* state;       // v, as stored
+  const std::int32_t* last;  // (d) when the feature was last stored
+  const MotionTable* table;
+  Scalar operator()(Index element, Index feature) const {
+    return static_cast<Scalar>(
+        table->since(last[feature]).theta(static_cast<double>(stored[element]), static_cast<double>(state[element])));
+  }
+};
+
+/// What an optimizer says of gradients of 0, as far as this engine can do anything with it.
+template <class O>
+ZeroGradient zero_gradient_of(const O& optimizer) {
+  if constexpr (SaysZeroGradient<O>) {
+    const ZeroGradient says = optimizer.zero_gradient();
+    return says == ZeroGradient::glides && !HasLinearStep<O> ? ZeroGradient::moves : says;
+  } else {
+    return ZeroGradient::moves;
+  }
+}
 
 /// A gradient that holds only what occurs: feature i has the slot slot[i], −1 if it has none yet, and slot t is that of feature touched[t]; grad (k, slots)
 /// is 0 beyond the slots that are taken.
@@ -273,9 +300,12 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       weight_shrinkage_ = of("weight");
       if (bias_ >= 0) bias_shrinkage_ = of("bias");
     }
-    if constexpr (SaysZeroGradient<O>) zero_gradient_ = optimizer_.zero_gradient();
+    zero_gradient_ = detail::zero_gradient_of(optimizer_);
     const double l1 = weight_shrinkage_.l1;
-    mode_ = l1 == 0 ? Mode::plain : zero_gradient_ == ZeroGradient::linear ? Mode::thresholded : Mode::paced;
+    mode_ = zero_gradient_ == ZeroGradient::glides   ? Mode::gliding
+            : l1 == 0                                ? Mode::plain
+            : zero_gradient_ == ZeroGradient::linear ? Mode::thresholded
+                                                     : Mode::paced;
   }
 
   SparseTraining(const SparseTraining&) = delete;
@@ -336,9 +366,14 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       kernels::use_huge_pages(slot_);
       slot_.setConstant(-1);
     }
-    if (mode_ != Mode::plain && last_.size() != features_) {
+    if (is_thresholded() && last_.size() != features_) {
       last_.resize(features_);
       kernels::use_huge_pages(last_);
+    }
+    if (mode_ == Mode::gliding && last_time_.size() != features_) {
+      last_time_.resize(features_);
+      kernels::use_huge_pages(last_time_);
+      motions_.reserve(features_ * outputs_);
     }
     if (mode_ == Mode::paced && pace_.size() != outputs_ * features_) {
       pace_.resize(outputs_ * features_);
@@ -366,7 +401,11 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     lazy_ = {};
     is_behind_ = false;
     if (is_direct_) bound_ = largest_stored();
-    if (mode_ != Mode::plain) last_.setZero();
+    if (is_thresholded()) last_.setZero();
+    if (mode_ == Mode::gliding) {
+      last_time_.setZero();
+      motions_.clear();
+    }
     if (mode_ != Mode::paced) return;
     pace_.setZero();
     if (steps == 0) return;
@@ -458,7 +497,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
         team_->for_each(static_cast<Index>(active_.size()) + (bias_ >= 0 ? 1 : 0), work);
       } catch (...) {  // of an optimizer
         undo(at);
-        if (std::exchange(had_to_scale_, false)) state_->theta = before_;
+        unscale();
         discard();
         throw;
       }
@@ -468,13 +507,14 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       if (finite) {
         lazy_ = next_;
         bound_ = next_bound_;
-        is_behind_ = mode_ != Mode::plain || lazy_.scale != 1;
+        if (mode_ == Mode::gliding && !had_to_scale_) motions_.commit();
+        is_behind_ = mode_ == Mode::gliding ? motions_.time() > 0 : mode_ != Mode::plain || lazy_.scale != 1;
         had_to_scale_ = false;
       } else {
         undo(at);
         PARADE_ASSERT(!is_direct_ || is_careful_);
         if (is_careful_) undo_directly(data);
-        if (std::exchange(had_to_scale_, false)) state_->theta = before_;
+        unscale();
       }
       step_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - step_began_).count();
       return finite;
@@ -485,12 +525,21 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   /// Brings every feature up to date: θ of the state is θ again. It costs O(d), once an epoch or so.
   void settle() override {
     if (!is_behind_) return;
+    if (mode_ == Mode::gliding) {
+      for_each_piece([&](Range features) {
+        for (Index i = features.begin; i < features.end; ++i) glide(motions_.since(last_time_[i]), i);
+      });
+      motions_.clear();
+      last_time_.setZero();
+      is_behind_ = false;
+      return;
+    }
     with_elements([&](const auto& elements) {
       for_each_piece([&](Range features) { write_theta(elements, features, state_->theta.data() + weight_); });
     });
     bound_ *= std::abs(lazy_.scale);
     lazy_ = {};
-    if (mode_ != Mode::plain) last_.setZero();
+    if (is_thresholded()) last_.setZero();
     is_behind_ = false;
   }
 
@@ -537,7 +586,8 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   static constexpr double least_shared_work = 3000;  // entries of a batch times outputs
   static constexpr double chunk_entries = 16384;     // a thread
 
-  enum class Mode { plain, thresholded, paced };  // how elements are read: see detail::PlainElements and so on
+  enum class Mode { plain, thresholded, paced, gliding };  // how elements are read: see detail::PlainElements and so on
+  bool is_thresholded() const { return mode_ == Mode::thresholded || mode_ == Mode::paced; }
 
   struct alignas(64) Worker {
     Vector<Scalar> sums;  // (4k) for row_scores, and (k) for a range's scores
@@ -547,13 +597,14 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   /// A range of features, and in every step those of its features that occur in the batch, in the order in which they do: slot t is feature touched[t].
   struct alignas(64) Part {
     Range features;
-    Index range = -1;                   // of the cut; −1: all
-    Index count = 0;                    // of them
-    Index kept = 0;                     // for so many of them what was there is kept
-    std::vector<std::int32_t> touched;  // (capacity + 1)
-    Vector<Scalar> grad;                // (k, capacity)
-    Vector<Scalar> old;                 // the same: what was stored before the step
-    Vector<double> old_last;            // (capacity)
+    Index range = -1;                    // of the cut; −1: all
+    Index count = 0;                     // of them
+    Index kept = 0;                      // for so many of them what was there is kept
+    std::vector<std::int32_t> touched;   // (capacity + 1)
+    Vector<Scalar> grad;                 // (k, capacity)
+    Vector<Scalar> old;                  // the same: what was stored before the step
+    Vector<double> old_last;             // (capacity)
+    std::vector<std::int32_t> old_time;  // (capacity)
     bool finite = true, has_finite_grad = true;
 
     // For step_directly.
@@ -578,7 +629,12 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     part.grad.setZero(size);
     part.old.resize(size);
     part.count = 0;
-    if (mode_ != Mode::plain) part.old_last.resize(capacity);
+    if (is_thresholded()) part.old_last.resize(capacity);
+    if (mode_ == Mode::gliding) {
+      part.old_time.resize(static_cast<std::size_t>(capacity));
+      part.old_states.resize(size, 1);
+      return;
+    }
     if (zero_gradient_ == ZeroGradient::linear) return;
     part.theta.resize(size);
     if (weight_shrinkage_.l1 != 0 || bias_shrinkage_.l1 != 0) part.pace.resize(size);
@@ -593,10 +649,25 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     const Scalar* stored = state_->theta.data() + weight_;
     if (mode_ == Mode::plain)
       work(detail::PlainElements<Scalar>{stored});
+    else if (mode_ == Mode::gliding)
+      work(detail::GlidingElements<Scalar>{stored, stored_state(), last_time_.data(), &motions_});
     else if (mode_ == Mode::thresholded)
       work(detail::ThresholdedElements<Scalar>{stored, last_.data(), lazy_.sum});
     else
       work(detail::PacedElements<Scalar>{stored, last_.data(), pace_.data(), lazy_.sum});
+  }
+
+  /// v of the weights, as stored.
+  Scalar* stored_state() const { return &state_->states()(weight_, 0); }
+
+  /// θ and v of a feature after some steps.
+  void glide(const detail::Motion& motion, Index feature) {
+    Scalar *theta = state_->theta.data() + weight_, *state = stored_state();
+    for (Index e = feature * outputs_; e < (feature + 1) * outputs_; ++e) {
+      const auto t = static_cast<double>(theta[e]), v = static_cast<double>(state[e]);
+      theta[e] = static_cast<Scalar>(motion.theta(t, v));
+      state[e] = static_cast<Scalar>(motion.state(t, v));
+    }
   }
 
   /// work(features) for pieces of all features, in parallel.
@@ -927,6 +998,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
 
   /// What this step does to C and B. Where C would leave its range, or be 0, every feature is brought up to date at once.
   bool begin_shrinkage(const StepInfo& at) {
+    if (mode_ == Mode::gliding) return begin_motion(at);
     const auto in_range = [](double scale) { return std::abs(scale) >= 0x1p-40 && std::abs(scale) <= 0x1p40; };
     const double c = detail::factor_of_l2(weight_shrinkage_, at.rate);
     had_to_scale_ = false;
@@ -949,13 +1021,52 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
         for (Index e = weight_ + features.begin * outputs_; e < weight_ + features.end * outputs_; ++e) state_->theta[e] *= factor;
       });
       if (!kernels::all_finite(state_->theta.data(), state_->theta.size())) {
-        state_->theta = before_;
+        unscale();
         return false;
       }
     }
     threshold_ = std::min(threshold / std::abs(step_scale_), 0x1p1000);  // of this step, over C
     next_.sum = lazy_.sum + threshold_;
     return true;
+  }
+
+  /// What this step does to a feature that does not occur. Where such steps would let θ leave the range of numbers, nobody would see it happen: then all
+  /// features do it now.
+  bool begin_motion(const StepInfo& at) {
+    if constexpr (HasLinearStep<O>) {
+      const LinearStep step = optimizer_.linear_step(at);
+      step_ = detail::motion_step(step, weight_shrinkage_);
+      bias_step_ = detail::motion_step(step, bias_shrinkage_);
+      next_ = lazy_;
+      next_bound_ = bound_;
+      had_to_scale_ = false;
+      const bool put_off = detail::is_stable(step_.motion);
+      if (!put_off || motions_.is_full()) settle();
+      if (put_off) {
+        motions_.propose(step_.motion);
+      } else {
+        had_to_scale_ = true;
+        before_ = state_->theta;
+        state_before_ = state_->states().col(0);
+        for_each_piece([&](Range features) {
+          for (Index i = features.begin; i < features.end; ++i) glide(step_.motion, i);
+        });
+        if (!kernels::all_finite(state_->theta.data(), state_->theta.size()) ||
+            !kernels::all_finite(state_->states().data(), state_->states().rows())) {
+          unscale();
+          return false;
+        }
+      }
+      return true;
+    }
+    return false;
+  }
+
+  /// Puts back what a step that could not be put off has made of all features.
+  void unscale() {
+    if (!std::exchange(had_to_scale_, false)) return;
+    state_->theta = before_;
+    if (mode_ == Mode::gliding) state_->states().col(0) = state_before_;
   }
 
   double effective_rate(const StepInfo& at) const {
@@ -967,6 +1078,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
 
   /// The step of the part's touched features.
   void step(Part& part, double weight, const StepInfo& at) {
+    if (mode_ == Mode::gliding) return step_gliding(part, weight);
     with_elements([&](const auto& elements) {
       if (zero_gradient_ == ZeroGradient::linear)
         step_linear(part, elements, weight, at);
@@ -1003,6 +1115,46 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     }
     part.kept = part.count;
     part.finite = zero == 0;
+  }
+
+  /// What was stored is moved by the steps since then and by this one; then comes what the gradient adds.
+  void step_gliding(Part& part, double weight) {
+    Scalar *theta = state_->theta.data() + weight_, *state = stored_state();
+    constexpr Index ahead = 8;
+    bool finite = true;
+    for (Index t = 0; t < part.count; ++t) {
+      if (t + ahead < part.count) {
+        const Index soon = part.touched[static_cast<std::size_t>(t + ahead)];
+        kernels::prefetch(theta + soon * outputs_);
+        kernels::prefetch(state + soon * outputs_);
+        kernels::prefetch(last_time_.data() + soon);
+      }
+      const Index i = part.touched[static_cast<std::size_t>(t)];
+      slot_[i] = -1;
+      part.old_time[static_cast<std::size_t>(t)] = last_time_[i];
+      const std::int64_t s = t * outputs_;
+      std::copy_n(theta + i * outputs_, outputs_, part.old.data() + s);
+      std::copy_n(state + i * outputs_, outputs_, part.old_states.data() + s);
+      if (!had_to_scale_) {  // else this was done
+        glide(motions_.since_next(last_time_[i]), i);
+        last_time_[i] = motions_.time() + 1;
+      }
+      finite = add_to(theta + i * outputs_, state + i * outputs_, part.grad.data() + s, weight, step_) && finite;
+    }
+    part.kept = part.count;
+    part.finite = finite;
+  }
+
+  /// θ and v of a feature, or of the bias, and what the gradient adds. False if one is not finite.
+  bool add_to(Scalar* theta, Scalar* state, const Scalar* grad, double weight, const detail::MotionStep& step) const {
+    Scalar zero = 0;
+    for (Index c = 0; c < outputs_; ++c) {
+      const double g = static_cast<double>(grad[c]) / weight;
+      theta[c] = static_cast<Scalar>(std::fma(step.theta_gradient, g, static_cast<double>(theta[c])));
+      state[c] = static_cast<Scalar>(std::fma(step.state_gradient, g, static_cast<double>(state[c])));
+      zero = std::fma(Scalar{0}, theta[c], std::fma(Scalar{0}, state[c], zero));
+    }
+    return zero == 0;
   }
 
   /// The same by the optimizer's own step: what is touched is brought together, stepped as a slice of θ, and stored.
@@ -1114,6 +1266,17 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       part.finite = kernels::all_finite(bias, outputs_);
       return;
     }
+    if (mode_ == Mode::gliding) {
+      for (Index c = 0; c < outputs_; ++c) {
+        const auto t = static_cast<double>(bias[c]), v = static_cast<double>(states(bias_ + c, 0));
+        part.old_states(c, 0) = states(bias_ + c, 0);
+        bias[c] = static_cast<Scalar>(bias_step_.motion.theta(t, v));
+        states(bias_ + c, 0) = static_cast<Scalar>(bias_step_.motion.state(t, v));
+      }
+      part.kept = 1;
+      part.finite = add_to(bias, &states(bias_, 0), part.grad.data(), weight, bias_step_);
+      return;
+    }
     for (Index c = 0; c < outputs_; ++c) {
       part.theta[c] = bias[c];
       for (Index q = 0; q < states.cols(); ++q) part.states(c, q) = part.old_states(c, q) = states(bias_ + c, q);
@@ -1145,7 +1308,8 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
           restore(part, t * outputs_ + c, weight_ + i * outputs_ + c);
           if (mode_ == Mode::paced) pace_[i * outputs_ + c] = part.old_pace[t * outputs_ + c];
         }
-        if (mode_ != Mode::plain) last_[i] = part.old_last[t];
+        if (is_thresholded()) last_[i] = part.old_last[t];
+        if (mode_ == Mode::gliding) last_time_[i] = part.old_time[static_cast<std::size_t>(t)];
       }
     if (bias_part_.kept > 0)
       for (Index c = 0; c < outputs_; ++c) restore(bias_part_, c, bias_ + c);
@@ -1169,9 +1333,12 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   double step_scale_ = 1;              // the C that the step's gradient is divided by: that after it, or before it where L2 is in the prox
   bool is_behind_ = false;             // θ of the state is not θ
   bool had_to_scale_ = false;          // θ was multiplied by c, and before_ is what it was
-  Vector<Scalar> before_;
-  Vector<double> last_;                // (d) B when the feature was last stored
-  Vector<Scalar> pace_;                // (k,d) D⁻¹
+  Vector<Scalar> before_, state_before_;
+  Vector<double> last_;             // (d) B when the feature was last stored
+  Vector<Scalar> pace_;             // (k,d) D⁻¹
+  detail::MotionTable motions_;     // steps of an optimizer that glides, and when the feature was last stored
+  Vector<std::int32_t> last_time_;  // (d)
+  detail::MotionStep step_, bias_step_;
   bool is_direct_ = false;             // see step_directly
   bool is_careful_ = true;             // in this step, which then may be undone
   double gradient_bound_ = 0;          // of this step: no element of Σ w_i ∇J_i is larger
