@@ -53,102 +53,70 @@ inline bool is_stable(const Motion& m) {
   return std::abs(determinant) <= 1 && std::abs(trace) <= 1 + determinant + slack;  // false for NaN
 }
 
-/// What the steps since some time have done to an element that was left alone: the products of their motions, over any of the last steps up to the
-/// present one.
+/// What the steps since some time have done to an element that was left alone: the product of their motions up to the present one.
 ///
-/// The last few steps: products up to now, which each step makes anew. Further back: products of 2^l steps from every multiple of 2^l on, of at most 2 log₂(n)
-/// of which a range of n steps is made. So an element that was missed for a million steps costs some 40 small products. A step takes 64 bytes of the
-/// table: when that is full, whoever uses it must bring all elements up to date and `clear`.
+/// Steps are taken in blocks of 64. Kept are, of each step in a block that is full, the product from it to the block's end; of each such block, the
+/// product from its end to the beginning of the present block; and the products of the last steps of the present block. So an element that was missed for any
+/// number of steps costs two small products. A step takes 32 bytes; when there is no room left, whoever uses the table must bring all elements up to
+/// date and `clear`.
 class MotionTable {
  public:
-  static constexpr std::int32_t recent = 32;
+  static constexpr std::int32_t block = 64;
 
   /// Room for so many steps that to bring `elements` elements up to date once in a while costs each of them as much as 32 elements, or less.
   void reserve(Index elements) {
     capacity_ = 4096;
-    while (capacity_ < elements / 32 && capacity_ < Index{1} << 24) capacity_ *= 2;
-    std::size_t levels = 1;
-    while ((Index{1} << (levels - 1)) < capacity_) ++levels;
-    products_.resize(levels);
-    for (std::size_t l = 0; l < levels; ++l) products_[l].reserve(static_cast<std::size_t>(capacity_) >> l);
+    while (capacity_ < elements / 32 && capacity_ < Index{1} << 22) capacity_ *= 2;
+    to_end_.reserve(static_cast<std::size_t>(capacity_));
+    to_present_.reserve(static_cast<std::size_t>(capacity_ / block));
     clear();
   }
 
   void clear() {
-    for (auto& level : products_) level.clear();
-    time_ = next_time_ = 0;
-    same_ = next_same_ = 0;
-    recent_ = next_recent_ = 0;
-    tables_[0][0] = {};
+    time_ = begin_ = same_ = 0;
+    to_end_.clear();
+    to_present_.clear();
   }
 
   bool is_full() const { return time_ >= capacity_; }
 
-  /// Steps that stand, since `clear`.
+  /// Steps since `clear`.
   std::int32_t time() const { return time_; }
 
-  /// One step more, which stands from `commit` on; another `propose` takes its place. `since_next` is then what it is up to this step.
-  void propose(const Motion& step) {
-    next_time_ = time_ + 1;
-    // Where the steps are all the same, what was computed before is what would be computed now.
-    next_same_ = time_ > 0 && step == last_ ? std::min(same_ + 1, recent + 1) : 1;
-    next_ = step;
-    if (next_same_ > recent) {
-      next_recent_ = recent_;
-      return;
-    }
-    next_recent_ = 1 - recent_;
-    const Table& from = tables_[static_cast<std::size_t>(recent_)];
-    Table& to = tables_[static_cast<std::size_t>(next_recent_)];
-    to[0] = {};
-    for (std::size_t k = 1; k < to.size(); ++k) to[k] = step.after(from[k - 1]);
+  /// One step more.
+  void add(const Motion& step) {
+    const auto n = static_cast<std::size_t>(++time_ - begin_);
+    same_ = same_ > 0 && step == steps_[last_] ? std::min(same_ + 1, block) : 1;
+    last_ = n - 1;
+    steps_[last_] = step;
+    // Where all steps of the block are the same, its products are powers, of which this is the next.
+    for (std::size_t k = n; k > (static_cast<std::size_t>(same_) >= n ? n - 1 : 0); --k) recent_[k] = step.after(recent_[k - 1]);
+    if (n < recent_.size() - 1) return;
+    Motion product;
+    to_end_.resize(static_cast<std::size_t>(time_));
+    for (std::size_t k = n; k-- > 0;) to_end_[static_cast<std::size_t>(begin_) + k] = product = product.after(steps_[k]);
+    for (Motion& motion : to_present_) motion = product.after(motion);
+    to_present_.push_back({});
+    begin_ = time_;
   }
 
-  void commit() {
-    time_ = next_time_;
-    same_ = next_same_;
-    recent_ = next_recent_;
-    last_ = next_;
-    products_[0].push_back(next_);
-    for (std::size_t l = 1; l < products_.size() && products_[l - 1].size() % 2 == 0; ++l) {
-      const auto& below = products_[l - 1];
-      products_[l].push_back(below[below.size() - 1].after(below[below.size() - 2]));
-    }
+  /// From the time when an element was last brought up to date, to now.
+  Motion since(std::int32_t last) const {
+    if (last >= begin_) return recent_[static_cast<std::size_t>(time_ - last)];
+    return recent_[static_cast<std::size_t>(time_ - begin_)].after(
+        to_present_[static_cast<std::size_t>(last / block)].after(to_end_[static_cast<std::size_t>(last)]));
   }
-
-  /// From the time when an element was last brought up to date, to now, or to the step that was proposed.
-  Motion since(std::int32_t last) const { return up_to(last, time_, recent_); }
-  Motion since_next(std::int32_t last) const { return up_to(last, next_time_, next_recent_); }
 
  private:
-  using Table = std::array<Motion, static_cast<std::size_t>(recent) + 1>;
-
-  Motion up_to(std::int32_t last, std::int32_t now, int table) const {
-    const std::int32_t missed = now - last;
-    if (missed <= recent) return tables_[static_cast<std::size_t>(table)][static_cast<std::size_t>(missed)];
-    return far(last, now, table);
-  }
-
-  /// The longest products that begin where the one before ends, as far as the last few steps.
-  Motion far(std::int32_t last, std::int32_t now, int table) const {
-    Motion all;
-    const std::int32_t end = now - recent;
-    while (last < end) {
-      std::size_t l = 0;
-      while (last % (std::int32_t{2} << l) == 0 && last + (std::int32_t{2} << l) <= end) ++l;
-      all = products_[l][static_cast<std::size_t>(last >> l)].after(all);
-      last += std::int32_t{1} << l;
-    }
-    return tables_[static_cast<std::size_t>(table)][static_cast<std::size_t>(recent)].after(all);
-  }
-
   Index capacity_ = 0;
-  std::int32_t time_ = 0, next_time_ = 0;
-  std::int32_t same_ = 0, next_same_ = 0;  // how many of the last steps were the same, up to recent + 1
-  int recent_ = 0, next_recent_ = 0;
-  Motion last_, next_;
-  std::array<Table, 2> tables_;                // [k]: the product of the last k steps
-  std::vector<std::vector<Motion>> products_;  // [l][j]: that of the steps from j 2^l to before (j + 1) 2^l
+  std::int32_t time_ = 0;
+  std::int32_t begin_ = 0;                                          // of the present block
+  std::int32_t same_ = 0;                                           // how many of the last steps were the same, up to `block`
+  std::size_t last_ = 0;                                            // the last step's place in its block
+  std::array<Motion, static_cast<std::size_t>(block)> steps_;       // of the present block
+  std::array<Motion, static_cast<std::size_t>(block) + 1> recent_;  // [k]: the product of its last k steps
+  std::vector<Motion> to_end_;                                      // from each step before to the end of its block
+  std::vector<Motion> to_present_;                                  // from the end of each block before to the beginning of the present one
 };
 
 }  // namespace parade::detail

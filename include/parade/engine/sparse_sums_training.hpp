@@ -295,7 +295,7 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
         write_rest();
         for (Block& block : blocks_) {
           block.lazy = block.next;
-          if (is_gliding_ && block.waits) block.motions.commit();
+          if (is_gliding_ && block.waits) block.motions.add(block.motion);
           is_behind_ = is_behind_ || block.is_thresholded || block.lazy.scale != 1 || (is_gliding_ && block.waits);
         }
       } else if (at.step == 1) {
@@ -680,10 +680,7 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
       if (!all_wait || is_full) settle();
       for (Block& block : blocks_) {
         block.waits = all_wait;  // all blocks of a feature are of the same time
-        if (all_wait) {
-          block.motions.propose(block.motion);
-          continue;
-        }
+        if (all_wait) continue;
         const auto largest = [&](const auto& all) {
           return static_cast<double>(all.segment(block.offset, block.rows * features_).cwiseAbs().maxCoeff());
         };

@@ -83,11 +83,11 @@ inline void check_lazy_form(bool has_shrinkage, ZeroGradient zero_gradient, doub
     throw OptionError(text("L1 has no exact lazy form with this optimizer: it computes theta anew from its state", pairs));
 }
 
-/// The most entries that a batch can have: those of the b longest rows.
+/// The most entries that a batch can have: those of the b longest rows, or what a window says, whose batches are of this size or it is one batch.
 template <class D>
 Index most_entries(const D& data, Index batch_size) {
   if constexpr (requires { data.most_batch_entries(); }) {
-    return data.most_batch_entries();
+    return batch_size < static_cast<Index>(data.samples().size()) ? data.most_batch_entries() : data.offsets()[data.size()];
   } else {
     const std::int64_t* offsets = data.offsets().data();
     std::vector<std::int64_t> lengths(static_cast<std::size_t>(data.size()));
@@ -433,6 +433,10 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     step_seconds_ = -1;
     active_ = alone ? std::span(parts_).first(1) : std::span(parts_).subspan(1);
     team_->work_alone(alone);
+    if (mode_ == Mode::gliding) {
+      is_pending_ = true;
+      for_each_part([&](Part& part) { bring_up_to_date(data, part); });
+    }
     // What is read for the scores should still be in the cache for the gradient: a large batch is done in chunks. A loss that does not promise to treat
     // every sample by itself is given whole shards.
     const Index chunks = SampleBySample<L> && !is_direct_ ? (b + chunk_ - 1) / chunk_ : 1;
@@ -507,7 +511,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       if (finite) {
         lazy_ = next_;
         bound_ = next_bound_;
-        if (mode_ == Mode::gliding && !had_to_scale_) motions_.commit();
+        if (mode_ == Mode::gliding && !had_to_scale_) motions_.add(step_.motion);
         is_behind_ = mode_ == Mode::gliding ? motions_.time() > 0 : mode_ != Mode::plain || lazy_.scale != 1;
         had_to_scale_ = false;
       } else {
@@ -526,12 +530,8 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   void settle() override {
     if (!is_behind_) return;
     if (mode_ == Mode::gliding) {
-      for_each_piece([&](Range features) {
-        for (Index i = features.begin; i < features.end; ++i) glide(motions_.since(last_time_[i]), i);
-      });
-      motions_.clear();
-      last_time_.setZero();
-      is_behind_ = false;
+      discard();
+      settle_motions();
       return;
     }
     with_elements([&](const auto& elements) {
@@ -587,6 +587,20 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   static constexpr double chunk_entries = 16384;     // a thread
 
   enum class Mode { plain, thresholded, paced, gliding };  // how elements are read: see detail::PlainElements and so on
+
+  /// See settle; where a step is under way its features are up to date, and what would be put back is now what they are.
+  void settle_motions() {
+    if (!is_behind_) return;
+    for_each_piece([&](Range features) {
+      for (Index i = features.begin; i < features.end; ++i) glide(motions_.since(last_time_[i]), i);
+    });
+    motions_.clear();
+    last_time_.setZero();
+    is_behind_ = false;
+    for (Part& part : active_)
+      for (Index t = 0; t < part.kept; ++t) keep(part, t);
+  }
+
   bool is_thresholded() const { return mode_ == Mode::thresholded || mode_ == Mode::paced; }
 
   struct alignas(64) Worker {
@@ -657,6 +671,15 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       work(detail::PacedElements<Scalar>{stored, last_.data(), pace_.data(), lazy_.sum});
   }
 
+  /// The same for features of the batch, which are up to date where steps glide.
+  template <class Work>
+  void with_elements_to_read(const Work& work) const {
+    if (mode_ == Mode::gliding)
+      work(detail::PlainElements<Scalar>{state_->theta.data() + weight_});
+    else
+      with_elements(work);
+  }
+
   /// v of the weights, as stored.
   Scalar* stored_state() const { return &state_->states()(weight_, 0); }
 
@@ -687,7 +710,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   /// work(score): score(indices, values, entries, sums, z) is one range's part of a row's scores, into z (k). `sums` (4k) is scratch where k > 1.
   template <class D, class Work>
   void with_score(const detail::SparseRowsView<D>& rows, const Work& work) const {
-    with_elements([&](const auto& elements) {
+    with_elements_to_read([&](const auto& elements) {
       const auto with_ones = [&](auto ones) {
         if (outputs_ == 1)
           work([&elements](const std::int32_t* indices, const auto* values, Index count, Scalar*, Scalar* z) {
@@ -833,6 +856,8 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     const auto forget = [this](Part& part) {
       if (is_pending_ && &part != &bias_part_) {
         for (Index t = 0; t < part.count; ++t) slot_[part.touched[static_cast<std::size_t>(t)]] = -1;
+        if (mode_ == Mode::gliding)
+          for (Index t = 0; t < part.kept; ++t) put_back(part, t);
       }
       if (is_pending_) std::fill_n(part.grad.data(), part.count * outputs_, Scalar{0});
       part.count = part.kept = 0;
@@ -1041,10 +1066,8 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       next_bound_ = bound_;
       had_to_scale_ = false;
       const bool put_off = detail::is_stable(step_.motion);
-      if (!put_off || motions_.is_full()) settle();
-      if (put_off) {
-        motions_.propose(step_.motion);
-      } else {
+      if (!put_off || motions_.is_full()) settle_motions();
+      if (!put_off) {
         had_to_scale_ = true;
         before_ = state_->theta;
         state_before_ = state_->states().col(0);
@@ -1117,31 +1140,68 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     part.finite = zero == 0;
   }
 
-  /// What was stored is moved by the steps since then and by this one; then comes what the gradient adds.
-  void step_gliding(Part& part, double weight) {
+  /// Finds the part's features that occur in the batch, and brings them up to date: what was stored is kept.
+  template <class D>
+  void bring_up_to_date(const D& data, Part& part) {
+    const detail::SparseRowsView rows(data);
+    detail::SlotTable<Scalar> table{slot_.data(), part.touched.data(), nullptr, 0};
+    constexpr Index ahead = detail::sparse_prefetch_distance;
+    const auto b = static_cast<Index>(samples_.size());
+    const auto entries = [&](Index j) {
+      const Range all{rows.begin(sample(j)), rows.end(sample(j))};
+      return part.range < 0 ? all : cut_.entries(sample(j), all, part.range);
+    };
+    for (Index j = 0; j < b; ++j) {
+      if (j + 2 * ahead < b) rows.prefetch_place(sample(j + 2 * ahead));
+      if (j + ahead < b) rows.prefetch(entries(j + ahead));
+      if (data.has_weights() && data.weights()[sample(j)] == 0) continue;
+      const Range own = entries(j);
+      for (Index e = own.begin; e < own.end; ++e) table.find(rows.indices[e]);
+    }
+    part.count = table.count;
     Scalar *theta = state_->theta.data() + weight_, *state = stored_state();
-    constexpr Index ahead = 8;
-    bool finite = true;
+    constexpr Index soon = 8;
     for (Index t = 0; t < part.count; ++t) {
-      if (t + ahead < part.count) {
-        const Index soon = part.touched[static_cast<std::size_t>(t + ahead)];
-        kernels::prefetch(theta + soon * outputs_);
-        kernels::prefetch(state + soon * outputs_);
-        kernels::prefetch(last_time_.data() + soon);
+      if (t + soon < part.count) {
+        const Index next = part.touched[static_cast<std::size_t>(t + soon)];
+        kernels::prefetch(theta + next * outputs_);
+        kernels::prefetch(state + next * outputs_);
       }
+      keep(part, t);
       const Index i = part.touched[static_cast<std::size_t>(t)];
-      slot_[i] = -1;
-      part.old_time[static_cast<std::size_t>(t)] = last_time_[i];
-      const std::int64_t s = t * outputs_;
-      std::copy_n(theta + i * outputs_, outputs_, part.old.data() + s);
-      std::copy_n(state + i * outputs_, outputs_, part.old_states.data() + s);
-      if (!had_to_scale_) {  // else this was done
-        glide(motions_.since_next(last_time_[i]), i);
-        last_time_[i] = motions_.time() + 1;
-      }
-      finite = add_to(theta + i * outputs_, state + i * outputs_, part.grad.data() + s, weight, step_) && finite;
+      glide(motions_.since(last_time_[i]), i);
+      last_time_[i] = motions_.time();
     }
     part.kept = part.count;
+  }
+
+  /// What is stored of a feature that occurs, to be put back if the step is not taken.
+  void keep(Part& part, Index t) const {
+    const Index i = part.touched[static_cast<std::size_t>(t)];
+    part.old_time[static_cast<std::size_t>(t)] = last_time_[i];
+    std::copy_n(state_->theta.data() + weight_ + i * outputs_, outputs_, part.old.data() + t * outputs_);
+    std::copy_n(stored_state() + i * outputs_, outputs_, part.old_states.data() + t * outputs_);
+  }
+  void put_back(const Part& part, Index t) {
+    const Index i = part.touched[static_cast<std::size_t>(t)];
+    last_time_[i] = part.old_time[static_cast<std::size_t>(t)];
+    std::copy_n(part.old.data() + t * outputs_, outputs_, state_->theta.data() + weight_ + i * outputs_);
+    std::copy_n(part.old_states.data() + t * outputs_, outputs_, stored_state() + i * outputs_);
+  }
+
+  /// What the step does to a feature without a gradient, and what the gradient adds.
+  void step_gliding(Part& part, double weight) {
+    Scalar *theta = state_->theta.data() + weight_, *state = stored_state();
+    bool finite = true;
+    for (Index t = 0; t < part.count; ++t) {
+      const Index i = part.touched[static_cast<std::size_t>(t)];
+      slot_[i] = -1;
+      if (!had_to_scale_) {  // else this was done
+        glide(step_.motion, i);
+        last_time_[i] = motions_.time() + 1;
+      }
+      finite = add_to(theta + i * outputs_, state + i * outputs_, part.grad.data() + t * outputs_, weight, step_) && finite;
+    }
     part.finite = finite;
   }
 
@@ -1304,12 +1364,15 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
         slot_[i] = -1;
         for (Index c = 0; c < outputs_; ++c) part.grad[t * outputs_ + c] = 0;
         if (t >= part.kept) continue;
+        if (mode_ == Mode::gliding) {
+          put_back(part, t);
+          continue;
+        }
         for (Index c = 0; c < outputs_; ++c) {
           restore(part, t * outputs_ + c, weight_ + i * outputs_ + c);
           if (mode_ == Mode::paced) pace_[i * outputs_ + c] = part.old_pace[t * outputs_ + c];
         }
         if (is_thresholded()) last_[i] = part.old_last[t];
-        if (mode_ == Mode::gliding) last_time_[i] = part.old_time[static_cast<std::size_t>(t)];
       }
     if (bias_part_.kept > 0)
       for (Index c = 0; c < outputs_; ++c) restore(bias_part_, c, bias_ + c);
