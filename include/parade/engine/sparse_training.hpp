@@ -528,12 +528,11 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
 
   /// Brings every feature up to date: θ of the state is θ again. It costs O(d), once an epoch or so.
   void settle() override {
-    if (!is_behind_) return;
     if (mode_ == Mode::gliding) {
       discard();
       settle_motions();
-      return;
     }
+    if (!is_behind_) return;
     with_elements([&](const auto& elements) {
       for_each_piece([&](Range features) { write_theta(elements, features, state_->theta.data() + weight_); });
     });
@@ -1166,9 +1165,11 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
         const Index next = part.touched[static_cast<std::size_t>(t + soon)];
         kernels::prefetch(theta + next * outputs_);
         kernels::prefetch(state + next * outputs_);
+        kernels::prefetch(last_time_.data() + next);
       }
       keep(part, t);
       const Index i = part.touched[static_cast<std::size_t>(t)];
+      if (last_time_[i] == motions_.time()) continue;  // the product of no steps would make +0 of −0
       glide(motions_.since(last_time_[i]), i);
       last_time_[i] = motions_.time();
     }
@@ -1179,8 +1180,12 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   void keep(Part& part, Index t) const {
     const Index i = part.touched[static_cast<std::size_t>(t)];
     part.old_time[static_cast<std::size_t>(t)] = last_time_[i];
-    std::copy_n(state_->theta.data() + weight_ + i * outputs_, outputs_, part.old.data() + t * outputs_);
-    std::copy_n(stored_state() + i * outputs_, outputs_, part.old_states.data() + t * outputs_);
+    const Scalar *theta = state_->theta.data() + weight_ + i * outputs_, *state = stored_state() + i * outputs_;
+    Scalar *old = part.old.data() + t * outputs_, *old_state = part.old_states.data() + t * outputs_;
+    for (Index c = 0; c < outputs_; ++c) {
+      old[c] = theta[c];
+      old_state[c] = state[c];
+    }
   }
   void put_back(const Part& part, Index t) {
     const Index i = part.touched[static_cast<std::size_t>(t)];
@@ -1192,26 +1197,40 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   /// What the step does to a feature without a gradient, and what the gradient adds.
   void step_gliding(Part& part, double weight) {
     Scalar *theta = state_->theta.data() + weight_, *state = stored_state();
+    const std::int32_t time = motions_.time() + (had_to_scale_ ? 0 : 1);
+    detail::MotionStep own = over(step_, weight);
+    if (had_to_scale_) own.motion = {};  // it was done
+    constexpr Index soon = 8;
     bool finite = true;
     for (Index t = 0; t < part.count; ++t) {
+      if (t + soon < part.count) {
+        const Index next = part.touched[static_cast<std::size_t>(t + soon)];
+        kernels::prefetch(theta + next * outputs_);
+        kernels::prefetch(state + next * outputs_);
+        kernels::prefetch(last_time_.data() + next);
+      }
       const Index i = part.touched[static_cast<std::size_t>(t)];
       slot_[i] = -1;
-      if (!had_to_scale_) {  // else this was done
-        glide(step_.motion, i);
-        last_time_[i] = motions_.time() + 1;
-      }
-      finite = add_to(theta + i * outputs_, state + i * outputs_, part.grad.data() + t * outputs_, weight, step_) && finite;
+      last_time_[i] = time;
+      finite = move(own, theta + i * outputs_, state + i * outputs_, part.grad.data() + t * outputs_) && finite;
     }
     part.finite = finite;
   }
 
-  /// θ and v of a feature, or of the bias, and what the gradient adds. False if one is not finite.
-  bool add_to(Scalar* theta, Scalar* state, const Scalar* grad, double weight, const detail::MotionStep& step) const {
+  /// For a sum of gradients that is to be divided by W.
+  static detail::MotionStep over(detail::MotionStep step, double weight) {
+    step.theta_gradient /= weight;
+    step.state_gradient /= weight;
+    return step;
+  }
+
+  /// A step of θ and v of a feature, or of the bias. False if one is not finite.
+  bool move(const detail::MotionStep& step, Scalar* theta, Scalar* state, const Scalar* grad) const {
     Scalar zero = 0;
     for (Index c = 0; c < outputs_; ++c) {
-      const double g = static_cast<double>(grad[c]) / weight;
-      theta[c] = static_cast<Scalar>(std::fma(step.theta_gradient, g, static_cast<double>(theta[c])));
-      state[c] = static_cast<Scalar>(std::fma(step.state_gradient, g, static_cast<double>(state[c])));
+      const auto t = static_cast<double>(theta[c]), v = static_cast<double>(state[c]), g = static_cast<double>(grad[c]);
+      theta[c] = static_cast<Scalar>(std::fma(step.theta_gradient, g, step.motion.theta(t, v)));
+      state[c] = static_cast<Scalar>(std::fma(step.state_gradient, g, step.motion.state(t, v)));
       zero = std::fma(Scalar{0}, theta[c], std::fma(Scalar{0}, state[c], zero));
     }
     return zero == 0;
@@ -1327,14 +1346,9 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       return;
     }
     if (mode_ == Mode::gliding) {
-      for (Index c = 0; c < outputs_; ++c) {
-        const auto t = static_cast<double>(bias[c]), v = static_cast<double>(states(bias_ + c, 0));
-        part.old_states(c, 0) = states(bias_ + c, 0);
-        bias[c] = static_cast<Scalar>(bias_step_.motion.theta(t, v));
-        states(bias_ + c, 0) = static_cast<Scalar>(bias_step_.motion.state(t, v));
-      }
+      for (Index c = 0; c < outputs_; ++c) part.old_states(c, 0) = states(bias_ + c, 0);
       part.kept = 1;
-      part.finite = add_to(bias, &states(bias_, 0), part.grad.data(), weight, bias_step_);
+      part.finite = move(over(bias_step_, weight), bias, &states(bias_, 0), part.grad.data());
       return;
     }
     for (Index c = 0; c < outputs_; ++c) {
