@@ -28,7 +28,7 @@
 #include <parade/engine/reduce.hpp>
 #include <parade/engine/shard_worker.hpp>
 #include <parade/engine/sparse_rows_view.hpp>
-#include <parade/engine/sparse_training.hpp>
+#include <parade/engine/sparse_step.hpp>
 #include <parade/engine/team.hpp>
 #include <parade/engine/team_size.hpp>
 #include <parade/engine/update.hpp>
@@ -229,7 +229,8 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
     team_->work_alone(alone);
     preparation_(remainder_, rest_.theta, [this](Index pieces, auto&& work) { team_->for_each(pieces, work); });
     is_pending_ = true;
-    for_each_part([&](Part& part) { find_slots(data, part); });
+    for_each_part(
+        [&](Part& part) { part.count = detail::find_slots<Scalar>(data, samples_, cut_, part.range, slot_.data(), part.touched.data()); });
     Index slots = 0;
     for (Part& part : active_) {
       part.first = slots;
@@ -468,38 +469,6 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
     });
   }
 
-  /// work(j, entries) for the part's entries of every row of the batch, in order.
-  template <class D, class Work>
-  void for_each_row(const D& data, const detail::SparseRowsView<typename D::Value>& rows, const Part& part, const Work& work) const {
-    constexpr Index ahead = detail::sparse_prefetch_distance;
-    const auto b = static_cast<Index>(samples_.size());
-    const auto entries_of = [&](Index j) {
-      const Index row = samples_[static_cast<std::size_t>(j)];
-      const Range all{rows.begin(row), rows.end(row)};
-      return part.range < 0 ? all : cut_.entries(row, all, part.range);
-    };
-    for (Index j = 0; j < b; ++j) {
-      if (j + 2 * ahead < b) {
-        const Index row = samples_[static_cast<std::size_t>(j + 2 * ahead)];
-        rows.prefetch_place(row);
-        if (part.range >= 0) cut_.prefetch(row);
-      }
-      if (j + ahead < b) rows.prefetch(entries_of(j + ahead));
-      if (data.has_weights() && data.weights()[samples_[static_cast<std::size_t>(j)]] == 0) continue;
-      work(j, entries_of(j));
-    }
-  }
-
-  template <class D>
-  void find_slots(const D& data, Part& part) {
-    const detail::SparseRowsView rows(data);
-    detail::SlotTable<Scalar> table{slot_.data(), part.touched.data(), nullptr, 0};
-    for_each_row(data, rows, part, [&](Index, Range entries) {
-      for (Index e = entries.begin; e < entries.end; ++e) table.find(rows.indices[e]);
-    });
-    part.count = table.count;
-  }
-
   /// θ of the state is θ now.
   void set_up_to_date() {
     for (Block& block : blocks_) {
@@ -591,7 +560,7 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
     }
     const double due = block.is_thresholded ? block.lazy.sum - last_(feature, index_of(block)) : 0;
     if (due > 0) {
-      write_pace(state_->slice(elements), VectorRef<Scalar>(Eigen::Map<Vector<Scalar>>(pace, size)));
+      detail::write_pace<Scalar>(optimizer_, state_->slice(elements), Eigen::Map<Vector<Scalar>>(pace, size));
       for (Index c = 0; c < size; ++c) {
         const double left = std::fma(-due, static_cast<double>(pace[c]), std::abs(static_cast<double>(stored[c])));
         to[c] = scale * (left <= 0 ? Scalar{0} : std::copysign(static_cast<Scalar>(left), stored[c]));  // NaN stays
@@ -612,25 +581,6 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
       }
   }
 
-  /// D⁻¹ = step size / α′, which is constant while no gradient comes.
-  void write_pace([[maybe_unused]] const StateRef<Scalar>& state, VectorRef<Scalar> pace) const {
-    if constexpr (HasStepSizes<O, Scalar> && SaysZeroGradient<O>) {
-      constexpr StepInfo unit{1, 1};
-      optimizer_.step_sizes(state, unit, pace);
-      const auto alpha = static_cast<Scalar>(effective_rate(unit));
-      for (Index s = 0; s < pace.size(); ++s) pace[s] /= alpha;
-    } else {
-      pace.setOnes();
-    }
-  }
-
-  double effective_rate(const StepInfo& at) const {
-    if constexpr (HasEffectiveRate<O>)
-      return optimizer_.effective_rate(at);
-    else
-      return at.rate;
-  }
-
   /// What this step does to C and B of every block. Where C would leave its range, or be 0, every feature is brought up to date at once. False where a feature
   /// that does not occur would leave the range of numbers.
   bool begin_shrinkage(const StepInfo& at) {
@@ -638,7 +588,7 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
     const auto in_range = [](double scale) { return std::abs(scale) >= 0x1p-40 && std::abs(scale) <= 0x1p40; };
     // Where it is 0, not even one step can be put off; above 1, nobody would see θ leave the range of numbers.
     const auto may_wait = [&](const Block& block, double c) { return block.shrinkage.l2_in_prox || (in_range(c) && std::abs(c) <= 1); };
-    const double rate = effective_rate(at);
+    const double rate = detail::effective_rate(optimizer_, at);
     for (const Block& block : blocks_) {
       const double c = detail::factor_of_l2(block.shrinkage, at.rate);
       if (!may_wait(block, c) || !in_range(block.lazy.scale * c)) settle();
@@ -700,7 +650,7 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
     const detail::SparseRowsView rows(data);
     const Vector<Scalar>& theta = theta_;
     const auto all_rows = [&](auto ones) {
-      for_each_row(data, rows, part, [&](Index j, Range entries) {
+      detail::for_each_weighted_row(data, samples_, cut_, part.range, [&](Index j, Range entries) {
         const Scalar* slopes = &slopes_(0, j);
         for (Index e = entries.begin; e < entries.end; ++e) {
           Scalar x = 1;
@@ -738,9 +688,9 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
       }
       const StateRef<Scalar> state(states_.data() + begin, states_.rows(), size);
       optimizer_.step(VectorRef<Scalar>(theta_.segment(begin, size)), ConstVectorRef<Scalar>(grad_.segment(begin, size)), state, at);
-      if (is_thresholded_) write_pace(state, VectorRef<Scalar>(pace_.segment(begin, size)));
+      if (is_thresholded_) detail::write_pace<Scalar>(optimizer_, state, pace_.segment(begin, size));
       for (const Block& block : blocks_) {
-        const auto threshold = static_cast<Scalar>(-effective_rate(at) * block.shrinkage.l1);
+        const auto threshold = static_cast<Scalar>(-detail::effective_rate(optimizer_, at) * block.shrinkage.l1);
         const auto keep = static_cast<Scalar>(is_gliding_ ? block.keep : detail::factor_of_l2(block.shrinkage, at.rate));
         const double scale = block.next.scale;
         for (Index s = block.first; s < size; s += width_)
@@ -793,30 +743,11 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
     }
   }
 
-  /// What the first step makes of the states of features that do not occur: states start at 0, and some optimizers put into them there what they really
-  /// start with. θ of such a feature stays.
   void begin_states(Part& part, const StepInfo& at) {
-    if constexpr (HasStep<O, Scalar>) {
-      Matrix<Scalar>& states = state_->states();
-      if (states.cols() == 0 || is_gliding_) return;
-      constexpr Index most = 256;
-      Vector<Scalar> theta(most);
-      const Vector<Scalar> grad = Vector<Scalar>::Zero(most);
-      Matrix<Scalar> fresh(most, states.cols());
-      for (const Block& block : blocks_) {
-        const Index end = block.offset + part.features.end * block.rows;
-        for (Index first = block.offset + part.features.begin * block.rows; first < end; first += most) {
-          const Index size = std::min(most, end - first);
-          theta.head(size) = state_->theta.segment(first, size);
-          fresh.setZero();
-          optimizer_.step(VectorRef<Scalar>(theta.head(size)), ConstVectorRef<Scalar>(grad.head(size)),
-                          StateRef<Scalar>(fresh.data(), most, size), at);
-          for (Index e = first; e < first + size; ++e)
-            if (slot_[(e - block.offset) / block.rows] < 0)
-              for (Index q = 0; q < states.cols(); ++q) states(e, q) = fresh(e - first, q);
-        }
-      }
-    }
+    if (is_gliding_ || optimizer_.num_states() == 0) return;
+    for (const Block& block : blocks_)
+      detail::begin_states(optimizer_, *state_, block.offset, block.rows, part.features, slot_.data(), at,
+                           [](Index, const StateRef<Scalar>&) {});
   }
 
   M model_;

@@ -28,6 +28,7 @@
 #include <parade/engine/reduce.hpp>
 #include <parade/engine/shard_worker.hpp>
 #include <parade/engine/sparse_rows_view.hpp>
+#include <parade/engine/sparse_step.hpp>
 #include <parade/engine/team.hpp>
 #include <parade/engine/team_size.hpp>
 #include <parade/engine/update.hpp>
@@ -37,77 +38,6 @@
 
 namespace parade {
 namespace detail {
-
-/// What is left of θ where no gradient comes, for all elements at once:
-///
-///   θ ← c θ,  then  |θ| ← max(0, |θ| − τ D⁻¹)            in each step; D⁻¹ of an element is constant while no gradient comes
-///
-/// Over the steps s: with C = Π c_s and B = Σ τ_s/|C_s|, an element that was last stored as v = θ/C at the sum B₀ is now
-///
-///   θ = C sign(v) max(0, |v| − (B − B₀) D⁻¹)
-///
-/// since |C| times a soft threshold is a soft threshold: so a step moves all features by two numbers.
-struct LazyShrinkage {
-  double scale = 1;  // C
-  double sum = 0;    // B
-};
-
-/// What one step makes of an element by L2 alone.
-inline double factor_of_l2(const Shrinkage& shrinkage, double rate) {
-  return shrinkage.l2_in_prox ? 1 / std::fma(rate, shrinkage.l2, 1.0) : std::fma(-rate, shrinkage.l2, 1.0);
-}
-
-/// Throws OptionError for an optimizer and a regularizer that have no exact lazy form together; l2 and l1: the largest λ.
-inline void check_lazy_form(bool has_shrinkage, ZeroGradient zero_gradient, double l2, double l1) {
-  const char* pairs =
-      "; on sparse data there are: Sgd without momentum with L1, L2 or ElasticNet; Sgd with momentum with L2 or no regularizer; Adagrad "
-      "with L1 or no regularizer; LazyAdam with no "
-      "regularizer; FtrlProximal, which has l1 and l2 of its own, with no regularizer";
-  if (!has_shrinkage)
-    throw OptionError(text("the regularizer has no exact lazy form: it does not say (shrinkage()) that it is L2, L1 or both", pairs));
-  if (zero_gradient == ZeroGradient::moves)
-    throw OptionError(
-        text("the optimizer has no exact lazy form: a feature goes on moving in steps in which it does not occur (running means)", pairs));
-  if (l2 != 0 && zero_gradient != ZeroGradient::linear && zero_gradient != ZeroGradient::glides)
-    throw OptionError(
-        text("L2 has no exact lazy form with this optimizer: in every step it changes each feature by another factor, or the "
-             "optimizer's state",
-             pairs));
-  if (l1 != 0 && zero_gradient == ZeroGradient::waits)
-    throw OptionError(
-        text("L1 has no exact lazy form with this optimizer: its step sizes change in every step, also where there is no gradient", pairs));
-  if (l1 != 0 && zero_gradient == ZeroGradient::glides)
-    throw OptionError(text(
-        "L1 has no exact lazy form with momentum: a feature that does not occur is moved by both, and may cross 0 in any step", pairs));
-  if (l1 != 0 && zero_gradient == ZeroGradient::returns)
-    throw OptionError(text("L1 has no exact lazy form with this optimizer: it computes theta anew from its state", pairs));
-}
-
-/// The most entries that a batch can have: those of the b longest rows, or what a window says, whose batches are of this size or it is one batch.
-template <class D>
-Index most_entries(const D& data, Index batch_size) {
-  if constexpr (requires { data.most_batch_entries(); }) {
-    return batch_size < static_cast<Index>(data.samples().size()) ? data.most_batch_entries() : data.offsets()[data.size()];
-  } else {
-    const std::int64_t* offsets = data.offsets().data();
-    std::vector<std::int64_t> lengths(static_cast<std::size_t>(data.size()));
-    for (Index i = 0; i < data.size(); ++i) lengths[static_cast<std::size_t>(i)] = offsets[i + 1] - offsets[i];
-    const auto longest = lengths.begin() + static_cast<std::ptrdiff_t>(std::min(static_cast<std::size_t>(batch_size), lengths.size()));
-    if (longest != lengths.end()) std::nth_element(lengths.begin(), longest, lengths.end(), std::greater<>{});
-    return std::accumulate(lengths.begin(), longest, std::int64_t{0});
-  }
-}
-
-/// What a Trainer must know of training on sparse rows also where nothing of it may be compiled yet: that is where the data is not sparse.
-template <class Scalar>
-class LazyTheta {
- public:
-  virtual ~LazyTheta() = default;
-  virtual void settle() = 0;
-  virtual bool is_behind() const = 0;
-  virtual void copy_theta(Vector<Scalar>& theta) const = 0;
-  virtual PhaseSeconds seconds() const = 0;
-};
 
 /// An element as it is stored, and what it is now, over C.
 template <class Scalar>
@@ -148,64 +78,6 @@ struct GlidingElements {
   Scalar operator()(Index element, Index feature) const {
     return static_cast<Scalar>(
         table->since(last[feature]).theta(static_cast<double>(stored[element]), static_cast<double>(state[element])));
-  }
-};
-
-/// What an optimizer says of gradients of 0, as far as this engine can do anything with it.
-template <class O>
-ZeroGradient zero_gradient_of(const O& optimizer) {
-  if constexpr (SaysZeroGradient<O>) {
-    const ZeroGradient says = optimizer.zero_gradient();
-    return says == ZeroGradient::glides && !HasLinearStep<O> ? ZeroGradient::moves : says;
-  } else {
-    return ZeroGradient::moves;
-  }
-}
-
-/// A gradient that holds only what occurs: feature i has the slot slot[i], −1 if it has none yet, and slot t is that of feature touched[t]; grad (k, slots)
-/// is 0 beyond the slots that are taken.
-template <class Scalar>
-struct SlotTable {
-  std::int32_t* slot;
-  std::int32_t* touched;
-  Scalar* grad;
-  std::int32_t count;  // slots taken
-
-  /// The slot of a feature. Without a branch, since nobody can guess which features are new: that took twice the time.
-  std::int32_t find(std::int32_t feature) {
-    const std::int32_t known = slot[feature], is_new = known >> 31;  // −1 or 0
-    const std::int32_t s = (known & ~is_new) | (count & is_new);
-    slot[feature] = s;
-    touched[count] = feature;
-    count -= is_new;
-    return s;
-  }
-
-  /// grad += dz xᵀ for one row, for one output and for k.
-  template <bool Ones, class Value>
-  void add_row(const std::int32_t* __restrict indices, const Value* __restrict values, Index entries, Scalar dz) {
-    SlotTable own = *this;  // so that the count stays in a register
-    for (Index entry = 0; entry < entries; ++entry) {
-      Scalar& g = own.grad[own.find(indices[entry])];
-      if constexpr (Ones)
-        g += dz;
-      else
-        g = std::fma(static_cast<Scalar>(values[entry]), dz, g);
-    }
-    count = own.count;
-  }
-  template <bool Ones, class Value>
-  void add_row(const std::int32_t* __restrict indices, const Value* __restrict values, Index entries, Index k,
-               const Scalar* __restrict dz) {
-    for (Index entry = 0; entry < entries; ++entry) {
-      Scalar* g = grad + find(indices[entry]) * k;
-      for (Index c = 0; c < k; ++c) {
-        if constexpr (Ones)
-          g[c] += dz[c];
-        else
-          g[c] = std::fma(static_cast<Scalar>(values[entry]), dz[c], g[c]);
-      }
-    }
   }
 };
 
@@ -410,8 +282,8 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     pace_.setZero();
     if (steps == 0) return;
     for_each_piece([&](Range features) {
-      write_pace(state.slice({weight_ + features.begin * outputs_, weight_ + features.end * outputs_}), {1, steps},
-                 pace_.segment(features.begin * outputs_, features.size() * outputs_));
+      detail::write_pace<Scalar>(optimizer_, state.slice({weight_ + features.begin * outputs_, weight_ + features.end * outputs_}),
+                                 pace_.segment(features.begin * outputs_, features.size() * outputs_));
     });
   }
 
@@ -1030,7 +902,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     const bool put_off = weight_shrinkage_.l2_in_prox || (in_range(c) && std::abs(c) <= 1);
     if (!put_off || !in_range(lazy_.scale * c)) settle();
     // Thresholds are added up in double: where those to come are tiny beside the sum, it begins anew.
-    const double threshold = effective_rate(at) * weight_shrinkage_.l1;
+    const double threshold = detail::effective_rate(optimizer_, at) * weight_shrinkage_.l1;
     if (threshold > 0 && lazy_.sum > 0x1p36 * threshold / std::abs(lazy_.scale)) settle();
     next_ = {lazy_.scale * c, 0};
     step_scale_ = weight_shrinkage_.l2_in_prox ? lazy_.scale : next_.scale;
@@ -1091,13 +963,6 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     if (mode_ == Mode::gliding) state_->states().col(0) = state_before_;
   }
 
-  double effective_rate(const StepInfo& at) const {
-    if constexpr (HasEffectiveRate<O>)
-      return optimizer_.effective_rate(at);
-    else
-      return at.rate;
-  }
-
   /// The step of the part's touched features.
   void step(Part& part, double weight, const StepInfo& at) {
     if (mode_ == Mode::gliding) return step_gliding(part, weight);
@@ -1142,22 +1007,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   /// Finds the part's features that occur in the batch, and brings them up to date: what was stored is kept.
   template <class D>
   void bring_up_to_date(const D& data, Part& part) {
-    const detail::SparseRowsView rows(data);
-    detail::SlotTable<Scalar> table{slot_.data(), part.touched.data(), nullptr, 0};
-    constexpr Index ahead = detail::sparse_prefetch_distance;
-    const auto b = static_cast<Index>(samples_.size());
-    const auto entries = [&](Index j) {
-      const Range all{rows.begin(sample(j)), rows.end(sample(j))};
-      return part.range < 0 ? all : cut_.entries(sample(j), all, part.range);
-    };
-    for (Index j = 0; j < b; ++j) {
-      if (j + 2 * ahead < b) rows.prefetch_place(sample(j + 2 * ahead));
-      if (j + ahead < b) rows.prefetch(entries(j + ahead));
-      if (data.has_weights() && data.weights()[sample(j)] == 0) continue;
-      const Range own = entries(j);
-      for (Index e = own.begin; e < own.end; ++e) table.find(rows.indices[e]);
-    }
-    part.count = table.count;
+    part.count = detail::find_slots<Scalar>(data, samples_, cut_, part.range, slot_.data(), part.touched.data());
     Scalar *theta = state_->theta.data() + weight_, *state = stored_state();
     constexpr Index soon = 8;
     for (Index t = 0; t < part.count; ++t) {
@@ -1277,8 +1127,8 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       const StateRef<Scalar> state(part.states.data(), part.states.rows(), size);
       optimizer_.step(VectorRef<Scalar>(part.theta.head(size)), ConstVectorRef<Scalar>(part.grad.head(size)), state, at);
       if (l1 != 0) {
-        write_pace(state, {1, at.step}, part.pace.head(size));
-        const auto threshold = static_cast<Scalar>(-effective_rate(at) * l1);
+        detail::write_pace<Scalar>(optimizer_, state, part.pace.head(size));
+        const auto threshold = static_cast<Scalar>(-detail::effective_rate(optimizer_, at) * l1);
         for (Index s = 0; s < size; ++s) {
           const Scalar left = std::fma(threshold, part.pace[s], std::abs(part.theta[s]));
           part.theta[s] = left <= 0 ? Scalar{0} : std::copysign(left, part.theta[s]);
@@ -1289,38 +1139,11 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     for (Index q = 0; q < part.states.cols(); ++q) part.finite = part.finite && kernels::all_finite(part.states.col(q).data(), size);
   }
 
-  /// D⁻¹ = step size / α′
-  void write_pace([[maybe_unused]] const StateRef<Scalar>& state, [[maybe_unused]] const StepInfo& unit, VectorRef<Scalar> pace) const {
-    if constexpr (HasStepSizes<O, Scalar>) {
-      optimizer_.step_sizes(state, unit, pace);
-      const auto alpha = static_cast<Scalar>(effective_rate(unit));
-      for (Index s = 0; s < pace.size(); ++s) pace[s] /= alpha;
-    } else {
-      pace.setOnes();
-    }
-  }
-
-  /// What the first step makes of the states of features that it does not touch: states start at 0, and some optimizers put into them there what
-  /// they really start with. θ of such a feature stays.
   void begin_states(Part& part, const StepInfo& at) {
-    if constexpr (HasStep<O, Scalar>) {
-      Matrix<Scalar>& states = state_->states();
-      constexpr Index most = 256;
-      Vector<Scalar> theta(most), grad = Vector<Scalar>::Zero(most);
-      Matrix<Scalar> fresh(most, states.cols());
-      const Index end = part.features.end * outputs_;
-      for (Index first = part.features.begin * outputs_; first < end; first += most) {
-        const Index size = std::min(most, end - first);
-        theta.head(size) = state_->theta.segment(weight_ + first, size);
-        fresh.setZero();
-        const StateRef<Scalar> state(fresh.data(), most, size);
-        optimizer_.step(VectorRef<Scalar>(theta.head(size)), ConstVectorRef<Scalar>(grad.head(size)), state, at);
-        if (mode_ == Mode::paced) write_pace(state, {1, at.step}, pace_.segment(first, size));
-        for (Index e = first; e < first + size; ++e)
-          if (slot_[e / outputs_] < 0)
-            for (Index q = 0; q < states.cols(); ++q) states(weight_ + e, q) = fresh(e - first, q);
-      }
-    }
+    detail::begin_states(optimizer_, *state_, weight_, outputs_, part.features, slot_.data(), at,
+                         [&](Index first, const StateRef<Scalar>& state) {
+                           if (mode_ == Mode::paced) detail::write_pace<Scalar>(optimizer_, state, pace_.segment(first, state[0].size()));
+                         });
   }
 
   void step_bias(double weight, const StepInfo& at) {

@@ -726,6 +726,7 @@ class Trainer {
         update_->set_regularizer(sparse().regularizer());
       if (!finite) return false;
     } else {
+      if (states_[1 - current_].theta.size() == 0) states_[1 - current_] = state();  // the first step on dense data
       Gradient gradient{*engine_, use_anchor ? &anchor_ : nullptr, static_cast<Scalar>(sum.weight)};
       if (!(*update_)(gradient, sum.weight, state(), states_[1 - current_], {rate, steps_ + 1})) return false;
       current_ = 1 - current_;
@@ -1071,10 +1072,8 @@ class Trainer {
 
   void start_from(const Vector<Scalar>& theta) {
     std::array<TrainingState<Scalar>, 2> fresh;
-    for (TrainingState<Scalar>& state : fresh) {
-      state = TrainingState<Scalar>(parameters_.size(), optimizer_.num_states());
-      state.theta = theta;
-    }
+    fresh[0] = TrainingState<Scalar>(parameters_.size(), optimizer_.num_states());
+    fresh[0].theta = theta;
     states_ = std::move(fresh);  // not before: theta may be that of one of them
     if (update_) update_->start_anew(regularizer_, constraint_);
     current_ = 0;
@@ -1090,7 +1089,7 @@ class Trainer {
   C constraint_;
   ParameterList parameters_;
 
-  std::array<TrainingState<Scalar>, 2> states_;  // a step reads one and writes the other
+  std::array<TrainingState<Scalar>, 2> states_;  // a step on dense data reads one and writes the other; without such steps there is one
   Anchor anchor_;
   std::size_t current_ = 0;
   std::int64_t steps_ = 0;
