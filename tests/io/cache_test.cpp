@@ -45,6 +45,28 @@ void check_same(const SparseRows<S>& a, const SparseRows<S>& b) {
   if (a.has_labels()) CHECK(a.labels() == b.labels());
   if (a.has_weights()) CHECK(a.weights() == b.weights());
   if (a.num_targets() > 0) CHECK(a.targets() == b.targets());
+  REQUIRE(a.has_label_sets() == b.has_label_sets());
+  for (Index i = 0; a.has_label_sets() && i < a.size(); ++i) CHECK(std::ranges::equal(a.label_set(i), b.label_set(i)));
+}
+
+/// Rows with label sets: of none to three labels in [0, k), the last of which row 2 has.
+template <class S>
+SparseRows<S> multilabel_rows(Index n, Index k) {
+  const auto rows = sparse::random_rows<S>(30, n);
+  Vector<std::int64_t> ends(n + 1);
+  std::vector<Label> ids;
+  ends[0] = 0;
+  for (Index i = 0; i < n; ++i) {
+    std::vector<Label> set;
+    for (Index j = 0; j < i % 4; ++j) set.push_back(static_cast<Label>((7 * i + 5 * j * j) % k));
+    if (i == 2) set.push_back(static_cast<Label>(k - 1));
+    std::ranges::sort(set);
+    set.erase(std::unique(set.begin(), set.end()), set.end());
+    ids.insert(ids.end(), set.begin(), set.end());
+    ends[i + 1] = static_cast<std::int64_t>(ids.size());
+  }
+  return SparseRows<S>(rows.offsets(), rows.indices(), rows.values(), 30)
+      .with_label_sets(ends, Vector<Label>::Map(ids.data(), static_cast<Index>(ids.size())));
 }
 
 template <class T>
@@ -129,6 +151,95 @@ TEMPLATE_TEST_CASE("sparse rows come back from a cache as they were", "", float,
   CHECK(info.blocks == (n == 0 ? 0 : block == 0 ? 1 : (n + block - 1) / block));
   CHECK(info.bytes == std::filesystem::file_size(file));
   CHECK(std::distance(std::filesystem::directory_iterator{folder.path}, {}) == 1);  // nothing else is left
+}
+
+TEST_CASE("label sets come back from a cache as they were, also of LIBSVM text, and window by window as targets") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "rows.cache", text = folder.path / "rows.txt", other = folder.path / "other.cache";
+  const Index k = GENERATE(5, 32, 33, 100), block = GENERATE(1, 7, 1000), n = 53;
+  const bool weighted = GENERATE(false, true);
+  CAPTURE(k, block, weighted);
+  auto rows = multilabel_rows<float>(n, k);
+  if (weighted) rows = rows.with_weights(weights_of(n));
+  write_cache(file, rows, {.rows_per_block = block});
+  check_same(read_cache<SparseRows<float>>(file, 3), rows);
+  const CacheInfo info = CacheFile{file}.info();
+  CHECK(info.has_label_sets);
+  CHECK(info.num_labels == k);
+  CHECK(info.num_targets == 0);
+
+  const auto with_targets = rows.with_label_set_targets();
+  REQUIRE(with_targets.num_targets() == k);
+  const CachedRows<float> cached{file, {.window_blocks = 2}};
+  CHECK(cached.num_targets() == k);
+  const auto stream = cached.open({.batch_size = 5, .seed = 3});
+  Index seen = 0;
+  for (bool more = true; more;) {
+    const auto& window = stream->next();
+    for (const Index row : window.samples()) {
+      CHECK((window.targets().col(row) == with_targets.targets().col(window.number(row))));
+      ++seen;
+    }
+    more = !window.ends_epoch();
+  }
+  CHECK(seen == n);
+
+  if (weighted) return;
+  write_libsvm(text, rows, 0);
+  LibsvmOptions sets;
+  sets.targets = LibsvmTargets::label_sets;  // some rows have no label
+  const LibsvmReport report = detail::make_cache<float>(text, other, sets, CacheOptions{.rows_per_block = block}, 60);
+  CHECK(report.targets == LibsvmTargets::label_sets);
+  const auto read = read_libsvm<float>(text, sets).rows;
+  check_same(read_cache<SparseRows<float>>(other), read);
+  write_cache(file, read, {.rows_per_block = block});
+  CHECK((bytes_of(other) == bytes_of(file)));
+  make_cache<float>(text, other, sets, {.num_labels = 101});
+  CHECK(CacheFile{other}.info().num_labels == 101);
+  CHECK_THROWS_WITH(make_cache<float>(text, other, sets, {.num_labels = 3}), Catch::Contains("labels must be below num_labels, 3; got "));
+  CHECK(CacheFile{other}.info().num_labels == 101);
+}
+
+TEST_CASE("what label sets a cache cannot hold is refused, and so is one that claims another version or labels that there are not") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "rows.cache";
+  const auto rows = multilabel_rows<float>(20, 40);
+  CHECK_THROWS_WITH(write_cache(file, rows.with_label_set_targets()), "a cache holds targets or label sets, not both");
+  CHECK_THROWS_AS(write_cache(file, rows, {.num_labels = -1}), OptionError);
+  CHECK_THROWS_WITH(rows.with_label_set_targets(39), "labels must be in [0, 39); got 39");
+  CHECK_THROWS_AS(sparse::random_rows<float>(30, 9).with_label_set_targets(), DataError);
+  const auto far = SparseRows<float>(Vector<std::int64_t>{{0, 0}}, {}, {}, 1)
+                       .with_label_sets(Vector<std::int64_t>{{0, 1}}, Vector<Label>{{std::numeric_limits<Label>::max()}});
+  CHECK_THROWS_WITH(write_cache(file, far), "a cache holds label sets of at most 2^24 labels; got 2147483648");
+  {
+    CacheWriter<SparseRows<float>> writer{file};
+    writer.add(multilabel_rows<float>(20, 5));
+    CHECK_THROWS_WITH(writer.add(rows), "labels must be below num_labels, 5 by what was added first; got 39");
+  }
+  write_cache(file, rows, {.rows_per_block = 7});
+  const std::string whole = bytes_of(file);
+  detail::CacheHeader header;
+  const auto change = [&](const auto& how, const std::string& expected) {
+    std::string bytes = whole;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    how(header);
+    header.header_hash = header.hash();
+    std::memcpy(bytes.data(), &header, sizeof header);
+    write_bytes(file, bytes);
+    const std::string error = error_of<SparseRows<float>, CachedRows<float>>(file);
+    CAPTURE(error);
+    CHECK(error.find(expected) != std::string::npos);
+  };
+  CHECK((change([](auto&) {}, ""), header.version == 2));
+  change([](auto& h) { h.version = 1; }, "found flags 9, expected flags of version 1");
+  change([](auto& h) { h.flags = 1; }, "found flags 1, expected flags of version 2");
+  change([](auto& h) { h.kind = 2; }, "expected flags of version 2");
+  change([](auto& h) { h.targets = 39; }, "block 0 (byte 128): found a label in row 2, expected those in [0, 39)");
+  change([](auto& h) { h.targets = 1 << 20; }, "found 20 rows of at least");
+  for (std::size_t size = 0; size < whole.size(); size += 3) {
+    write_bytes(file, whole.substr(0, size));
+    CHECK(!error_of<SparseRows<float>, CachedRows<float>>(file).empty());
+  }
 }
 
 TEMPLATE_TEST_CASE("dense samples come back from a cache as they were", "", float, double, std::uint8_t) {
@@ -266,13 +377,15 @@ TEST_CASE("sizes that a cache claims are checked before memory is taken, with th
   check([](Header& h) { h.kind = 3; }, "kind 3");
   check([](Header& h) { h.kind = 2; }, "found ");
   check([](Header& h) { h.scalar = detail::CacheScalar{9}; }, "scalar type 9");
-  check([](Header& h) { h.flags = 8; }, "flags 8");
+  check([](Header& h) { h.flags = 8; }, "flags 8, expected flags of version 1");
+  check([](Header& h) { h.flags = 16; }, "flags 16");
   check([](Header& h) { h.targets = 1u << 31; }, "targets a row");
   check([](Header& h) { h.index_begin = huge; }, "as many as its header says");
   check([](Header& h) { h.schema_bytes = huge; }, "as many as its header says");
   check([](Header& h) { h.schema_bytes -= 8, h.index_begin += 8; }, "damaged index");
   check([](Header& h) { h.scale = std::numeric_limits<double>::quiet_NaN(); }, "finite numbers");
-  check([](Header& h) { h.version = 2; }, "version 2, expected version 1");
+  check([](Header& h) { h.version = 2; }, "flags 3, expected flags of version 2");
+  check([](Header& h) { h.version = 3; }, "version 3, expected version 1 or 2");
   check([](Header& h) { h.endianness = 0x04030201; }, "another order of bytes");
 }
 
@@ -342,8 +455,8 @@ TEST_CASE("a LIBSVM file becomes the cache of its rows, piece by piece") {
   CHECK(skipped.skipped == 1);
   CHECK(skipped.messages.size() == 1);
   CHECK(read_cache<SparseRows<float>>(file).size() == 2);
-  write_bytes(text, "1,2 3:1\n");
-  CHECK_THROWS_AS(make_cache<float>(text, file), DataError);
+  write_bytes(text, "1 qid:4 3:1\n");
+  CHECK_THROWS_WITH(make_cache<float>(text, file), Catch::Contains("rows.txt: a cache holds no queries"));
   write_bytes(text, "");
   make_cache<float>(text, file);
   CHECK(read_cache<SparseRows<float>>(file).size() == 0);

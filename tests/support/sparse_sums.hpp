@@ -26,21 +26,26 @@ using namespace parade;
 
 /// One of the optimizers that sparse rows know, chosen when the program runs.
 struct AnyOptimizer {
-  enum Kind { sgd, momentum, adagrad, lazy_adam, ftrl } kind = sgd;
+  enum Kind { sgd, momentum, nesterov, adagrad, lazy_adam, ftrl } kind = sgd;
   double rate = 0.1;
+
+  Sgd sgd_of_kind() const {
+    return {.rate = rate, .momentum = kind == sgd ? 0 : 0.9, .dampening = kind == momentum ? 0.5 : 0, .nesterov = kind == nesterov};
+  }
 
   template <class Call>
   auto with(const Call& call) const {
     if (kind == adagrad) return call(Adagrad{.rate = rate, .initial_accumulator = 0.1});
     if (kind == lazy_adam) return call(LazyAdam{.rate = rate});
     if (kind == ftrl) return call(FtrlProximal{.rate = rate, .l1 = 0.01, .l2 = 0.1});
-    return call(Sgd{.rate = rate, .momentum = kind == momentum ? 0.9 : 0});
+    return call(sgd_of_kind());
   }
 
   using ZeroGradientOf = AnyOptimizer;
   ZeroGradient zero_gradient() const {
     return with([](const auto& optimizer) { return optimizer.zero_gradient(); });
   }
+  LinearStep linear_step(const StepInfo& at) const { return sgd_of_kind().linear_step(at); }
   Index num_states() const {
     return with([](const auto& optimizer) { return optimizer.num_states(); });
   }

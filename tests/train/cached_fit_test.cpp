@@ -12,6 +12,7 @@
 #include <parade/callbacks/validate.hpp>
 #include <parade/data/cache.hpp>
 #include <parade/data/cached.hpp>
+#include <parade/data/splits.hpp>
 #include <parade/layers/dense.hpp>
 #include <parade/layers/dropout.hpp>
 #include <parade/losses/logistic.hpp>
@@ -201,6 +202,103 @@ TEST_CASE("training on dense samples from a cache gives the bits of training in 
   }
 }
 
+TEST_CASE("variance-reduced gradients and residuals of a cache have the bits of memory") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "dense.cache";
+  const auto data = training::labelled_data<float>(d, n, 3).with_weights(some_weights());
+  auto trainer = dense_trainer();
+  for (const auto& [block, blocks, batch] : {cases[1], cases[3], cases[6], cases[9]}) {
+    CAPTURE(block, blocks, batch);
+    write_cache(file, data, {.rows_per_block = block});
+    const CachedDense<float> cached{file, {.window_blocks = blocks}};
+    FitOptions options{.epochs = 5, .batch_size = batch, .seed = 4, .threads = 1, .svrg = 2, .windows = cached.windows()};
+    const std::uint64_t expected = trainer.fit(data, options).theta_hash;
+    const double residual = trainer.residual(data, 0.5);
+    options.svrg = 0;
+    CHECK(trainer.fit(data, options).theta_hash != expected);
+    for (const int threads : {1, 3}) {
+      options.threads = threads;
+      options.svrg = 2;
+      CHECK(trainer.fit(cached, options).theta_hash == expected);
+      CHECK(trainer.residual(cached, 0.5) == residual);
+      options.epochs = 2;  // in parts
+      trainer.fit(cached, options);
+      options.epochs = 3;
+      options.warm_start = true;
+      CHECK(trainer.fit(cached, options).theta_hash == expected);
+      options.warm_start = false;
+      options.epochs = 5;
+    }
+  }
+
+  // What is not finite at an anchor is named as in memory.
+  Matrix<float> x = data.values();
+  x(3, 77) = 3e38F;
+  const auto bad = DenseData<float>(std::move(x)).with_labels(data.labels());
+  write_cache(file, bad, {.rows_per_block = 10});
+  const CachedDense<float> cached{file, {.window_blocks = 2}};
+  const FitOptions options{.epochs = 2, .batch_size = 9, .seed = 4, .threads = 2, .svrg = 1, .windows = cached.windows()};
+  const Summary expected = trainer.fit(bad, options), found = trainer.fit(cached, options);
+  CHECK(found.stop_reason == StopReason::diverged);
+  CHECK(found.theta_hash == expected.theta_hash);
+  REQUIRE(found.divergences.size() == expected.divergences.size());
+  CHECK(found.divergences[0].text() == expected.divergences[0].text());
+}
+
+TEST_CASE("partial_fit on a window is a step on the samples that it says, in its order") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "cache";
+  const auto check = [](auto& trainer, const auto& data, const auto& cached) {
+    const auto stream = cached.open({.batch_size = 4, .seed = 9, .epochs = 2});
+    std::vector<Vector<float>> seen;
+    std::vector<BatchSum> sums;
+    std::vector<std::vector<Index>> samples;
+    trainer.initialize(2);
+    for (int epochs = 0; epochs < 2;) {
+      const auto& window = stream->next();
+      samples.emplace_back();
+      for (const Index name : window.samples()) samples.back().push_back(window.number(name));
+      if (samples.back().empty()) samples.pop_back();
+      if (!window.samples().empty()) {
+        sums.push_back(trainer.partial_fit(window, {.seed = 5, .threads = 2}));
+        seen.push_back(trainer.theta());
+      }
+      epochs += window.ends_epoch() ? 1 : 0;
+    }
+    trainer.initialize(2);
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+      const BatchSum sum = trainer.partial_fit(samples_of(data, samples[i]), {.seed = 5, .threads = 1});
+      CHECK(sum.loss == sums[i].loss);
+      CHECK(sum.samples == static_cast<Index>(samples[i].size()));
+      CHECK(trainer.theta() == seen[i]);
+    }
+  };
+  const auto rows = sparse::random_rows<float>(d, n).with_weights(some_weights());
+  write_cache(file, rows, {.rows_per_block = 7});
+  auto sparse_one = sparse_trainer();
+  check(sparse_one, rows, CachedRows<float>{file, {.window_blocks = 3}});
+
+  const auto data = training::labelled_data<float>(d, n, 3).with_weights(some_weights());
+  write_cache(file, data, {.rows_per_block = 7});
+  Trainer dense_one{Linear<float>{d, 3}, SoftmaxCrossEntropy{}, NoRegularizer{}, Sgd{.rate = 0.1, .momentum = 0.5}};
+  check(dense_one, data, CachedDense<float>{file, {.window_blocks = 3}});
+
+  // What a window brings is checked, and named by its number in the whole.
+  Vector<Label> labels = rows.labels();
+  labels[150] = 5;
+  write_cache(file, rows.with_labels(labels), {.rows_per_block = 7});
+  const CachedRows<float> bad{file, {.window_blocks = 3}};
+  const auto stream = bad.open({.batch_size = 4, .epochs = 1, .shuffle = false});
+  const auto run_all = [&] {
+    for (bool more = true; more;) {
+      const auto& window = stream->next();
+      sparse_one.partial_fit(window);
+      more = !window.ends_epoch();
+    }
+  };
+  CHECK_THROWS_WITH(run_all(), Catch::Contains("the label of sample 150 is 5"));
+}
+
 TEST_CASE("a window that holds all blocks is the order of data in memory, and no shuffling that of the file") {
   const TemporaryFolder folder;
   const auto rows = sparse::random_rows<float>(d, n);
@@ -291,7 +389,7 @@ TEST_CASE("what a cache cannot be fitted with is refused before anything is chan
   auto trainer = sparse_trainer();
   trainer.initialize(7);
   const Vector<float> theta = trainer.theta();
-  CHECK_THROWS_WITH(trainer.fit(cached, {.svrg = 1}), "svrg must be 0 for data that comes window by window; got 1");
+  CHECK_THROWS_WITH(trainer.fit(cached, {.svrg = 1}), "svrg must be 0 for sparse data, whose steps never touch all of θ; got 1");
   CHECK_THROWS_WITH(trainer.fit(cached, {.windows = {.block = 10, .blocks = 2}}),
                     "windows must be those of the data, 10 samples and 3 blocks, or not be given; got 10 and 2");
   CHECK_THROWS_WITH(trainer.fit(rows, {.windows = {.block = -1}}), "windows.block must be at least 1 sample, or 0 for no windows; got -1");

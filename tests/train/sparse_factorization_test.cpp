@@ -61,6 +61,9 @@ TEST_CASE("a factorization machine on sparse rows is that on dense data, with ev
                                            {{AnyOptimizer::sgd, 0.3}, {0.05, 0}},
                                            {{AnyOptimizer::sgd, 0.3}, {0, 0.003}},
                                            {{AnyOptimizer::sgd, 0.3}, {0.05, 0.003, true}},
+                                           {{AnyOptimizer::momentum, 0.1}, {}},
+                                           {{AnyOptimizer::momentum, 0.1}, {0.05, 0, true}},
+                                           {{AnyOptimizer::nesterov, 0.03}, {0.05, 0}},
                                            {{AnyOptimizer::adagrad, 0.1}, {}},
                                            {{AnyOptimizer::adagrad, 0.1}, {0, 0.003}},
                                            {{AnyOptimizer::lazy_adam, 0.02}, {}},
@@ -216,7 +219,7 @@ TEST_CASE("a factorization machine: what has no exact lazy form is refused, and 
     CHECK_THROWS_WITH(trainer.fit(rows, {.epochs = 1, .batch_size = 7}), ContainsSubstring(why) && ContainsSubstring("Sgd without"));
     CHECK(trainer.theta() == theta);
   };
-  refused({AnyOptimizer::momentum, 0.1}, {}, "a feature goes on moving");
+  refused({AnyOptimizer::momentum, 0.1}, {0, 0.1}, "L1 has no exact lazy form with momentum");
   refused({AnyOptimizer::adagrad, 0.1}, {0.1, 0}, "L2 has no exact lazy form");
   refused({AnyOptimizer::lazy_adam, 0.1}, {0, 0.1}, "L1 has no exact lazy form");
 

@@ -434,7 +434,8 @@ TEST_CASE("a pair without an exact lazy form is refused before anything is chang
     CHECK(trainer.theta().isZero(0));
   };
   const StepDecay schedule{.steps = 10, .factor = 0.9};
-  refused(Trainer{Linear<double>{d}, Logistic{}, Both{}, Sgd{.rate = 0.1, .momentum = 0.9}, schedule}, "a feature goes on moving");
+  refused(Trainer{Linear<double>{d}, Logistic{}, Both{0, 0.1}, Sgd{.rate = 0.1, .momentum = 0.9}, schedule},
+          "L1 has no exact lazy form with momentum");
   refused(Trainer{Linear<double>{d}, Logistic{}, Both{0.1, 0}, Adagrad{.rate = 0.1}, schedule}, "L2 has no exact lazy form");
   refused(Trainer{Linear<double>{d}, Logistic{}, Both{0, 0.1}, FtrlProximal{}, schedule}, "computes theta anew");
 }

@@ -110,7 +110,8 @@ concept DataFor = Dataset<D, Batch> || SparseDataFor<D, M>;
 
 /// What an optimizer does to an element whose gradient is 0.
 enum class ZeroGradient {
-  moves,    // something: momentum and running means go on. There is no lazy form
+  moves,    // something: running means go on. There is no lazy form
+  glides,   // what it did before goes on, by a linear map of θ and one state: see LinearStep
   waits,    // nothing, neither to θ nor to the state, but its step sizes change all the same
   returns,  // nothing, but θ is computed anew from the state, whatever else was done to it
   rests,    // nothing, neither to θ nor to the state
@@ -122,6 +123,23 @@ enum class ZeroGradient {
 template <class O>
 concept SaysZeroGradient = std::same_as<typename O::ZeroGradientOf, O> && !HasForParameter<O> && requires(const O optimizer) {
   { optimizer.zero_gradient() } -> std::same_as<ZeroGradient>;
+};
+
+/// A step that is linear in θ, the gradient g and the only state v, for all elements alike:
+///
+///   θ ← θ + θ_v v + θ_g g,   v ← v_v v + v_g g
+///
+/// Over steps without a gradient that is a product of 2×2 matrices, also where g is λθ.
+struct LinearStep {
+  double theta_of_state = 0, theta_of_gradient = 0;  // θ_v, θ_g
+  double state_of_state = 0, state_of_gradient = 0;  // v_v, v_g
+  double step_size = 0;                              // for a proximal step after it
+};
+
+/// Optimizer with `linear_step(at)`, const, returning a LinearStep: what its step is where it says that it `glides`.
+template <class O>
+concept HasLinearStep = requires(const O optimizer, const StepInfo& at) {
+  { optimizer.linear_step(at) } -> std::same_as<LinearStep>;
 };
 
 template <class O>

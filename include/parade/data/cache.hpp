@@ -28,6 +28,7 @@ struct CacheOptions {
   Index rows_per_block = 0;  // ≥ 1; 0: as many as fill the first mebibyte, and at least 256 where that is not above 16
   Index num_features = 0;    // of sparse rows: at least so many; 0: as many as the rows have that have most
   bool all_ones = false;     // sparse rows: values are left out; rows that have some are refused
+  Index num_labels = 0;      // label sets: labels are in [0, num_labels); 0: as many as the first chunk needs
   CacheSchema schema = {};
 };
 
@@ -38,10 +39,11 @@ struct CacheOptions {
 ///   writer.finish();                  // now the file is there: until then it has another name, and without this nothing is left of it
 ///
 /// The first chunk says whether there are labels, targets and weights; for dense data, also scale, offset and d. Throws DataError for a chunk of another kind, and
-/// for label sets and queries, which a cache does not hold; OptionError for options that break a rule; FileError when the file cannot be written.
+/// for queries, which a cache does not hold; OptionError for options that break a rule; FileError when the file cannot be written.
 template <class D>
 class CacheWriter {
   static constexpr bool is_sparse = detail::is_sparse_rows<D>;
+  static constexpr Index most_labels = Index{1} << 24;
   using Value = typename D::Value;
 
  public:
@@ -50,6 +52,8 @@ class CacheWriter {
       throw OptionError(detail::text("rows_per_block must be in [1, 2^40], or 0 for the default; got ", options_.rows_per_block));
     if (options_.num_features < 0 || options_.num_features > Index{1} << 31)
       throw OptionError(detail::text("num_features must be in [0, 2^31]; got ", options_.num_features));
+    if (options_.num_labels < 0 || options_.num_labels > most_labels)
+      throw OptionError(detail::text("num_labels must be in [0, 2^24], or 0 for as many as there are; got ", options_.num_labels));
     rows_per_block_ = options_.rows_per_block;
     header_.kind = is_sparse ? 1 : 2;
     header_.scalar = detail::cache_scalar<Value>;
@@ -89,10 +93,15 @@ class CacheWriter {
     std::uint32_t flags = header_.flags & detail::CacheHeader::values;
     if (data.has_labels()) flags |= detail::CacheHeader::labels;
     if (data.has_weights()) flags |= detail::CacheHeader::weights;
-    const auto targets = static_cast<std::uint32_t>(data.num_targets());
+    auto targets = static_cast<std::uint32_t>(data.num_targets());
     const auto features = static_cast<std::uint64_t>(data.num_features());
     if constexpr (is_sparse) {
-      if (data.has_label_sets() || data.has_queries()) throw DataError("a cache holds no label sets and no queries");
+      if (data.has_queries()) throw DataError("a cache holds no queries");
+      if (data.has_label_sets()) {
+        if (targets > 0) throw DataError("a cache holds targets or label sets, not both");
+        flags |= detail::CacheHeader::label_sets;
+        targets = check_label_sets(data);
+      }
       if (options_.all_ones && !data.all_ones()) throw DataError("rows of a cache with all_ones must have no values; got some");
       if (options_.num_features > 0 && features > static_cast<std::uint64_t>(options_.num_features))
         throw DataError(detail::text("rows must have at most num_features = ", options_.num_features, " features; got ", features));
@@ -116,12 +125,31 @@ class CacheWriter {
     is_first_ = false;
   }
 
+  /// The number of labels.
+  std::uint32_t check_label_sets(const D& data) const {
+    Index needed = 0;
+    for (Index i = 0; i < data.size(); ++i)
+      if (const auto set = data.label_set(i); !set.empty()) needed = std::max(needed, static_cast<Index>(set.back()) + 1);
+    const Index given = options_.num_labels > 0 ? options_.num_labels : is_first_ ? needed : static_cast<Index>(header_.targets);
+    if (needed > given)
+      throw DataError(detail::text("labels must be below num_labels, ", given, options_.num_labels > 0 ? "" : " by what was added first",
+                                   "; got ", needed - 1));
+    if (given > most_labels) throw DataError(detail::text("a cache holds label sets of at most 2^24 labels; got ", given));
+    return static_cast<std::uint32_t>(given);
+  }
+
   void append(const D& data, Index first, Index count) {
     const auto add = [](auto& to, const auto* from, Index size) { to.insert(to.end(), from, from + size); };
     if (data.has_labels()) add(labels_, data.labels().data() + first, count);
     if (data.has_weights()) add(weights_, data.weights().data() + first, count);
     if (const Index k = data.num_targets(); k > 0) add(targets_, data.targets().data() + first * k, count * k);
     if constexpr (is_sparse) {
+      if (data.has_label_sets())
+        for (Index i = first; i < first + count; ++i) {
+          const std::size_t begin = sets_.size();
+          sets_.resize(begin + static_cast<std::size_t>(header_.row_words()), 0);
+          for (const Label label : data.label_set(i)) detail::put_label(sets_.data() + begin, label);
+        }
       const std::int64_t begin = data.offsets()[first], end = data.offsets()[first + count];
       for (Index i = first; i < first + count; ++i)
         lengths_.push_back(static_cast<std::uint32_t>(data.offsets()[i + 1] - data.offsets()[i]));
@@ -139,11 +167,12 @@ class CacheWriter {
   void write_block() {
     const detail::CacheBlockParts<const std::byte> parts{targets_.data(), weights_.data(),
                                                          labels_.data(),  lengths_.data(),
-                                                         indices_.data(), reinterpret_cast<const std::byte*>(values_.data())};
+                                                         indices_.data(), reinterpret_cast<const std::byte*>(values_.data()),
+                                                         sets_.data()};
     out_.write_block(header_, parts, static_cast<std::uint64_t>(pending_), indices_.size());
     rows_ += pending_;
     pending_ = 0;
-    targets_.clear(), weights_.clear(), labels_.clear(), lengths_.clear(), indices_.clear(), values_.clear();
+    targets_.clear(), weights_.clear(), labels_.clear(), lengths_.clear(), indices_.clear(), values_.clear(), sets_.clear();
   }
 
   CacheOptions options_;
@@ -154,7 +183,7 @@ class CacheWriter {
   bool is_first_ = true;
   std::vector<double> targets_, weights_;
   std::vector<Label> labels_;
-  std::vector<std::uint32_t> lengths_;
+  std::vector<std::uint32_t> lengths_, sets_;
   std::vector<std::int32_t> indices_;
   std::vector<Value> values_;
 };
@@ -206,6 +235,8 @@ D read_cache(const std::filesystem::path& file, int threads = 0, NotFinite not_f
   for (Index b = 0; b < info.blocks; ++b)
     entries[static_cast<std::size_t>(b) + 1] = entries[static_cast<std::size_t>(b)] + cache.entries(b);
 
+  const auto words = static_cast<Index>(cache.header().row_words());
+  std::vector<std::uint32_t> sets(static_cast<std::size_t>(n * words));
   const int workers = static_cast<int>(std::clamp<Index>(threads > 0 ? threads : available_threads(), 1, std::max<Index>(1, info.blocks)));
   const auto read = [&](std::int32_t* indices, auto* values, std::int64_t* offsets, Index values_a_row) {
     using Lengths = std::vector<std::uint32_t>;
@@ -215,7 +246,7 @@ D read_cache(const std::filesystem::path& file, int threads = 0, NotFinite not_f
       auto* const at = values + (info.is_sparse ? (info.all_ones ? 0 : entry) : row * values_a_row);
       cache.read_block(block, {targets.data() + row * info.num_targets, weights.data() + (info.has_weights ? row : 0),
                                labels.data() + (info.has_labels ? row : 0), lengths.data(), info.is_sparse ? indices + entry : indices,
-                               reinterpret_cast<std::byte*>(at)});
+                               reinterpret_cast<std::byte*>(at), sets.data() + row * words});
       Index end = entry;
       for (std::size_t i = 0; i < lengths.size(); ++i) offsets[row + static_cast<Index>(i) + 1] = end += lengths[i];
     });
@@ -232,7 +263,18 @@ D read_cache(const std::filesystem::path& file, int threads = 0, NotFinite not_f
     Vector<std::int32_t> indices(info.nonzeros);
     Vector<typename D::Value> values(info.all_ones ? 0 : info.nonzeros);
     read(indices.data(), values.data(), offsets.data(), 0);
-    return with_targets(D(std::move(offsets), std::move(indices), std::move(values), d, not_finite));
+    D rows = with_targets(D(std::move(offsets), std::move(indices), std::move(values), d, not_finite));
+    if (info.has_label_sets) {
+      Vector<std::int64_t> ends(n + 1);
+      std::vector<Label> ids;
+      ends[0] = 0;
+      for (Index i = 0; i < n; ++i) {
+        detail::for_each_label(sets.data() + i * words, words, [&](Label label) { ids.push_back(label); });
+        ends[i + 1] = static_cast<std::int64_t>(ids.size());
+      }
+      rows = rows.with_label_sets(std::move(ends), Eigen::Map<const Vector<Label>>{ids.data(), static_cast<Index>(ids.size())});
+    }
+    return rows;
   } else {
     Matrix<typename D::Value> x(d, n);
     read(nullptr, x.data(), nullptr, d);

@@ -70,7 +70,7 @@ class CacheWindow {
   Index num_features() const { return info_->num_features; }
   bool has_labels() const { return info_->has_labels; }
   bool has_weights() const { return info_->has_weights; }
-  Index num_targets() const { return info_->num_targets; }
+  Index num_targets() const { return info_->has_label_sets ? info_->num_labels : info_->num_targets; }
 
   std::span<const Index> samples() const { return {order_.data(), static_cast<std::size_t>(visited_)}; }
   bool ends_epoch() const { return ends_epoch_; }
@@ -89,6 +89,7 @@ class CacheWindow {
     labels_.reserve(has_labels() ? n : 0);
     weights_.reserve(has_weights() ? n : 0);
     targets_.reserve(n * static_cast<std::size_t>(num_targets()));
+    sets_.reserve(std::min(n, static_cast<std::size_t>(info_->rows_per_block)) * words());
     derived().reserve_features(rows, entries);
   }
 
@@ -125,10 +126,12 @@ class CacheWindow {
       const Index rows = file.rows(block);
       CacheBlockParts<std::byte> to = derived().features_at(rows_before, entries_before);
       to.lengths = lengths.reserve(static_cast<std::size_t>(rows));
-      to.targets = targets_.data() + rows_before * num_targets();
+      double* const targets = to.targets = targets_.data() + rows_before * num_targets();
+      to.sets = sets_.data();
       if (has_weights()) to.weights = weights_.data() + rows_before;
       if (has_labels()) to.labels = labels_.data() + rows_before;
       file.read_block(block, to);
+      if (info_->has_label_sets) write_targets(rows, targets);
       derived().took_block(block, rows_before, entries_before, std::span<const std::uint32_t>(to.lengths, static_cast<std::size_t>(rows)));
       rows_before += rows;
       entries_before += file.entries(block);
@@ -143,7 +146,8 @@ class CacheWindow {
 
   /// In memory now.
   std::size_t bytes() const {
-    return order_.bytes() + labels_.bytes() + weights_.bytes() + targets_.bytes() + static_cast<const Derived&>(*this).feature_bytes();
+    return order_.bytes() + labels_.bytes() + weights_.bytes() + targets_.bytes() + sets_.bytes() +
+           static_cast<const Derived&>(*this).feature_bytes();
   }
 
  protected:
@@ -163,8 +167,18 @@ class CacheWindow {
   Room<Index> order_;  // (rows): names
   Room<Label> labels_;
   Room<double> weights_, targets_;
+  Room<std::uint32_t> sets_;  // of one block
 
  private:
+  std::size_t words() const { return info_->has_label_sets ? static_cast<std::size_t>(info_->num_labels + 31) / 32 : 0; }
+
+  /// Of label sets, 1 for a label that a row has, else 0.
+  void write_targets(Index rows, double* targets) const {
+    const Index k = num_targets(), of_row = static_cast<Index>(words());
+    std::fill_n(targets, rows * k, 0.0);
+    for (Index i = 0; i < rows; ++i) for_each_label(sets_.data() + i * of_row, of_row, [&](Label label) { targets[i * k + label] = 1; });
+  }
+
   Derived& derived() { return static_cast<Derived&>(*this); }
   std::span<const Index> left() const { return {order_.data() + visited_, static_cast<std::size_t>(rows_ - visited_)}; }
 };
@@ -210,6 +224,7 @@ class CachedRowsWindow : public detail::CacheWindow<CachedRowsWindow<S>, S> {
     std::vector<double> weights(info.has_weights ? lengths.size() : 0),
         targets(lengths.size() * static_cast<std::size_t>(info.num_targets));
     std::vector<Label> labels(info.has_labels ? lengths.size() : 0);
+    std::vector<std::uint32_t> sets(lengths.size() * static_cast<std::size_t>(file.header().row_words()));
     Index at = 0;
     for (Index block = 0; block < blocks; ++block) {
       detail::CacheBlockParts<std::byte> to;
@@ -217,6 +232,7 @@ class CachedRowsWindow : public detail::CacheWindow<CachedRowsWindow<S>, S> {
       to.values = reinterpret_cast<std::byte*>(info.all_ones ? nullptr : values.data());
       to.lengths = lengths.data();
       to.targets = targets.data();
+      to.sets = sets.data();
       if (info.has_weights) to.weights = weights.data();
       if (info.has_labels) to.labels = labels.data();
       file.read_block(block, to);
@@ -473,6 +489,8 @@ struct CachedOptions {
 /// same bits of θ. Batches are cut from this order as always: where a window ends within one, its first samples are kept for the next window. Evaluation is in
 /// the order of the file, with the same bits as in memory.
 ///
+/// Label sets come as targets (k), 1 for each label that a row has, else 0, for MultilabelLogistic: as SparseRows::with_label_set_targets has them.
+///
 /// Throws FileError as CacheFile, and for a cache of another kind; OptionError where the memory does not hold two windows of the least size. A file that is
 /// changed, cut off or gone while it is read ends the run with FileError, naming file and block; θ is that of the last step.
 template <class D, template <class> class W>
@@ -505,7 +523,7 @@ class Cached {
   Index num_features() const { return info().num_features; }
   bool has_labels() const { return info().has_labels; }
   bool has_weights() const { return info().has_weights; }
-  Index num_targets() const { return info().num_targets; }
+  Index num_targets() const { return info().has_label_sets ? info().num_labels : info().num_targets; }
   const CacheInfo& info() const { return file_->info(); }
   /// That an epoch reads: all blocks.
   std::uint64_t file_bytes() const { return file_->header().index_begin - sizeof(detail::CacheHeader); }
@@ -521,9 +539,10 @@ class Cached {
   /// In both windows, and for the order of one.
   std::size_t block_bytes(Index rows, Index entries) const {
     const CacheInfo& i = info();
-    const std::size_t value = sizeof(Value), k = static_cast<std::size_t>(i.num_targets), d = static_cast<std::size_t>(i.num_features);
+    const std::size_t value = sizeof(Value), k = static_cast<std::size_t>(num_targets()), d = static_cast<std::size_t>(i.num_features);
     const std::size_t row = sizeof(Index) + (i.has_labels ? sizeof(Label) : 0u) + (i.has_weights ? sizeof(double) : 0u) +
-                            k * sizeof(double) + (i.is_sparse ? sizeof(std::int64_t) : d * value);
+                            k * sizeof(double) + (i.has_label_sets ? (k + 31) / 32 * sizeof(std::uint32_t) : 0u) +
+                            (i.is_sparse ? sizeof(std::int64_t) : d * value);
     const std::size_t entry = i.is_sparse ? sizeof(std::int32_t) + (i.all_ones ? 0 : value) : 0;
     const auto count = static_cast<std::size_t>(rows);
     return 2 * (count * row + static_cast<std::size_t>(entries) * entry) + WindowOrder::bytes(count);

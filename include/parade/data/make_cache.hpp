@@ -46,18 +46,28 @@ LibsvmReport make_cache(const std::filesystem::path& text_file, const std::files
   const TextSource source{text_file};
   LibsvmRules rules{options.index_base, options.targets, std::nullopt};
   bool all_ones = true;
+  double last_label = -1;
   for (bool again = true; again;) {  // once, or twice where a line does not fit what the others say
     all_ones = true;
+    last_label = -1;
     LibsvmReport ignored;
     const LibsvmFacts facts =
         parse_rounds<Scalar>(source, options, rules, piece_bytes, ignored, [&](auto& pieces, Index count, double, int) {
-          for (Index p = 0; p < count; ++p) all_ones = all_ones && pieces[static_cast<std::size_t>(p)].values.empty();
+          for (Index p = 0; p < count; ++p) {
+            const auto& piece = pieces[static_cast<std::size_t>(p)];
+            all_ones = all_ones && piece.values.empty();
+            if (!piece.labels.empty()) last_label = std::max(last_label, *std::max_element(piece.labels.begin(), piece.labels.end()));
+          }
         });
     again = complete_rules(rules, facts, options);
     options.num_features = libsvm_features(options, facts, *rules.index_base);
   }
-  if (rules.targets == LibsvmTargets::label_sets || rules.queries == true)
-    throw DataError(text(source.name(), ": a cache holds no label sets and no queries"));
+  if (rules.queries == true) throw DataError(text(source.name(), ": a cache holds no queries"));
+  if (rules.targets == LibsvmTargets::label_sets && cache.num_labels == 0) {
+    if (last_label >= 1 << 24)
+      throw DataError(text(source.name(), ": a cache holds label sets of at most 2^24 labels; got label ", last_label));
+    cache.num_labels = static_cast<Index>(last_label) + 1;
+  }
 
   cache.all_ones = all_ones;
   cache.num_features = std::max(cache.num_features, options.num_features);
@@ -84,7 +94,7 @@ LibsvmReport make_cache(const std::filesystem::path& text_file, const std::files
 ///
 ///   parade::make_cache<float>("train.txt", "train.cache");      // then: parade::CachedRows<float> rows{"train.cache"};
 ///
-/// Throws as read_libsvm and CacheWriter; DataError for label sets and queries. What was there under the name of the cache is then left as it was.
+/// Label sets are kept: see CachedRows. Throws as read_libsvm and CacheWriter; DataError for queries. What was there under the name of the cache is then left as it was.
 template <class Scalar>
 LibsvmReport make_cache(const std::filesystem::path& text_file, const std::filesystem::path& file, const LibsvmOptions& options = {},
                         const CacheOptions& cache = {}) {

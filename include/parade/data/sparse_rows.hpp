@@ -126,6 +126,19 @@ class SparseRows {
     return copy;
   }
 
+  /// Targets Y (k,n) from the label sets, for MultilabelLogistic: 1 for each label that a row has, else 0. `labels`: k; 0: one more than the largest label
+  /// there is. Throws DataError without label sets, and for a label of k or more.
+  SparseRows with_label_set_targets(Index labels = 0) const {
+    if (!has_label_sets()) throw DataError("targets are made of label sets, of which there are none");
+    const Index needed = label_ids_->size() > 0 ? static_cast<Index>(label_ids_->maxCoeff()) + 1 : 0;
+    if (labels == 0) labels = needed;
+    if (labels < needed) throw DataError(detail::text("labels must be in [0, ", labels, "); got ", needed - 1));
+    Matrix<double> targets = Matrix<double>::Zero(labels, size());
+    for (Index i = 0; i < size(); ++i)
+      for (const Label label : label_set(i)) targets(label, i) = 1;
+    return with_targets(std::move(targets));
+  }
+
   /// The query that each row belongs to (n).
   SparseRows with_queries(Vector<std::int64_t> queries) const {
     check_count("queries", queries.size());

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -23,10 +24,11 @@
 #include <parade/core/shard_plan.hpp>
 #include <parade/engine/batch_sum.hpp>
 #include <parade/engine/checks.hpp>
+#include <parade/engine/lazy_motion.hpp>
 #include <parade/engine/reduce.hpp>
 #include <parade/engine/shard_worker.hpp>
 #include <parade/engine/sparse_rows_view.hpp>
-#include <parade/engine/sparse_training.hpp>
+#include <parade/engine/sparse_step.hpp>
 #include <parade/engine/team.hpp>
 #include <parade/engine/team_size.hpp>
 #include <parade/engine/update.hpp>
@@ -89,7 +91,8 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
         remainder_(model_.remainder()),
         places_(detail::places_of_remainder(model_, remainder_)),
         update_(remainder_.parameters(), regularizer, {}, optimizer_, team) {
-    if constexpr (SaysZeroGradient<O>) zero_gradient_ = optimizer_.zero_gradient();
+    zero_gradient_ = detail::zero_gradient_of(optimizer_);
+    is_gliding_ = zero_gradient_ == ZeroGradient::glides;
     for (std::size_t j = 0; j < blocks_.size(); ++j) {
       const ParameterBlock& of = model_.feature_block(j);
       Block& block = blocks_[j];
@@ -165,6 +168,11 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
       last_.resize(features_, static_cast<Index>(blocks_.size()));
       kernels::use_huge_pages(last_);
     }
+    if (is_gliding_ && last_time_.size() != features_) {
+      last_time_.resize(features_);
+      kernels::use_huge_pages(last_time_);
+      for (Block& block : blocks_) block.motions.reserve(features_ * width_);
+    }
   }
 
   /// Goes on with other rows of the same kind, in batches no larger than before; not in the midst of a step. The cut of the features stays.
@@ -181,9 +189,7 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
   void begin(State& state, std::int64_t /*steps*/, const R& regularizer) {
     state_ = &state;
     update_.set_regularizer(regularizer);
-    for (Block& block : blocks_) block.lazy = {};
-    is_behind_ = false;
-    if (is_thresholded_) last_.setZero();
+    set_up_to_date();
     const Index size = remainder_.parameters().size();
     if (rest_.theta.size() != size || rest_.states().cols() != state.states().cols()) {
       rest_ = State(size, state.states().cols());
@@ -223,7 +229,8 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
     team_->work_alone(alone);
     preparation_(remainder_, rest_.theta, [this](Index pieces, auto&& work) { team_->for_each(pieces, work); });
     is_pending_ = true;
-    for_each_part([&](Part& part) { find_slots(data, part); });
+    for_each_part(
+        [&](Part& part) { part.count = detail::find_slots<Scalar>(data, samples_, cut_, part.range, slot_.data(), part.touched.data()); });
     Index slots = 0;
     for (Part& part : active_) {
       part.first = slots;
@@ -289,7 +296,8 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
         write_rest();
         for (Block& block : blocks_) {
           block.lazy = block.next;
-          is_behind_ = is_behind_ || block.is_thresholded || block.lazy.scale != 1;
+          if (is_gliding_ && block.waits) block.motions.add(block.motion);
+          is_behind_ = is_behind_ || block.is_thresholded || block.lazy.scale != 1 || (is_gliding_ && block.waits);
         }
       } else if (at.step == 1) {
         state_->states().setZero();
@@ -309,12 +317,14 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
     for (const Block& block : blocks_) {
       const Index piece = std::max<Index>(1, (Index{1} << 14) / block.rows);
       team_->for_each((features_ + piece - 1) / piece, [&](Index i, int) {
-        write_theta(block, {i * piece, std::min(features_, (i + 1) * piece)}, state_->theta);
+        const Range features{i * piece, std::min(features_, (i + 1) * piece)};
+        if (is_gliding_)
+          for (Index f = features.begin; f < features.end; ++f) glide(block, block.motions.since(last_time_[f]), f);
+        else
+          write_theta(block, features, state_->theta);
       });
     }
-    for (Block& block : blocks_) block.lazy = {};
-    if (is_thresholded_) last_.setZero();
-    is_behind_ = false;
+    set_up_to_date();
   }
 
   /// Whether `settle` has something to do, and θ as it would leave it; that changes nothing.
@@ -369,6 +379,10 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
     bool is_thresholded = false;
     detail::LazyShrinkage lazy, next;  // before and after the step
     Scalar scale_now = 1;              // other than 1: what this step multiplies the features by that do not occur
+    detail::MotionTable motions;       // of an optimizer that glides
+    detail::Motion motion;             // of this step
+    double keep = 1;                   // of its proximal step
+    bool waits = true;                 // features that do not occur need not do it now
   };
 
   struct alignas(64) Worker {
@@ -455,36 +469,26 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
     });
   }
 
-  /// work(j, entries) for the part's entries of every row of the batch, in order.
-  template <class D, class Work>
-  void for_each_row(const D& data, const detail::SparseRowsView<typename D::Value>& rows, const Part& part, const Work& work) const {
-    constexpr Index ahead = detail::sparse_prefetch_distance;
-    const auto b = static_cast<Index>(samples_.size());
-    const auto entries_of = [&](Index j) {
-      const Index row = samples_[static_cast<std::size_t>(j)];
-      const Range all{rows.begin(row), rows.end(row)};
-      return part.range < 0 ? all : cut_.entries(row, all, part.range);
-    };
-    for (Index j = 0; j < b; ++j) {
-      if (j + 2 * ahead < b) {
-        const Index row = samples_[static_cast<std::size_t>(j + 2 * ahead)];
-        rows.prefetch_place(row);
-        if (part.range >= 0) cut_.prefetch(row);
-      }
-      if (j + ahead < b) rows.prefetch(entries_of(j + ahead));
-      if (data.has_weights() && data.weights()[samples_[static_cast<std::size_t>(j)]] == 0) continue;
-      work(j, entries_of(j));
+  /// θ of the state is θ now.
+  void set_up_to_date() {
+    for (Block& block : blocks_) {
+      block.lazy = {};
+      if (is_gliding_) block.motions.clear();
     }
+    if (is_thresholded_) last_.setZero();
+    if (is_gliding_) last_time_.setZero();
+    is_behind_ = false;
   }
 
-  template <class D>
-  void find_slots(const D& data, Part& part) {
-    const detail::SparseRowsView rows(data);
-    detail::SlotTable<Scalar> table{slot_.data(), part.touched.data(), nullptr, 0};
-    for_each_row(data, rows, part, [&](Index, Range entries) {
-      for (Index e = entries.begin; e < entries.end; ++e) table.find(rows.indices[e]);
-    });
-    part.count = table.count;
+  /// θ and v of a feature after some steps.
+  void glide(const Block& block, const detail::Motion& motion, Index feature) {
+    const Index begin = block.offset + feature * block.rows;
+    Scalar *theta = state_->theta.data() + begin, *state = &state_->states()(begin, 0);
+    for (Index c = 0; c < block.rows; ++c) {
+      const auto t = static_cast<double>(theta[c]), v = static_cast<double>(state[c]);
+      theta[c] = static_cast<Scalar>(motion.theta(t, v));
+      state[c] = static_cast<Scalar>(motion.state(t, v));
+    }
   }
 
   /// The slots as they are between steps.
@@ -516,6 +520,12 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
         const Index from = block.offset + i * block.rows, to = slot * width_ + block.first;
         read_elements(block, i, {from, from + block.rows}, theta_.data() + to, pace_.data() + (is_thresholded_ ? to : 0));
         for (Index q = 0; q < states.cols(); ++q) std::copy_n(&states(from, q), block.rows, &states_(to, q));
+        if (is_gliding_) {
+          const detail::Motion motion = block.motions.since(last_time_[i]);
+          for (Index c = 0; c < block.rows; ++c)
+            states_(to + c, 0) =
+                static_cast<Scalar>(motion.state(static_cast<double>(state_->theta[from + c]), static_cast<double>(states(from + c, 0))));
+        }
       }
     }
   }
@@ -541,9 +551,16 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
     const Scalar* stored = state_->theta.data() + elements.begin;
     const auto scale = static_cast<Scalar>(block.lazy.scale);
     const Index size = elements.size();
+    if (is_gliding_) {
+      const Scalar* state = &std::as_const(*state_).states()(elements.begin, 0);
+      const detail::Motion motion = block.motions.since(last_time_[feature]);
+      for (Index c = 0; c < size; ++c)
+        to[c] = static_cast<Scalar>(motion.theta(static_cast<double>(stored[c]), static_cast<double>(state[c])));
+      return;
+    }
     const double due = block.is_thresholded ? block.lazy.sum - last_(feature, index_of(block)) : 0;
     if (due > 0) {
-      write_pace(state_->slice(elements), VectorRef<Scalar>(Eigen::Map<Vector<Scalar>>(pace, size)));
+      detail::write_pace<Scalar>(optimizer_, state_->slice(elements), Eigen::Map<Vector<Scalar>>(pace, size));
       for (Index c = 0; c < size; ++c) {
         const double left = std::fma(-due, static_cast<double>(pace[c]), std::abs(static_cast<double>(stored[c])));
         to[c] = scale * (left <= 0 ? Scalar{0} : std::copysign(static_cast<Scalar>(left), stored[c]));  // NaN stays
@@ -564,32 +581,14 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
       }
   }
 
-  /// D⁻¹ = step size / α′, which is constant while no gradient comes.
-  void write_pace([[maybe_unused]] const StateRef<Scalar>& state, VectorRef<Scalar> pace) const {
-    if constexpr (HasStepSizes<O, Scalar> && SaysZeroGradient<O>) {
-      constexpr StepInfo unit{1, 1};
-      optimizer_.step_sizes(state, unit, pace);
-      const auto alpha = static_cast<Scalar>(effective_rate(unit));
-      for (Index s = 0; s < pace.size(); ++s) pace[s] /= alpha;
-    } else {
-      pace.setOnes();
-    }
-  }
-
-  double effective_rate(const StepInfo& at) const {
-    if constexpr (HasEffectiveRate<O>)
-      return optimizer_.effective_rate(at);
-    else
-      return at.rate;
-  }
-
   /// What this step does to C and B of every block. Where C would leave its range, or be 0, every feature is brought up to date at once. False where a feature
   /// that does not occur would leave the range of numbers.
   bool begin_shrinkage(const StepInfo& at) {
+    if (is_gliding_) return begin_motion(at);
     const auto in_range = [](double scale) { return std::abs(scale) >= 0x1p-40 && std::abs(scale) <= 0x1p40; };
     // Where it is 0, not even one step can be put off; above 1, nobody would see θ leave the range of numbers.
     const auto may_wait = [&](const Block& block, double c) { return block.shrinkage.l2_in_prox || (in_range(c) && std::abs(c) <= 1); };
-    const double rate = effective_rate(at);
+    const double rate = detail::effective_rate(optimizer_, at);
     for (const Block& block : blocks_) {
       const double c = detail::factor_of_l2(block.shrinkage, at.rate);
       if (!may_wait(block, c) || !in_range(block.lazy.scale * c)) settle();
@@ -613,13 +612,45 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
     return finite;
   }
 
+  /// What this step does to a feature that does not occur. Where such steps would let θ leave the range of numbers, nobody would see it happen: then all
+  /// features do it now. False where one leaves it.
+  bool begin_motion(const StepInfo& at) {
+    bool finite = true;
+    if constexpr (HasLinearStep<O>) {
+      const LinearStep step = optimizer_.linear_step(at);
+      bool all_wait = true, is_full = false;
+      for (Block& block : blocks_) {
+        block.motion = detail::motion_step(step, block.shrinkage).motion;
+        block.waits = detail::is_stable(block.motion);
+        block.next = block.lazy;
+        block.keep = block.shrinkage.l2_in_prox ? 1 / std::fma(step.step_size, block.shrinkage.l2, 1.0) : 1;
+        all_wait = all_wait && block.waits;
+        is_full = is_full || block.motions.is_full();
+      }
+      if (!all_wait || is_full) settle();
+      for (Block& block : blocks_) {
+        block.waits = all_wait;  // all blocks of a feature are of the same time
+        if (all_wait) continue;
+        const auto largest = [&](const auto& all) {
+          return static_cast<double>(all.segment(block.offset, block.rows * features_).cwiseAbs().maxCoeff());
+        };
+        const double theta = largest(state_->theta), state = largest(state_->states().col(0));
+        const detail::Motion& m = block.motion;
+        const double most = std::max(std::fma(std::abs(m.theta_theta), theta, std::abs(m.theta_state) * state),
+                                     std::fma(std::abs(m.state_theta), theta, std::abs(m.state_state) * state));
+        finite = finite && most <= static_cast<double>(std::numeric_limits<Scalar>::max());
+      }
+    }
+    return finite;
+  }
+
   /// The gradient of the part's slots.
   template <class D>
   void add_gradient(const D& data, Part& part) {
     const detail::SparseRowsView rows(data);
     const Vector<Scalar>& theta = theta_;
     const auto all_rows = [&](auto ones) {
-      for_each_row(data, rows, part, [&](Index j, Range entries) {
+      detail::for_each_weighted_row(data, samples_, cut_, part.range, [&](Index j, Range entries) {
         const Scalar* slopes = &slopes_(0, j);
         for (Index e = entries.begin; e < entries.end; ++e) {
           Scalar x = 1;
@@ -657,10 +688,10 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
       }
       const StateRef<Scalar> state(states_.data() + begin, states_.rows(), size);
       optimizer_.step(VectorRef<Scalar>(theta_.segment(begin, size)), ConstVectorRef<Scalar>(grad_.segment(begin, size)), state, at);
-      if (is_thresholded_) write_pace(state, VectorRef<Scalar>(pace_.segment(begin, size)));
+      if (is_thresholded_) detail::write_pace<Scalar>(optimizer_, state, pace_.segment(begin, size));
       for (const Block& block : blocks_) {
-        const auto threshold = static_cast<Scalar>(-effective_rate(at) * block.shrinkage.l1);
-        const auto keep = static_cast<Scalar>(detail::factor_of_l2(block.shrinkage, at.rate));
+        const auto threshold = static_cast<Scalar>(-detail::effective_rate(optimizer_, at) * block.shrinkage.l1);
+        const auto keep = static_cast<Scalar>(is_gliding_ ? block.keep : detail::factor_of_l2(block.shrinkage, at.rate));
         const double scale = block.next.scale;
         for (Index s = block.first; s < size; s += width_)
           for (Index c = s; c < s + block.rows; ++c) {
@@ -681,6 +712,9 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
   void write(const Part& part) {
     Matrix<Scalar>& states = state_->states();
     for (const Block& block : blocks_) {
+      if (is_gliding_ && !block.waits)
+        for (Index i = part.features.begin; i < part.features.end; ++i)
+          if (slot_[i] < 0) glide(block, block.motion, i);
       if (block.scale_now == 1) continue;
       for (Index i = part.features.begin; i < part.features.end; ++i)
         if (slot_[i] < 0)
@@ -694,6 +728,7 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
         for (Index q = 0; q < states.cols(); ++q) std::copy_n(&states_(from, q), block.rows, &states(to, q));
         if (block.is_thresholded) last_(i, index_of(block)) = block.next.sum;
       }
+      if (is_gliding_ && blocks_[0].waits) last_time_[i] = blocks_[0].motions.time() + 1;
     }
   }
 
@@ -708,30 +743,11 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
     }
   }
 
-  /// What the first step makes of the states of features that do not occur: states start at 0, and some optimizers put into them there what they really
-  /// start with. θ of such a feature stays.
   void begin_states(Part& part, const StepInfo& at) {
-    if constexpr (HasStep<O, Scalar>) {
-      Matrix<Scalar>& states = state_->states();
-      if (states.cols() == 0) return;
-      constexpr Index most = 256;
-      Vector<Scalar> theta(most);
-      const Vector<Scalar> grad = Vector<Scalar>::Zero(most);
-      Matrix<Scalar> fresh(most, states.cols());
-      for (const Block& block : blocks_) {
-        const Index end = block.offset + part.features.end * block.rows;
-        for (Index first = block.offset + part.features.begin * block.rows; first < end; first += most) {
-          const Index size = std::min(most, end - first);
-          theta.head(size) = state_->theta.segment(first, size);
-          fresh.setZero();
-          optimizer_.step(VectorRef<Scalar>(theta.head(size)), ConstVectorRef<Scalar>(grad.head(size)),
-                          StateRef<Scalar>(fresh.data(), most, size), at);
-          for (Index e = first; e < first + size; ++e)
-            if (slot_[(e - block.offset) / block.rows] < 0)
-              for (Index q = 0; q < states.cols(); ++q) states(e, q) = fresh(e - first, q);
-        }
-      }
-    }
+    if (is_gliding_ || optimizer_.num_states() == 0) return;
+    for (const Block& block : blocks_)
+      detail::begin_states(optimizer_, *state_, block.offset, block.rows, part.features, slot_.data(), at,
+                           [](Index, const StateRef<Scalar>&) {});
   }
 
   M model_;
@@ -747,16 +763,18 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
   ZeroGradient zero_gradient_ = ZeroGradient::moves;
   bool has_lazy_form_ = true;
   bool is_thresholded_ = false;
+  bool is_gliding_ = false;
 
   State* state_ = nullptr;
   State rest_, next_rest_;  // of the remainder
   ParallelUpdate<Scalar, R, detail::Unconstrained, O> update_;
-  bool is_behind_ = false;       // θ of the state is not θ
-  Matrix<double> last_;          // (d, blocks) B when the feature was last stored
-  Vector<std::int32_t> slot_;    // (d) −1 between steps, and where the feature does not occur
-  Vector<Scalar> theta_, grad_;  // (width, slots); in the end of a step grad is what is to be stored
-  Vector<Scalar> pace_;          // (width, slots) D⁻¹
-  Matrix<Scalar> states_;        // (width · slots, states)
+  bool is_behind_ = false;          // θ of the state is not θ
+  Matrix<double> last_;             // (d, blocks) B when the feature was last stored
+  Vector<std::int32_t> last_time_;  // (d) when the feature was last stored, where steps glide
+  Vector<std::int32_t> slot_;       // (d) −1 between steps, and where the feature does not occur
+  Vector<Scalar> theta_, grad_;     // (width, slots); in the end of a step grad is what is to be stored
+  Vector<Scalar> pace_;             // (width, slots) D⁻¹
+  Matrix<Scalar> states_;           // (width · slots, states)
 
   // Who computes.
   bool may_share_ = false;  // steps are large enough for the team

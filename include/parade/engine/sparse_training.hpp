@@ -24,9 +24,11 @@
 #include <parade/core/shard_plan.hpp>
 #include <parade/engine/batch_sum.hpp>
 #include <parade/engine/checks.hpp>
+#include <parade/engine/lazy_motion.hpp>
 #include <parade/engine/reduce.hpp>
 #include <parade/engine/shard_worker.hpp>
 #include <parade/engine/sparse_rows_view.hpp>
+#include <parade/engine/sparse_step.hpp>
 #include <parade/engine/team.hpp>
 #include <parade/engine/team_size.hpp>
 #include <parade/engine/update.hpp>
@@ -36,74 +38,6 @@
 
 namespace parade {
 namespace detail {
-
-/// What is left of θ where no gradient comes, for all elements at once:
-///
-///   θ ← c θ,  then  |θ| ← max(0, |θ| − τ D⁻¹)            in each step; D⁻¹ of an element is constant while no gradient comes
-///
-/// Over the steps s: with C = Π c_s and B = Σ τ_s/|C_s|, an element that was last stored as v = θ/C at the sum B₀ is now
-///
-///   θ = C sign(v) max(0, |v| − (B − B₀) D⁻¹)
-///
-/// since |C| times a soft threshold is a soft threshold: so a step moves all features by two numbers.
-struct LazyShrinkage {
-  double scale = 1;  // C
-  double sum = 0;    // B
-};
-
-/// What one step makes of an element by L2 alone.
-inline double factor_of_l2(const Shrinkage& shrinkage, double rate) {
-  return shrinkage.l2_in_prox ? 1 / std::fma(rate, shrinkage.l2, 1.0) : std::fma(-rate, shrinkage.l2, 1.0);
-}
-
-/// Throws OptionError for an optimizer and a regularizer that have no exact lazy form together; l2 and l1: the largest λ.
-inline void check_lazy_form(bool has_shrinkage, ZeroGradient zero_gradient, double l2, double l1) {
-  const char* pairs =
-      "; on sparse data there are: Sgd without momentum with L1, L2 or ElasticNet; Adagrad with L1 or no regularizer; LazyAdam with no "
-      "regularizer; FtrlProximal, which has l1 and l2 of its own, with no regularizer";
-  if (!has_shrinkage)
-    throw OptionError(text("the regularizer has no exact lazy form: it does not say (shrinkage()) that it is L2, L1 or both", pairs));
-  if (zero_gradient == ZeroGradient::moves)
-    throw OptionError(
-        text("the optimizer has no exact lazy form: a feature goes on moving in steps in which it does not occur (momentum, running means)",
-             pairs));
-  if (l2 != 0 && zero_gradient != ZeroGradient::linear)
-    throw OptionError(
-        text("L2 has no exact lazy form with this optimizer: in every step it changes each feature by another factor, or the "
-             "optimizer's state",
-             pairs));
-  if (l1 != 0 && zero_gradient == ZeroGradient::waits)
-    throw OptionError(
-        text("L1 has no exact lazy form with this optimizer: its step sizes change in every step, also where there is no gradient", pairs));
-  if (l1 != 0 && zero_gradient == ZeroGradient::returns)
-    throw OptionError(text("L1 has no exact lazy form with this optimizer: it computes theta anew from its state", pairs));
-}
-
-/// The most entries that a batch can have: those of the b longest rows.
-template <class D>
-Index most_entries(const D& data, Index batch_size) {
-  if constexpr (requires { data.most_batch_entries(); }) {
-    return data.most_batch_entries();
-  } else {
-    const std::int64_t* offsets = data.offsets().data();
-    std::vector<std::int64_t> lengths(static_cast<std::size_t>(data.size()));
-    for (Index i = 0; i < data.size(); ++i) lengths[static_cast<std::size_t>(i)] = offsets[i + 1] - offsets[i];
-    const auto longest = lengths.begin() + static_cast<std::ptrdiff_t>(std::min(static_cast<std::size_t>(batch_size), lengths.size()));
-    if (longest != lengths.end()) std::nth_element(lengths.begin(), longest, lengths.end(), std::greater<>{});
-    return std::accumulate(lengths.begin(), longest, std::int64_t{0});
-  }
-}
-
-/// What a Trainer must know of training on sparse rows also where nothing of it may be compiled yet: that is where the data is not sparse.
-template <class Scalar>
-class LazyTheta {
- public:
-  virtual ~LazyTheta() = default;
-  virtual void settle() = 0;
-  virtual bool is_behind() const = 0;
-  virtual void copy_theta(Vector<Scalar>& theta) const = 0;
-  virtual PhaseSeconds seconds() const = 0;
-};
 
 /// An element as it is stored, and what it is now, over C.
 template <class Scalar>
@@ -135,50 +69,15 @@ struct PacedElements {
   }
 };
 
-/// A gradient that holds only what occurs: feature i has the slot slot[i], −1 if it has none yet, and slot t is that of feature touched[t]; grad (k, slots)
-/// is 0 beyond the slots that are taken.
 template <class Scalar>
-struct SlotTable {
-  std::int32_t* slot;
-  std::int32_t* touched;
-  Scalar* grad;
-  std::int32_t count;  // slots taken
-
-  /// The slot of a feature. Without a branch, since nobody can guess which features are new: that took twice the time.
-  std::int32_t find(std::int32_t feature) {
-    const std::int32_t known = slot[feature], is_new = known >> 31;  // −1 or 0
-    const std::int32_t s = (known & ~is_new) | (count & is_new);
-    slot[feature] = s;
-    touched[count] = feature;
-    count -= is_new;
-    return s;
-  }
-
-  /// grad += dz xᵀ for one row, for one output and for k.
-  template <bool Ones, class Value>
-  void add_row(const std::int32_t* __restrict indices, const Value* __restrict values, Index entries, Scalar dz) {
-    SlotTable own = *this;  // so that the count stays in a register
-    for (Index entry = 0; entry < entries; ++entry) {
-      Scalar& g = own.grad[own.find(indices[entry])];
-      if constexpr (Ones)
-        g += dz;
-      else
-        g = std::fma(static_cast<Scalar>(values[entry]), dz, g);
-    }
-    count = own.count;
-  }
-  template <bool Ones, class Value>
-  void add_row(const std::int32_t* __restrict indices, const Value* __restrict values, Index entries, Index k,
-               const Scalar* __restrict dz) {
-    for (Index entry = 0; entry < entries; ++entry) {
-      Scalar* g = grad + find(indices[entry]) * k;
-      for (Index c = 0; c < k; ++c) {
-        if constexpr (Ones)
-          g[c] += dz[c];
-        else
-          g[c] = std::fma(static_cast<Scalar>(values[entry]), dz[c], g[c]);
-      }
-    }
+struct GlidingElements {
+  const Scalar* stored;
+  const Scalar* state;       // v, as stored
+  const std::int32_t* last;  // (d) when the feature was last stored
+  const MotionTable* table;
+  Scalar operator()(Index element, Index feature) const {
+    return static_cast<Scalar>(
+        table->since(last[feature]).theta(static_cast<double>(stored[element]), static_cast<double>(state[element])));
   }
 };
 
@@ -273,9 +172,12 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       weight_shrinkage_ = of("weight");
       if (bias_ >= 0) bias_shrinkage_ = of("bias");
     }
-    if constexpr (SaysZeroGradient<O>) zero_gradient_ = optimizer_.zero_gradient();
+    zero_gradient_ = detail::zero_gradient_of(optimizer_);
     const double l1 = weight_shrinkage_.l1;
-    mode_ = l1 == 0 ? Mode::plain : zero_gradient_ == ZeroGradient::linear ? Mode::thresholded : Mode::paced;
+    mode_ = zero_gradient_ == ZeroGradient::glides   ? Mode::gliding
+            : l1 == 0                                ? Mode::plain
+            : zero_gradient_ == ZeroGradient::linear ? Mode::thresholded
+                                                     : Mode::paced;
   }
 
   SparseTraining(const SparseTraining&) = delete;
@@ -336,9 +238,14 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       kernels::use_huge_pages(slot_);
       slot_.setConstant(-1);
     }
-    if (mode_ != Mode::plain && last_.size() != features_) {
+    if (is_thresholded() && last_.size() != features_) {
       last_.resize(features_);
       kernels::use_huge_pages(last_);
+    }
+    if (mode_ == Mode::gliding && last_time_.size() != features_) {
+      last_time_.resize(features_);
+      kernels::use_huge_pages(last_time_);
+      motions_.reserve(features_ * outputs_);
     }
     if (mode_ == Mode::paced && pace_.size() != outputs_ * features_) {
       pace_.resize(outputs_ * features_);
@@ -366,13 +273,17 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     lazy_ = {};
     is_behind_ = false;
     if (is_direct_) bound_ = largest_stored();
-    if (mode_ != Mode::plain) last_.setZero();
+    if (is_thresholded()) last_.setZero();
+    if (mode_ == Mode::gliding) {
+      last_time_.setZero();
+      motions_.clear();
+    }
     if (mode_ != Mode::paced) return;
     pace_.setZero();
     if (steps == 0) return;
     for_each_piece([&](Range features) {
-      write_pace(state.slice({weight_ + features.begin * outputs_, weight_ + features.end * outputs_}), {1, steps},
-                 pace_.segment(features.begin * outputs_, features.size() * outputs_));
+      detail::write_pace<Scalar>(optimizer_, state.slice({weight_ + features.begin * outputs_, weight_ + features.end * outputs_}),
+                                 pace_.segment(features.begin * outputs_, features.size() * outputs_));
     });
   }
 
@@ -394,6 +305,10 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     step_seconds_ = -1;
     active_ = alone ? std::span(parts_).first(1) : std::span(parts_).subspan(1);
     team_->work_alone(alone);
+    if (mode_ == Mode::gliding) {
+      is_pending_ = true;
+      for_each_part([&](Part& part) { bring_up_to_date(data, part); });
+    }
     // What is read for the scores should still be in the cache for the gradient: a large batch is done in chunks. A loss that does not promise to treat
     // every sample by itself is given whole shards.
     const Index chunks = SampleBySample<L> && !is_direct_ ? (b + chunk_ - 1) / chunk_ : 1;
@@ -458,7 +373,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
         team_->for_each(static_cast<Index>(active_.size()) + (bias_ >= 0 ? 1 : 0), work);
       } catch (...) {  // of an optimizer
         undo(at);
-        if (std::exchange(had_to_scale_, false)) state_->theta = before_;
+        unscale();
         discard();
         throw;
       }
@@ -468,13 +383,14 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       if (finite) {
         lazy_ = next_;
         bound_ = next_bound_;
-        is_behind_ = mode_ != Mode::plain || lazy_.scale != 1;
+        if (mode_ == Mode::gliding && !had_to_scale_) motions_.add(step_.motion);
+        is_behind_ = mode_ == Mode::gliding ? motions_.time() > 0 : mode_ != Mode::plain || lazy_.scale != 1;
         had_to_scale_ = false;
       } else {
         undo(at);
         PARADE_ASSERT(!is_direct_ || is_careful_);
         if (is_careful_) undo_directly(data);
-        if (std::exchange(had_to_scale_, false)) state_->theta = before_;
+        unscale();
       }
       step_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - step_began_).count();
       return finite;
@@ -484,13 +400,17 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
 
   /// Brings every feature up to date: θ of the state is θ again. It costs O(d), once an epoch or so.
   void settle() override {
+    if (mode_ == Mode::gliding) {
+      discard();
+      settle_motions();
+    }
     if (!is_behind_) return;
     with_elements([&](const auto& elements) {
       for_each_piece([&](Range features) { write_theta(elements, features, state_->theta.data() + weight_); });
     });
     bound_ *= std::abs(lazy_.scale);
     lazy_ = {};
-    if (mode_ != Mode::plain) last_.setZero();
+    if (is_thresholded()) last_.setZero();
     is_behind_ = false;
   }
 
@@ -537,7 +457,22 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   static constexpr double least_shared_work = 3000;  // entries of a batch times outputs
   static constexpr double chunk_entries = 16384;     // a thread
 
-  enum class Mode { plain, thresholded, paced };  // how elements are read: see detail::PlainElements and so on
+  enum class Mode { plain, thresholded, paced, gliding };  // how elements are read: see detail::PlainElements and so on
+
+  /// See settle; where a step is under way its features are up to date, and what would be put back is now what they are.
+  void settle_motions() {
+    if (!is_behind_) return;
+    for_each_piece([&](Range features) {
+      for (Index i = features.begin; i < features.end; ++i) glide(motions_.since(last_time_[i]), i);
+    });
+    motions_.clear();
+    last_time_.setZero();
+    is_behind_ = false;
+    for (Part& part : active_)
+      for (Index t = 0; t < part.kept; ++t) keep(part, t);
+  }
+
+  bool is_thresholded() const { return mode_ == Mode::thresholded || mode_ == Mode::paced; }
 
   struct alignas(64) Worker {
     Vector<Scalar> sums;  // (4k) for row_scores, and (k) for a range's scores
@@ -547,13 +482,14 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   /// A range of features, and in every step those of its features that occur in the batch, in the order in which they do: slot t is feature touched[t].
   struct alignas(64) Part {
     Range features;
-    Index range = -1;                   // of the cut; −1: all
-    Index count = 0;                    // of them
-    Index kept = 0;                     // for so many of them what was there is kept
-    std::vector<std::int32_t> touched;  // (capacity + 1)
-    Vector<Scalar> grad;                // (k, capacity)
-    Vector<Scalar> old;                 // the same: what was stored before the step
-    Vector<double> old_last;            // (capacity)
+    Index range = -1;                    // of the cut; −1: all
+    Index count = 0;                     // of them
+    Index kept = 0;                      // for so many of them what was there is kept
+    std::vector<std::int32_t> touched;   // (capacity + 1)
+    Vector<Scalar> grad;                 // (k, capacity)
+    Vector<Scalar> old;                  // the same: what was stored before the step
+    Vector<double> old_last;             // (capacity)
+    std::vector<std::int32_t> old_time;  // (capacity)
     bool finite = true, has_finite_grad = true;
 
     // For step_directly.
@@ -578,7 +514,12 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     part.grad.setZero(size);
     part.old.resize(size);
     part.count = 0;
-    if (mode_ != Mode::plain) part.old_last.resize(capacity);
+    if (is_thresholded()) part.old_last.resize(capacity);
+    if (mode_ == Mode::gliding) {
+      part.old_time.resize(static_cast<std::size_t>(capacity));
+      part.old_states.resize(size, 1);
+      return;
+    }
     if (zero_gradient_ == ZeroGradient::linear) return;
     part.theta.resize(size);
     if (weight_shrinkage_.l1 != 0 || bias_shrinkage_.l1 != 0) part.pace.resize(size);
@@ -593,10 +534,34 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     const Scalar* stored = state_->theta.data() + weight_;
     if (mode_ == Mode::plain)
       work(detail::PlainElements<Scalar>{stored});
+    else if (mode_ == Mode::gliding)
+      work(detail::GlidingElements<Scalar>{stored, stored_state(), last_time_.data(), &motions_});
     else if (mode_ == Mode::thresholded)
       work(detail::ThresholdedElements<Scalar>{stored, last_.data(), lazy_.sum});
     else
       work(detail::PacedElements<Scalar>{stored, last_.data(), pace_.data(), lazy_.sum});
+  }
+
+  /// The same for features of the batch, which are up to date where steps glide.
+  template <class Work>
+  void with_elements_to_read(const Work& work) const {
+    if (mode_ == Mode::gliding)
+      work(detail::PlainElements<Scalar>{state_->theta.data() + weight_});
+    else
+      with_elements(work);
+  }
+
+  /// v of the weights, as stored.
+  Scalar* stored_state() const { return &state_->states()(weight_, 0); }
+
+  /// θ and v of a feature after some steps.
+  void glide(const detail::Motion& motion, Index feature) {
+    Scalar *theta = state_->theta.data() + weight_, *state = stored_state();
+    for (Index e = feature * outputs_; e < (feature + 1) * outputs_; ++e) {
+      const auto t = static_cast<double>(theta[e]), v = static_cast<double>(state[e]);
+      theta[e] = static_cast<Scalar>(motion.theta(t, v));
+      state[e] = static_cast<Scalar>(motion.state(t, v));
+    }
   }
 
   /// work(features) for pieces of all features, in parallel.
@@ -616,7 +581,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   /// work(score): score(indices, values, entries, sums, z) is one range's part of a row's scores, into z (k). `sums` (4k) is scratch where k > 1.
   template <class D, class Work>
   void with_score(const detail::SparseRowsView<D>& rows, const Work& work) const {
-    with_elements([&](const auto& elements) {
+    with_elements_to_read([&](const auto& elements) {
       const auto with_ones = [&](auto ones) {
         if (outputs_ == 1)
           work([&elements](const std::int32_t* indices, const auto* values, Index count, Scalar*, Scalar* z) {
@@ -762,6 +727,8 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     const auto forget = [this](Part& part) {
       if (is_pending_ && &part != &bias_part_) {
         for (Index t = 0; t < part.count; ++t) slot_[part.touched[static_cast<std::size_t>(t)]] = -1;
+        if (mode_ == Mode::gliding)
+          for (Index t = 0; t < part.kept; ++t) put_back(part, t);
       }
       if (is_pending_) std::fill_n(part.grad.data(), part.count * outputs_, Scalar{0});
       part.count = part.kept = 0;
@@ -927,6 +894,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
 
   /// What this step does to C and B. Where C would leave its range, or be 0, every feature is brought up to date at once.
   bool begin_shrinkage(const StepInfo& at) {
+    if (mode_ == Mode::gliding) return begin_motion(at);
     const auto in_range = [](double scale) { return std::abs(scale) >= 0x1p-40 && std::abs(scale) <= 0x1p40; };
     const double c = detail::factor_of_l2(weight_shrinkage_, at.rate);
     had_to_scale_ = false;
@@ -934,7 +902,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     const bool put_off = weight_shrinkage_.l2_in_prox || (in_range(c) && std::abs(c) <= 1);
     if (!put_off || !in_range(lazy_.scale * c)) settle();
     // Thresholds are added up in double: where those to come are tiny beside the sum, it begins anew.
-    const double threshold = effective_rate(at) * weight_shrinkage_.l1;
+    const double threshold = detail::effective_rate(optimizer_, at) * weight_shrinkage_.l1;
     if (threshold > 0 && lazy_.sum > 0x1p36 * threshold / std::abs(lazy_.scale)) settle();
     next_ = {lazy_.scale * c, 0};
     step_scale_ = weight_shrinkage_.l2_in_prox ? lazy_.scale : next_.scale;
@@ -949,7 +917,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
         for (Index e = weight_ + features.begin * outputs_; e < weight_ + features.end * outputs_; ++e) state_->theta[e] *= factor;
       });
       if (!kernels::all_finite(state_->theta.data(), state_->theta.size())) {
-        state_->theta = before_;
+        unscale();
         return false;
       }
     }
@@ -958,15 +926,46 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     return true;
   }
 
-  double effective_rate(const StepInfo& at) const {
-    if constexpr (HasEffectiveRate<O>)
-      return optimizer_.effective_rate(at);
-    else
-      return at.rate;
+  /// What this step does to a feature that does not occur. Where such steps would let θ leave the range of numbers, nobody would see it happen: then all
+  /// features do it now.
+  bool begin_motion(const StepInfo& at) {
+    if constexpr (HasLinearStep<O>) {
+      const LinearStep step = optimizer_.linear_step(at);
+      step_ = detail::motion_step(step, weight_shrinkage_);
+      bias_step_ = detail::motion_step(step, bias_shrinkage_);
+      next_ = lazy_;
+      next_bound_ = bound_;
+      had_to_scale_ = false;
+      const bool put_off = detail::is_stable(step_.motion);
+      if (!put_off || motions_.is_full()) settle_motions();
+      if (!put_off) {
+        had_to_scale_ = true;
+        before_ = state_->theta;
+        state_before_ = state_->states().col(0);
+        for_each_piece([&](Range features) {
+          for (Index i = features.begin; i < features.end; ++i) glide(step_.motion, i);
+        });
+        if (!kernels::all_finite(state_->theta.data(), state_->theta.size()) ||
+            !kernels::all_finite(state_->states().data(), state_->states().rows())) {
+          unscale();
+          return false;
+        }
+      }
+      return true;
+    }
+    return false;
+  }
+
+  /// Puts back what a step that could not be put off has made of all features.
+  void unscale() {
+    if (!std::exchange(had_to_scale_, false)) return;
+    state_->theta = before_;
+    if (mode_ == Mode::gliding) state_->states().col(0) = state_before_;
   }
 
   /// The step of the part's touched features.
   void step(Part& part, double weight, const StepInfo& at) {
+    if (mode_ == Mode::gliding) return step_gliding(part, weight);
     with_elements([&](const auto& elements) {
       if (zero_gradient_ == ZeroGradient::linear)
         step_linear(part, elements, weight, at);
@@ -1003,6 +1002,88 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     }
     part.kept = part.count;
     part.finite = zero == 0;
+  }
+
+  /// Finds the part's features that occur in the batch, and brings them up to date: what was stored is kept.
+  template <class D>
+  void bring_up_to_date(const D& data, Part& part) {
+    part.count = detail::find_slots<Scalar>(data, samples_, cut_, part.range, slot_.data(), part.touched.data());
+    Scalar *theta = state_->theta.data() + weight_, *state = stored_state();
+    constexpr Index soon = 8;
+    for (Index t = 0; t < part.count; ++t) {
+      if (t + soon < part.count) {
+        const Index next = part.touched[static_cast<std::size_t>(t + soon)];
+        kernels::prefetch(theta + next * outputs_);
+        kernels::prefetch(state + next * outputs_);
+        kernels::prefetch(last_time_.data() + next);
+      }
+      keep(part, t);
+      const Index i = part.touched[static_cast<std::size_t>(t)];
+      if (last_time_[i] == motions_.time()) continue;  // the product of no steps would make +0 of −0
+      glide(motions_.since(last_time_[i]), i);
+      last_time_[i] = motions_.time();
+    }
+    part.kept = part.count;
+  }
+
+  /// What is stored of a feature that occurs, to be put back if the step is not taken.
+  void keep(Part& part, Index t) const {
+    const Index i = part.touched[static_cast<std::size_t>(t)];
+    part.old_time[static_cast<std::size_t>(t)] = last_time_[i];
+    const Scalar *theta = state_->theta.data() + weight_ + i * outputs_, *state = stored_state() + i * outputs_;
+    Scalar *old = part.old.data() + t * outputs_, *old_state = part.old_states.data() + t * outputs_;
+    for (Index c = 0; c < outputs_; ++c) {
+      old[c] = theta[c];
+      old_state[c] = state[c];
+    }
+  }
+  void put_back(const Part& part, Index t) {
+    const Index i = part.touched[static_cast<std::size_t>(t)];
+    last_time_[i] = part.old_time[static_cast<std::size_t>(t)];
+    std::copy_n(part.old.data() + t * outputs_, outputs_, state_->theta.data() + weight_ + i * outputs_);
+    std::copy_n(part.old_states.data() + t * outputs_, outputs_, stored_state() + i * outputs_);
+  }
+
+  /// What the step does to a feature without a gradient, and what the gradient adds.
+  void step_gliding(Part& part, double weight) {
+    Scalar *theta = state_->theta.data() + weight_, *state = stored_state();
+    const std::int32_t time = motions_.time() + (had_to_scale_ ? 0 : 1);
+    detail::MotionStep own = over(step_, weight);
+    if (had_to_scale_) own.motion = {};  // it was done
+    constexpr Index soon = 8;
+    bool finite = true;
+    for (Index t = 0; t < part.count; ++t) {
+      if (t + soon < part.count) {
+        const Index next = part.touched[static_cast<std::size_t>(t + soon)];
+        kernels::prefetch(theta + next * outputs_);
+        kernels::prefetch(state + next * outputs_);
+        kernels::prefetch(last_time_.data() + next);
+      }
+      const Index i = part.touched[static_cast<std::size_t>(t)];
+      slot_[i] = -1;
+      last_time_[i] = time;
+      finite = move(own, theta + i * outputs_, state + i * outputs_, part.grad.data() + t * outputs_) && finite;
+    }
+    part.finite = finite;
+  }
+
+  /// For a sum of gradients that is to be divided by W.
+  static detail::MotionStep over(detail::MotionStep step, double weight) {
+    step.theta_gradient /= weight;
+    step.state_gradient /= weight;
+    return step;
+  }
+
+  /// A step of θ and v of a feature, or of the bias. False if one is not finite.
+  bool move(const detail::MotionStep& step, Scalar* theta, Scalar* state, const Scalar* grad) const {
+    Scalar zero = 0;
+    for (Index c = 0; c < outputs_; ++c) {
+      const auto t = static_cast<double>(theta[c]), v = static_cast<double>(state[c]), g = static_cast<double>(grad[c]);
+      theta[c] = static_cast<Scalar>(std::fma(step.theta_gradient, g, step.motion.theta(t, v)));
+      state[c] = static_cast<Scalar>(std::fma(step.state_gradient, g, step.motion.state(t, v)));
+      zero = std::fma(Scalar{0}, theta[c], std::fma(Scalar{0}, state[c], zero));
+    }
+    return zero == 0;
   }
 
   /// The same by the optimizer's own step: what is touched is brought together, stepped as a slice of θ, and stored.
@@ -1046,8 +1127,8 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       const StateRef<Scalar> state(part.states.data(), part.states.rows(), size);
       optimizer_.step(VectorRef<Scalar>(part.theta.head(size)), ConstVectorRef<Scalar>(part.grad.head(size)), state, at);
       if (l1 != 0) {
-        write_pace(state, {1, at.step}, part.pace.head(size));
-        const auto threshold = static_cast<Scalar>(-effective_rate(at) * l1);
+        detail::write_pace<Scalar>(optimizer_, state, part.pace.head(size));
+        const auto threshold = static_cast<Scalar>(-detail::effective_rate(optimizer_, at) * l1);
         for (Index s = 0; s < size; ++s) {
           const Scalar left = std::fma(threshold, part.pace[s], std::abs(part.theta[s]));
           part.theta[s] = left <= 0 ? Scalar{0} : std::copysign(left, part.theta[s]);
@@ -1058,38 +1139,11 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     for (Index q = 0; q < part.states.cols(); ++q) part.finite = part.finite && kernels::all_finite(part.states.col(q).data(), size);
   }
 
-  /// D⁻¹ = step size / α′
-  void write_pace([[maybe_unused]] const StateRef<Scalar>& state, [[maybe_unused]] const StepInfo& unit, VectorRef<Scalar> pace) const {
-    if constexpr (HasStepSizes<O, Scalar>) {
-      optimizer_.step_sizes(state, unit, pace);
-      const auto alpha = static_cast<Scalar>(effective_rate(unit));
-      for (Index s = 0; s < pace.size(); ++s) pace[s] /= alpha;
-    } else {
-      pace.setOnes();
-    }
-  }
-
-  /// What the first step makes of the states of features that it does not touch: states start at 0, and some optimizers put into them there what
-  /// they really start with. θ of such a feature stays.
   void begin_states(Part& part, const StepInfo& at) {
-    if constexpr (HasStep<O, Scalar>) {
-      Matrix<Scalar>& states = state_->states();
-      constexpr Index most = 256;
-      Vector<Scalar> theta(most), grad = Vector<Scalar>::Zero(most);
-      Matrix<Scalar> fresh(most, states.cols());
-      const Index end = part.features.end * outputs_;
-      for (Index first = part.features.begin * outputs_; first < end; first += most) {
-        const Index size = std::min(most, end - first);
-        theta.head(size) = state_->theta.segment(weight_ + first, size);
-        fresh.setZero();
-        const StateRef<Scalar> state(fresh.data(), most, size);
-        optimizer_.step(VectorRef<Scalar>(theta.head(size)), ConstVectorRef<Scalar>(grad.head(size)), state, at);
-        if (mode_ == Mode::paced) write_pace(state, {1, at.step}, pace_.segment(first, size));
-        for (Index e = first; e < first + size; ++e)
-          if (slot_[e / outputs_] < 0)
-            for (Index q = 0; q < states.cols(); ++q) states(weight_ + e, q) = fresh(e - first, q);
-      }
-    }
+    detail::begin_states(optimizer_, *state_, weight_, outputs_, part.features, slot_.data(), at,
+                         [&](Index first, const StateRef<Scalar>& state) {
+                           if (mode_ == Mode::paced) detail::write_pace<Scalar>(optimizer_, state, pace_.segment(first, state[0].size()));
+                         });
   }
 
   void step_bias(double weight, const StepInfo& at) {
@@ -1112,6 +1166,12 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       }
       part.kept = 1;
       part.finite = kernels::all_finite(bias, outputs_);
+      return;
+    }
+    if (mode_ == Mode::gliding) {
+      for (Index c = 0; c < outputs_; ++c) part.old_states(c, 0) = states(bias_ + c, 0);
+      part.kept = 1;
+      part.finite = move(over(bias_step_, weight), bias, &states(bias_, 0), part.grad.data());
       return;
     }
     for (Index c = 0; c < outputs_; ++c) {
@@ -1141,11 +1201,15 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
         slot_[i] = -1;
         for (Index c = 0; c < outputs_; ++c) part.grad[t * outputs_ + c] = 0;
         if (t >= part.kept) continue;
+        if (mode_ == Mode::gliding) {
+          put_back(part, t);
+          continue;
+        }
         for (Index c = 0; c < outputs_; ++c) {
           restore(part, t * outputs_ + c, weight_ + i * outputs_ + c);
           if (mode_ == Mode::paced) pace_[i * outputs_ + c] = part.old_pace[t * outputs_ + c];
         }
-        if (mode_ != Mode::plain) last_[i] = part.old_last[t];
+        if (is_thresholded()) last_[i] = part.old_last[t];
       }
     if (bias_part_.kept > 0)
       for (Index c = 0; c < outputs_; ++c) restore(bias_part_, c, bias_ + c);
@@ -1169,9 +1233,12 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   double step_scale_ = 1;              // the C that the step's gradient is divided by: that after it, or before it where L2 is in the prox
   bool is_behind_ = false;             // θ of the state is not θ
   bool had_to_scale_ = false;          // θ was multiplied by c, and before_ is what it was
-  Vector<Scalar> before_;
-  Vector<double> last_;                // (d) B when the feature was last stored
-  Vector<Scalar> pace_;                // (k,d) D⁻¹
+  Vector<Scalar> before_, state_before_;
+  Vector<double> last_;             // (d) B when the feature was last stored
+  Vector<Scalar> pace_;             // (k,d) D⁻¹
+  detail::MotionTable motions_;     // steps of an optimizer that glides, and when the feature was last stored
+  Vector<std::int32_t> last_time_;  // (d)
+  detail::MotionStep step_, bias_step_;
   bool is_direct_ = false;             // see step_directly
   bool is_careful_ = true;             // in this step, which then may be undone
   double gradient_bound_ = 0;          // of this step: no element of Σ w_i ∇J_i is larger

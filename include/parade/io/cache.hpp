@@ -37,9 +37,12 @@
 //   …                           schema: three lists of texts (feature names, class names, notes), each a number of 64 bits, then of each text its
 //                               length (32 bits) and its bytes
 //
-//   a block: targets (k · rows, 64 bits), weights (rows, 64 bits), values if double, labels (rows, 32 bits), for sparse rows the number of
+//   a block: targets (k · rows, 64 bits), weights (rows, 64 bits), values if double, labels (rows, 32 bits), label sets (rows, one bit for each of the
+//            k labels, from the lowest bit on, in words of 32 bits), for sparse rows the number of
 //            entries of each row (32 bits) and indices (entries, 32 bits), values if float, values if 8-bit, zeros up to a multiple of 8 bytes; of
 //            these what the header says that there is. Its hash is fast_hash of the fast_hashes of these parts, in this order.
+//
+// A file with label sets is of version 2, in which k is their number of labels and there are no targets; all others are of version 1.
 namespace parade {
 
 /// The text that a cache carries beside its numbers; any of it may be missing.
@@ -61,8 +64,9 @@ struct CacheInfo {
   Index rows_per_block = 1;  // of each block but the last
   Index blocks = 0;
   bool all_ones = false;  // sparse rows without values: all are 1
-  bool has_labels = false, has_weights = false;
+  bool has_labels = false, has_weights = false, has_label_sets = false;
   Index num_targets = 0;         // k
+  Index num_labels = 0;          // of label sets: labels are in [0, num_labels)
   double scale = 1, offset = 0;  // of dense values, as of DenseData
   std::uint64_t bytes = 0;       // of the file
   CacheSchema schema;
@@ -86,7 +90,7 @@ inline constexpr std::array<char, 8> cache_magic{'\x89', 'P', 'A', 'R',
                                                  'A',    'D', 'E', '\n'};  // no text, and damaged by whoever takes it for one
 
 struct CacheHeader {
-  enum Flags : std::uint32_t { values = 1, labels = 2, weights = 4 };
+  enum Flags : std::uint32_t { values = 1, labels = 2, weights = 4, label_sets = 8 };
 
   std::array<char, 8> magic = cache_magic;
   std::uint32_t version = 1;
@@ -99,7 +103,7 @@ struct CacheHeader {
   std::uint32_t kind = 0;  // 1 sparse, 2 dense
   CacheScalar scalar{};
   std::uint32_t flags = 0;
-  std::uint32_t targets = 0;  // k
+  std::uint32_t targets = 0;  // k; with label sets the number of labels
   double scale = 1, offset = 0;
   std::uint64_t index_begin = 0;  // byte
   std::uint64_t schema_bytes = 0;
@@ -113,9 +117,13 @@ struct CacheHeader {
   std::uint64_t values_of(std::uint64_t rows, std::uint64_t entries) const {
     return !has(values) ? 0 : is_sparse() ? entries : rows * features;
   }
+  /// 64-bit numbers of each row, and words of its label set.
+  std::uint64_t row_targets() const { return has(label_sets) ? 0 : targets; }
+  std::uint64_t row_words() const { return has(label_sets) ? (std::uint64_t{targets} + 31) / 32 : 0; }
   /// Of each row, whatever entries it has.
   std::uint64_t row_bytes() const {
-    return 8 * std::uint64_t{targets} + (has(weights) ? 8 : 0) + (has(labels) ? 4 : 0) + (is_sparse() ? 4 : features * size_of(scalar));
+    return 8 * row_targets() + 4 * row_words() + (has(weights) ? 8 : 0) + (has(labels) ? 4 : 0) +
+           (is_sparse() ? 4 : features * size_of(scalar));
   }
   std::uint64_t entry_bytes() const { return is_sparse() ? 4 + (has(values) ? size_of(scalar) : 0) : 0; }
   std::uint64_t block_bytes(std::uint64_t rows, std::uint64_t entries) const {
@@ -139,7 +147,18 @@ struct CacheBlockParts {
   SameConst<Byte, std::uint32_t>* lengths = nullptr;  // (rows): entries of each row
   SameConst<Byte, std::int32_t>* indices = nullptr;   // (entries)
   Byte* values = nullptr;                             // (entries) or (d, rows)
+  SameConst<Byte, std::uint32_t>* sets = nullptr;     // (words, rows): label sets
 };
+
+/// The words of a label set.
+inline void put_label(std::uint32_t* words, Label label) { words[label / 32] |= std::uint32_t{1} << (label % 32); }
+
+/// visit(label) for the labels of a set of `count` words, rising.
+template <class Visit>
+void for_each_label(const std::uint32_t* words, Index count, const Visit& visit) {
+  for (Index w = 0; w < count; ++w)
+    for (std::uint32_t left = words[w]; left != 0; left &= left - 1) visit(static_cast<Label>(32 * w + std::countr_zero(left)));
+}
 
 /// part(pointer, bytes) for each part of a block, in the order of the file.
 template <class Byte, class Part>
@@ -149,10 +168,11 @@ void for_each_cache_part(const CacheHeader& header, const CacheBlockParts<Byte>&
   const auto give = [&](auto* pointer, std::uint64_t bytes) {
     if (bytes > 0) part(reinterpret_cast<Byte*>(pointer), static_cast<std::size_t>(bytes));
   };
-  give(at.targets, 8 * rows * header.targets);
+  give(at.targets, 8 * rows * header.row_targets());
   if (header.has(CacheHeader::weights)) give(at.weights, 8 * rows);
   if (header.scalar == CacheScalar::float64) give(at.values, values);
   if (header.has(CacheHeader::labels)) give(at.labels, 4 * rows);
+  give(at.sets, 4 * rows * header.row_words());
   if (header.is_sparse()) {
     give(at.lengths, 4 * rows);
     give(at.indices, 4 * entries);
@@ -195,6 +215,7 @@ class CacheOutput {
   }
 
   void finish(CacheHeader header, const CacheSchema& schema) {
+    header.version = header.has(CacheHeader::label_sets) ? 2 : 1;
     header.blocks = index_.size();
     header.nonzeros = nonzeros_;
     if (header.is_sparse() && nonzeros_ == 0) header.flags &= ~std::uint32_t{CacheHeader::values};  // as in SparseRows
@@ -284,7 +305,7 @@ class CacheFile {
   void read_block(Index block, const detail::CacheBlockParts<std::byte>& to) const {
     const auto rows = static_cast<std::uint64_t>(this->rows(block)), entries = index_[static_cast<std::size_t>(block)].entries;
     std::uint64_t at = begins_[static_cast<std::size_t>(block)];
-    std::array<std::uint64_t, 6> hashes{};
+    std::array<std::uint64_t, 7> hashes{};
     std::size_t parts = 0;
     detail::for_each_cache_part(header_, to, rows, entries, [&](std::byte* data, std::size_t size) {
       read_of_block(block, at, data, size);
@@ -299,6 +320,10 @@ class CacheFile {
     for (std::uint64_t i = 0; header_.has(detail::CacheHeader::weights) && i < rows; ++i)
       if (!(std::isfinite(to.weights[i]) && to.weights[i] >= 0))
         fail_in(block, detail::text("the weight ", to.weights[i], " in row ", i), "one that is finite and at least 0");
+    const std::uint64_t words = header_.row_words();
+    for (std::uint64_t i = 0; header_.targets % 32 != 0 && words > 0 && i < rows; ++i)
+      if (to.sets[(i + 1) * words - 1] >> (header_.targets % 32) != 0)
+        fail_in(block, detail::text("a label in row ", i), detail::text("those in [0, ", header_.targets, ")"));
   }
 
  private:
@@ -324,14 +349,17 @@ class CacheFile {
     const std::uint64_t size = source_.size();
     const auto& h = header_;
     if (h.magic != detail::cache_magic) fail(0, "other bytes", "those that a cache of parade begins with");
-    if (h.version != 1) fail(8, text("version ", h.version), "version 1");
+    if (h.version != 1 && h.version != 2) fail(8, text("version ", h.version), "version 1 or 2");
     if (h.endianness != 0x01020304) fail(12, "another order of bytes", "little-endian numbers");
     if (h.header_hash != h.hash()) fail(0, "a damaged header", "its hash");
     if (h.kind != 1 && h.kind != 2) fail(56, text("kind ", h.kind), "1 (sparse) or 2 (dense)");
     const auto scalar = static_cast<std::uint32_t>(h.scalar);
     if (scalar < 1 || scalar > (h.is_sparse() ? 2 : 3))
       fail(60, text("scalar type ", scalar), "1 (float), 2 (double) or, if dense, 3 (8-bit)");
-    if (h.flags > 7 || (!h.is_sparse() && !h.has(detail::CacheHeader::values))) fail(64, text("flags ", h.flags), "flags of version 1");
+    const bool has_sets = h.has(detail::CacheHeader::label_sets);
+    if (h.flags > 15 || has_sets != (h.version == 2) || (has_sets && !h.is_sparse()) ||
+        (!h.is_sparse() && !h.has(detail::CacheHeader::values)))
+      fail(64, text("flags ", h.flags), text("flags of version ", h.version));
     if (h.targets > 1 << 24) fail(68, text(h.targets, " targets a row"), "at most 2^24");
     if (h.features > (std::uint64_t{1} << (h.is_sparse() ? 31 : 40)) || (!h.is_sparse() && h.features == 0))
       fail(24, text(h.features, " features"), h.is_sparse() ? "at most 2^31" : "1 to 2^40");
@@ -371,7 +399,8 @@ class CacheFile {
     info_.all_ones = !header_.has(detail::CacheHeader::values);
     info_.has_labels = header_.has(detail::CacheHeader::labels);
     info_.has_weights = header_.has(detail::CacheHeader::weights);
-    info_.num_targets = static_cast<Index>(header_.targets);
+    info_.has_label_sets = header_.has(detail::CacheHeader::label_sets);
+    (info_.has_label_sets ? info_.num_labels : info_.num_targets) = static_cast<Index>(header_.targets);
     info_.scale = header_.scale;
     info_.offset = header_.offset;
     info_.bytes = source_.size();

@@ -47,9 +47,17 @@ struct Sgd {
   /// v with momentum, nothing without.
   Index num_states() const { return momentum > 0 ? 1 : 0; }
 
-  /// For sparse data: with momentum an element goes on moving without a gradient.
+  /// For sparse data: with momentum an element goes on moving without a gradient, by a linear map.
   using ZeroGradientOf = Sgd;
-  ZeroGradient zero_gradient() const { return momentum > 0 ? ZeroGradient::moves : ZeroGradient::linear; }
+  ZeroGradient zero_gradient() const { return momentum > 0 ? ZeroGradient::glides : ZeroGradient::linear; }
+  LinearStep linear_step(const StepInfo& at) const {
+    const double fresh = at.step == 1 ? 1 : 1 - dampening, by_state = nesterov ? -at.rate * momentum : -at.rate;  // θ ← θ + by_state v …
+    return {.theta_of_state = by_state * momentum,
+            .theta_of_gradient = nesterov ? std::fma(by_state, fresh, -at.rate) : by_state * fresh,  // … − α g
+            .state_of_state = momentum,
+            .state_of_gradient = fresh,
+            .step_size = at.rate * steps_of_gradient(at.step)};
+  }
 
   /// One step for a slice of θ, g and the state, all of one length.
   template <class S>

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -64,6 +65,11 @@ void for_each_window(const D& data, Work&& work) {
 template <class D, class Work>
 void for_each_window(const D& data, Work&& work) {
   if (data.size() > 0) work(data, Range{0, data.size()});
+}
+/// Of one window those samples that are to be visited.
+template <Window D, class Work>
+void for_each_window(const D& data, Work&& work) {
+  if (data.samples().size() > 0) work(data, Range{0, static_cast<Index>(data.samples().size())});
 }
 
 /// What a pass over the data has seen, of which some is judged at its end.
@@ -135,7 +141,9 @@ void check_values(Team& team, const M& model, const L& loss, const D& data) {
   std::vector<Batch> batches(workers);
   std::vector<SeenValues> seen(workers);
   for_each_window(data, [&](const auto& window, Range part) {
-    for_each_piece(team, part, [&](Index, int w, std::span<const Index> samples) {
+    for_each_piece(team, part, [&](Index piece, int w, std::span<const Index> samples) {
+      if constexpr (Window<std::remove_cvref_t<decltype(window)>>)
+        samples = window.samples().subspan(static_cast<std::size_t>(piece * evaluation_piece - part.begin), samples.size());
       const auto worker = static_cast<std::size_t>(w);
       auto& batch = batches[worker];
       window.reserve(batch, evaluation_piece);

@@ -57,8 +57,12 @@ void check_sparse_values(Team& team, const M& model, const L& loss, const D& all
     const SparseRowsView rows(data);
     for_each_rows(team, part, [&](Index, int worker, Range piece) {
       Seen& own = seen[static_cast<std::size_t>(worker)];
-      for (Index i = piece.begin; i < piece.end; ++i) {
-        const Index sample = part.begin + i;
+      for (Index at = piece.begin; at < piece.end; ++at) {
+        Index i = at, sample = part.begin + at;
+        if constexpr (Window<std::remove_cvref_t<decltype(data)>>) {
+          i = data.samples()[static_cast<std::size_t>(at)];
+          sample = data.number(i);
+        }
         const double weight = data.has_weights() ? data.weights()[i] : 1;
         own.weight |= weight > 0;
         if (weight != 0 && !std::isnormal(static_cast<typename M::Scalar>(weight)))

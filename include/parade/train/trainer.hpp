@@ -108,6 +108,9 @@ class Trainer {
  public:
   using Scalar = typename M::Scalar;
   using Batch = DenseBatch<Scalar>;
+  /// Whether D comes in windows of dense samples.
+  template <class D>
+  static constexpr bool has_dense_windows = WindowedDataFor<D, M, Batch> && !WindowedSparseFor<D, M>;
 
   Trainer(M model, L loss, R regularizer, O optimizer, H schedule = {}, C constraint = {})
       : model_(std::move(model)),
@@ -127,13 +130,11 @@ class Trainer {
   /// loss, regularizer, … or data set throws reaches the caller; θ is then as it was before that step. So does what a callback throws; the step
   /// that it was told of stays. A number that is not finite is no exception: see FitOptions::on_divergence and Summary::divergences.
   template <Dataset<Batch> D, Callback... Callbacks>
-  Summary fit(const D& data, const FitOptions& options = {}, Callbacks&&... callbacks) {
-    return fit_to(data, options, callbacks...);
-  }
+    requires(!Window<D>)
+  Summary fit(const D& data, const FitOptions& options = {}, Callbacks&&... callbacks) { return fit_to(data, options, callbacks...); }
   template <SparseDataFor<M> D, Callback... Callbacks>
-  Summary fit(const D& data, const FitOptions& options = {}, Callbacks&&... callbacks) {
-    return fit_to(data, options, callbacks...);
-  }
+    requires(!Window<D>)
+  Summary fit(const D& data, const FitOptions& options = {}, Callbacks&&... callbacks) { return fit_to(data, options, callbacks...); }
   /// The order is that of `data.windows()`, and options.windows is that or nothing. What goes wrong while windows are brought (a file that was cut off, say)
   /// is thrown; θ is that of the last step.
   template <WindowedDataFor<M, Batch> D, Callback... Callbacks>
@@ -141,8 +142,8 @@ class Trainer {
     return fit_to(data, options, callbacks...);
   }
 
-  /// One step on a batch that the user brings: all samples of `data`. θ starts from the seed if there is none yet.
-  /// Returns the sums over the batch at the θ before the step. Throws as `fit` does, and std::runtime_error if the step is not finite; θ is
+  /// One step on a batch that the user brings: all samples of `data`, or of a window of a stream those that it says are to be visited. θ starts
+  /// from the seed if there is none yet. Returns the sums over the batch at the θ before the step. Throws as `fit` does, and std::runtime_error if the step is not finite; θ is
   /// then as it was.
   template <Dataset<Batch> D>
   BatchSum partial_fit(const D& data, const StepOptions& options = {}) {
@@ -243,8 +244,9 @@ class Trainer {
   /// parameter where the one after the other is the proximal step of both (L1 or an elastic net with a box or a ball around 0; not with a simplex). α must not be so small
   /// that rounding hides the step: α|g| well above eps|θ|. Regularizer and constraint are as the last step left them; the optimizer is not asked. Of a
   /// model that trains differently (dropout, batch normalization) it is that of training; statistics do not count. Not to be called by a callback. Throws as `evaluate`,
-  /// and OptionError unless α is finite and above 0. Not finite if a loss is not.
-  template <Dataset<Batch> D>
+  /// and OptionError unless α is finite and above 0. Not finite if a loss is not. Dense data that comes window by window gives the bits of data in memory.
+  template <class D>
+    requires(Dataset<D, Batch> || has_dense_windows<D>)
   double residual(const D& data, double step = 1) {
     check_residual_step(step);
     check_not_running();
@@ -263,9 +265,14 @@ class Trainer {
       static void end_update(bool) {}
     } source;
     const auto b = static_cast<std::size_t>(std::min<Index>(data.size(), 256));
-    std::vector<Index> samples(static_cast<std::size_t>(data.size()));
+    std::vector<Index> samples(WindowedData<D> ? 0 : static_cast<std::size_t>(data.size()));
     std::iota(samples.begin(), samples.end(), Index{0});
-    engine.reserve(data, static_cast<Index>(b));
+    if constexpr (WindowedData<D>) {  // any window says what a batch needs
+      const auto stream = data.open({.batch_size = static_cast<Index>(b), .epochs = 1, .shuffle = false});
+      engine.reserve(stream->next(), static_cast<Index>(b));
+    } else {
+      engine.reserve(data, static_cast<Index>(b));
+    }
     const R& regularizer = update_ ? update_->regularizer() : regularizer_;
     const C& constraint = update_ ? update_->constraint() : constraint_;
     ParallelUpdate<Scalar, R, C, detail::GradientStep> update(parameters_, regularizer, constraint, {step}, engine.team());
@@ -275,7 +282,8 @@ class Trainer {
     engine.team().run([&] {
       detail::check_values<Batch>(engine.team(), model_, loss_, data);
       Vector<Scalar> of_batch;
-      const auto weight = add_batches(engine, from, data, samples, b, {0, steps_}, true, of_batch, source.grad);
+      const auto weight =
+          add_batches(engine, from, data, samples, b, {0, steps_}, of_batch, source.grad, [](const auto&) { return false; });
       if (!weight) return;
       source.grad /= *weight;
       finite = update(source, 1, state, next, {step, steps_ + 1});
@@ -292,10 +300,10 @@ class Trainer {
     return std::sqrt(squares) / step;
   }
 
-  /// The same, in double, for a linear model on sparse data, and on data that comes window by window, with a regularizer that has a
-  /// `shrinkage` (L2, L1, ElasticNet, NoRegularizer) and without a constraint: OptionError where one is for a parameter.
+  /// The same, in double, for a linear model on sparse data, in memory or window by window, with a regularizer that has a `shrinkage` (L2, L1,
+  /// ElasticNet, NoRegularizer) and without a constraint: OptionError where one is for a parameter.
   template <class D>
-    requires(SparseDataFor<D, M> || WindowedDataFor<D, M, Batch>)
+    requires(SparseDataFor<D, M> || WindowedSparseFor<D, M>)
   double residual(const D& data, double step = 1) requires LinearModel<M> && HasShrinkage<R> && Loss<L, double> {
     check_not_running();
     check_residual_step(step);
@@ -418,10 +426,20 @@ class Trainer {
   template <WindowedData D>
   struct Source<D> {
     const D& all;
+    WindowPlan plan = {};
     decltype(std::declval<const D&>().open({})) stream = {};
     const typename D::Window* window = nullptr;  // the last that came
     bool is_new = true;                          // nothing was done with it yet
 
+    void open() {
+      stream = all.open(plan);
+      window = &stream->next();
+      is_new = true;
+    }
+    void close() {
+      window = nullptr;
+      stream.reset();
+    }
     const typename D::Window& part() const { return *window; }
   };
 
@@ -445,7 +463,6 @@ class Trainer {
     if (n == 0) throw DataError("the data must have at least 1 sample; got 0");
     options.check(n);
     if constexpr (WindowedData<D>) {
-      if (options.svrg != 0) throw OptionError(detail::text("svrg must be 0 for data that comes window by window; got ", options.svrg));
       if (options.windows != WindowShuffle{} && options.windows != data.windows())
         throw OptionError(detail::text("windows must be those of the data, ", data.windows().block, " samples and ", data.windows().blocks,
                                        " blocks, or not be given; got ", options.windows.block, " and ", options.windows.blocks));
@@ -474,9 +491,8 @@ class Trainer {
     Source<D> source{.all = data};
     if constexpr (WindowedData<D>) {
       team.run(check);  // before there are windows for training: that would be twice the memory
-      source.stream =
-          data.open({options.batch_size, options.seed, goes_on ? epochs_ : 0, std::max<Index>(1, options.epochs), options.shuffle});
-      source.window = &source.stream->next();
+      source.plan = {options.batch_size, options.seed, goes_on ? epochs_ : 0, std::max<Index>(1, options.epochs), options.shuffle};
+      source.open();
     }
     reserve(source.part(), options.batch_size);
     Run run{options, start, time, {}, {}, {}, {}};
@@ -508,16 +524,21 @@ class Trainer {
   template <class D>
   BatchSum step_on(const D& data, const StepOptions& options) {
     check_not_running();
-    const Index b = data.size();
+    std::span<const Index> samples;
+    if constexpr (Window<D>) samples = data.samples();
+    const Index b = Window<D> ? static_cast<Index>(samples.size()) : data.size();
     if (b == 0) throw DataError("the batch must have at least 1 sample; got 0");
     FitOptions{.batch_size = b, .threads = options.threads, .shard_size = options.shard_size}.check(b);
     const TrainingTime time{steps_, 0, 0};
     check_parts(data, time);
     set_up(options.threads, options.shard_size);
     reserve(data, b);
-    if (static_cast<Index>(everything_.size()) != b) {
-      everything_.resize(static_cast<std::size_t>(b));
-      std::iota(everything_.begin(), everything_.end(), Index{0});
+    if constexpr (!Window<D>) {
+      if (static_cast<Index>(everything_.size()) != b) {
+        everything_.resize(static_cast<std::size_t>(b));
+        std::iota(everything_.begin(), everything_.end(), Index{0});
+      }
+      samples = everything_;
     }
     BatchSum sum;
     engine_->team().run([&] {
@@ -525,7 +546,7 @@ class Trainer {
       if (!initialized()) start_from_seed(options.seed);
       if constexpr (SparseData<D>) begin_sparse();
       const Settled settled(SparseData<D> ? sparse_.get() : nullptr);
-      sum = accumulate(data, everything_, options.seed, false);
+      sum = accumulate(data, samples, options.seed, false);
       if (!update(data, sum, rate(time))) throw std::runtime_error(detail::text("the step was not taken: ", locate(data, 0).text()));
       engine_->end_step();
     });
@@ -705,6 +726,7 @@ class Trainer {
         update_->set_regularizer(sparse().regularizer());
       if (!finite) return false;
     } else {
+      if (states_[1 - current_].theta.size() == 0) states_[1 - current_] = state();  // the first step on dense data
       Gradient gradient{*engine_, use_anchor ? &anchor_ : nullptr, static_cast<Scalar>(sum.weight)};
       if (!(*update_)(gradient, sum.weight, state(), states_[1 - current_], {rate, steps_ + 1})) return false;
       current_ = 1 - current_;
@@ -713,29 +735,55 @@ class Trainer {
     return true;
   }
 
-  /// Σ w_i ∇J_i(θ) over all samples into `total` (P): of batches of b in this order, added one after the other in double. Returns Σ w_i. A batch whose loss or
-  /// gradient is not finite ends it, without an answer, or is left out with its weight. To be called in the engine's region.
-  template <class D>
-  static std::optional<double> add_batches(Engine& engine, const Vector<Scalar>& theta, const D& data, std::span<const Index> samples,
-                                           std::size_t b, const TrainingStep& at, bool stop, Vector<Scalar>& of_batch,
-                                           Vector<double>& total) {
+  /// work(data, samples) for batches of b samples in the order of the data, which for data in memory is `in_order`, until it says false. To be called
+  /// in the region of the engine, which has reserved what such batches need.
+  template <class D, class Work>
+  static void for_each_batch(Engine& engine, const D& data, std::span<const Index> in_order, std::size_t b, const Work& work) {
+    const auto go_through = [&](const auto& part, std::span<const Index> samples) {
+      for (std::size_t first = 0; first < samples.size(); first += b)
+        if (!work(part, samples.subspan(first, std::min(b, samples.size() - first)))) return false;
+      return true;
+    };
+    if constexpr (WindowedData<D>) {
+      const auto stream = data.open({.batch_size = static_cast<Index>(b), .epochs = 1, .shuffle = false});
+      struct Last {  // nobody reads a window that goes
+        Team& team;
+        ~Last() { team.wait_for_late(); }
+      } last{engine.team()};
+      for (bool more = true; more;) {
+        const auto& window = stream->next();
+        more = go_through(window, window.samples()) && !window.ends_epoch();
+        engine.end_step();
+        engine.team().wait_for_late();
+      }
+    } else {
+      go_through(data, in_order);
+      engine.end_step();
+    }
+  }
+
+  /// Σ w_i ∇J_i(θ) over all samples into `total` (P): of batches of b in the order of the data, added one after the other in double. Returns Σ w_i. Of a batch whose loss or
+  /// gradient is not finite go_on(data) is asked, with what is in memory of the data: it is left out with its weight, or ends it, without an answer.
+  template <class D, class GoOn>
+  static std::optional<double> add_batches(Engine& engine, const Vector<Scalar>& theta, const D& data, std::span<const Index> in_order,
+                                           std::size_t b, const TrainingStep& at, Vector<Scalar>& of_batch, Vector<double>& total,
+                                           const GoOn& go_on) {
     of_batch.resize(theta.size());
     total.setZero(theta.size());
     double weight = 0;
-    for (std::size_t first = 0; first < samples.size(); first += b) {
-      const BatchSum sum = engine.accumulate(theta, data, samples.subspan(first, std::min(b, samples.size() - first)), at);
+    bool is_whole = true;
+    for_each_batch(engine, data, in_order, b, [&](const auto& part, std::span<const Index> samples) {
+      const BatchSum sum = engine.accumulate(theta, part, samples, at);
       engine.reduce(of_batch);
-      if (!std::isfinite(sum.loss) || !kernels::all_finite(of_batch.data(), of_batch.size())) {
-        if (stop) return std::nullopt;
-        continue;
-      }
+      if (!std::isfinite(sum.loss) || !kernels::all_finite(of_batch.data(), of_batch.size())) return is_whole = go_on(part);
       weight += sum.weight;
       engine.team().for_each(static_cast<Index>(engine.ranges().size()), [&](Index r, int) {
         const Range range = engine.ranges()[static_cast<std::size_t>(r)];
         for (Index i = range.begin; i < range.end; ++i) total[i] += static_cast<double>(of_batch[i]);
       });
-    }
-    engine.end_step();
+      return true;
+    });
+    if (!is_whole) return std::nullopt;
     return weight;
   }
 
@@ -747,13 +795,16 @@ class Trainer {
     anchor_.statistics.clear();
     for (const auto& block : parameters_)
       if (block.role == Role::statistic) anchor_.statistics.push_back({block.offset, block.offset + block.size()});
-    const auto weight = add_batches(*engine_, anchor_.theta, data, run.order->in_order(), static_cast<std::size_t>(options.batch_size),
-                                    {options.seed, steps_}, options.on_divergence == OnDivergence::stop, anchor_.of_batch, anchor_.sum);
+    std::span<const Index> in_order;
+    if constexpr (!WindowedData<D>) in_order = run.order->in_order();
+    const auto weight = add_batches(*engine_, anchor_.theta, data, in_order, static_cast<std::size_t>(options.batch_size),
+                                    {options.seed, steps_}, anchor_.of_batch, anchor_.sum, [&](const auto& part) {
+                                      if (options.on_divergence != OnDivergence::stop) return true;
+                                      engine_->end_step();
+                                      diverged(run, epoch, part);
+                                      return false;
+                                    });
     anchor_.is_valid = weight.has_value() && *weight > 0;
-    if (!weight) {
-      engine_->end_step();
-      diverged(run, epoch, data);
-    }
     if (anchor_.is_valid) anchor_.mean = (anchor_.sum / *weight).template cast<Scalar>();
   }
 
@@ -768,8 +819,20 @@ class Trainer {
       engine_->team().wait_for_late();  // who still reads the samples of the epoch before
       source.all.begin_epoch(epochs_);
     }
-    if constexpr (!SparseData<D> && !WindowedData<D>)
-      if (options.svrg > 0 && (epoch - 1) % options.svrg == 0) set_anchor(run, epoch, source.all);
+    if constexpr (!trains_sparse<D>)
+      if (options.svrg > 0 && (epoch - 1) % options.svrg == 0) {
+        if constexpr (WindowedData<D>) {  // the windows for training go first: that would be twice the memory
+          engine_->end_step();
+          engine_->team().wait_for_late();
+          source.close();
+        }
+        set_anchor(run, epoch, source.all);
+        if constexpr (WindowedData<D>) {
+          source.plan.first_epoch = epochs_;
+          source.plan.epochs = options.epochs - (epoch - 1);
+          if (!run.stopped) source.open();
+        }
+      }
     const bool use_anchor = options.svrg > 0 && anchor_.is_valid;
 
     const Settled settled(trains_sparse<D> ? sparse_.get() : nullptr);
@@ -876,7 +939,7 @@ class Trainer {
       certificate.violation = update_->violation(state().theta);
       // What was trained must not be lost because data cannot be read once more, or hold what check_data = false let pass.
       try {
-        if constexpr (Dataset<D, Batch>)
+        if constexpr (Dataset<D, Batch> || has_dense_windows<D>)
           certificate.residual = residual(data, callback.certificate_step());
         else if constexpr (requires { residual(data, 1.0); })
           if (no_duality_gap().empty()) certificate.residual = residual(data, callback.certificate_step());
@@ -1014,10 +1077,8 @@ class Trainer {
 
   void start_from(const Vector<Scalar>& theta) {
     std::array<TrainingState<Scalar>, 2> fresh;
-    for (TrainingState<Scalar>& state : fresh) {
-      state = TrainingState<Scalar>(parameters_.size(), optimizer_.num_states());
-      state.theta = theta;
-    }
+    fresh[0] = TrainingState<Scalar>(parameters_.size(), optimizer_.num_states());
+    fresh[0].theta = theta;
     states_ = std::move(fresh);  // not before: theta may be that of one of them
     if (update_) update_->start_anew(regularizer_, constraint_);
     current_ = 0;
@@ -1033,7 +1094,7 @@ class Trainer {
   C constraint_;
   ParameterList parameters_;
 
-  std::array<TrainingState<Scalar>, 2> states_;  // a step reads one and writes the other
+  std::array<TrainingState<Scalar>, 2> states_;  // a step on dense data reads one and writes the other; without such steps there is one
   Anchor anchor_;
   std::size_t current_ = 0;
   std::int64_t steps_ = 0;

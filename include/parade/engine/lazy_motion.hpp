@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <parade/concepts/sparse.hpp>
+#include <parade/core/types.hpp>
+
+namespace parade::detail {
+
+/// What steps do to an element and its only state: θ' = θ_θ θ + θ_v v,  v' = v_θ θ + v_v v.
+struct Motion {
+  double theta_theta = 1, theta_state = 0;  // θ_θ, θ_v
+  double state_theta = 0, state_state = 1;  // v_θ, v_v
+
+  double theta(double t, double v) const { return std::fma(theta_state, v, theta_theta * t); }
+  double state(double t, double v) const { return std::fma(state_theta, t, state_state * v); }
+  bool operator==(const Motion&) const = default;
+
+  /// This one after another one.
+  Motion after(const Motion& first) const {
+    return {theta(first.theta_theta, first.state_theta), theta(first.theta_state, first.state_state),
+            state(first.theta_theta, first.state_theta), state(first.theta_state, first.state_state)};
+  }
+};
+
+/// A step's motion, and by how much the gradient of the losses adds to it: θ' += theta_gradient g,  v' += state_gradient g.
+struct MotionStep {
+  Motion motion;
+  double theta_gradient = 0, state_gradient = 0;
+};
+
+/// The step with L2: g + λ₂θ in the place of g, or θ/(1 + α′λ₂) after it.
+inline MotionStep motion_step(const LinearStep& step, const Shrinkage& shrinkage) {
+  const double l2 = shrinkage.l2_in_prox ? 0 : shrinkage.l2;
+  const double keep = shrinkage.l2_in_prox ? 1 / std::fma(step.step_size, shrinkage.l2, 1.0) : 1;
+  return {{keep * std::fma(step.theta_of_gradient, l2, 1.0), keep * step.theta_of_state, step.state_of_gradient * l2, step.state_of_state},
+          keep * step.theta_of_gradient,
+          step.state_of_gradient};
+}
+
+/// Whether steps like this one keep θ and v in their range, however many there are: no eigenvalue is above 1 in size (Jury's criterion). What 10⁹ of
+/// them would be noticed by is left out: without regularizer one eigenvalue is 1.
+inline bool is_stable(const Motion& m) {
+  const double determinant = std::fma(m.theta_theta, m.state_state, -(m.theta_state * m.state_theta)),
+               trace = m.theta_theta + m.state_state;
+  constexpr double slack = 1e-9;
+  return std::abs(determinant) <= 1 && std::abs(trace) <= 1 + determinant + slack;  // false for NaN
+}
+
+/// What the steps since some time have done to an element that was left alone: the product of their motions up to the present one.
+///
+/// Steps are taken in blocks of 64. Kept are, of each step in a block that is full, the product from it to the block's end; of each such block, the
+/// product from its end to the beginning of the present block; and the products of the last steps of the present block. So an element that was missed for any
+/// number of steps costs two small products. A step takes 32 bytes; when there is no room left, whoever uses the table must bring all elements up to
+/// date and `clear`.
+class MotionTable {
+ public:
+  static constexpr std::int32_t block = 64;
+
+  /// Room for so many steps that to bring `elements` elements up to date once in a while costs each of them as much as 32 elements, or less.
+  void reserve(Index elements) {
+    capacity_ = 4096;
+    while (capacity_ < elements / 32 && capacity_ < Index{1} << 22) capacity_ *= 2;
+    to_end_.reserve(static_cast<std::size_t>(capacity_));
+    to_present_.reserve(static_cast<std::size_t>(capacity_ / block));
+    clear();
+  }
+
+  void clear() {
+    time_ = begin_ = same_ = 0;
+    to_end_.clear();
+    to_present_.clear();
+  }
+
+  bool is_full() const { return time_ >= capacity_; }
+
+  /// Steps since `clear`.
+  std::int32_t time() const { return time_; }
+
+  /// One step more.
+  void add(const Motion& step) {
+    const auto n = static_cast<std::size_t>(++time_ - begin_);
+    same_ = same_ > 0 && step == steps_[last_] ? std::min(same_ + 1, block) : 1;
+    last_ = n - 1;
+    steps_[last_] = step;
+    // Where all steps of the block are the same, its products are powers, of which this is the next.
+    for (std::size_t k = n; k > (static_cast<std::size_t>(same_) >= n ? n - 1 : 0); --k) recent_[k] = step.after(recent_[k - 1]);
+    if (n < recent_.size() - 1) return;
+    Motion product;
+    to_end_.resize(static_cast<std::size_t>(time_));
+    for (std::size_t k = n; k-- > 0;) to_end_[static_cast<std::size_t>(begin_) + k] = product = product.after(steps_[k]);
+    for (Motion& motion : to_present_) motion = product.after(motion);
+    to_present_.push_back({});
+    begin_ = time_;
+  }
+
+  /// From the time when an element was last brought up to date, to now.
+  Motion since(std::int32_t last) const {
+    if (last >= begin_) return recent_[static_cast<std::size_t>(time_ - last)];
+    return recent_[static_cast<std::size_t>(time_ - begin_)].after(
+        to_present_[static_cast<std::size_t>(last / block)].after(to_end_[static_cast<std::size_t>(last)]));
+  }
+
+ private:
+  Index capacity_ = 0;
+  std::int32_t time_ = 0;
+  std::int32_t begin_ = 0;                                          // of the present block
+  std::int32_t same_ = 0;                                           // how many of the last steps were the same, up to `block`
+  std::size_t last_ = 0;                                            // the last step's place in its block
+  std::array<Motion, static_cast<std::size_t>(block)> steps_;       // of the present block
+  std::array<Motion, static_cast<std::size_t>(block) + 1> recent_;  // [k]: the product of its last k steps
+  std::vector<Motion> to_end_;                                      // from each step before to the end of its block
+  std::vector<Motion> to_present_;                                  // from the end of each block before to the beginning of the present one
+};
+
+}  // namespace parade::detail

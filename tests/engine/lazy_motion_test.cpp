@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include <parade/core/random.hpp>
+#include <parade/engine/lazy_motion.hpp>
+#include <parade/optimizers/sgd.hpp>
+
+#include "support/catch.hpp"
+
+// Steps that were missed, made up for in one go: what taking them one by one gives.
+
+namespace {
+
+using namespace parade;
+using detail::Motion, detail::MotionTable, detail::motion_step;
+
+struct Element {
+  double theta, state;
+  void move(const Motion& m) { *this = {m.theta(theta, state), m.state(theta, state)}; }
+};
+
+}  // namespace
+
+TEST_CASE("a motion is the optimizer's own step where the gradient is that of L2 alone") {
+  const bool nesterov = GENERATE(false, true);
+  const Sgd sgd{.rate = 0.1, .momentum = 0.9, .dampening = nesterov ? 0 : 0.3, .nesterov = nesterov};
+  Element element{1.5, 0};
+  Vector<double> theta{{1.5}}, state{{0}}, grad(1);
+  for (std::int64_t t = 1; t < 30; ++t) {
+    const StepInfo at{0.1 / static_cast<double>(t), t};
+    element.move(motion_step(sgd.linear_step(at), {.l2 = 0.7}).motion);
+    grad = 0.7 * theta;
+    sgd.step<double>(theta, grad, StateRef<double>{state.data(), 1, 1}, at);
+    CHECK(std::abs(element.theta - theta[0]) < 1e-14);
+    CHECK(std::abs(element.state - state[0]) < 1e-14);
+    Vector<double> sizes(1);
+    sgd.step_sizes<double>({state.data(), 1, 1}, at, sizes);
+    CHECK(sgd.linear_step(at).step_size == sizes[0]);
+  }
+}
+
+TEST_CASE("any number of missed steps gives what they give one by one, with rates that change, that stay, and that stay for some steps") {
+  const int change_every = GENERATE(1, 50, 100000);
+  constexpr int steps = 3000;
+  MotionTable table;
+  table.reserve(1);
+  std::vector<Motion> motions;
+  const Random random(5, Purpose::user, 1);
+  std::uint64_t at = 0;
+  for (int t = 0; t < steps; ++t) {
+    const Sgd sgd{.rate = 1, .momentum = 0.9};
+    motions.push_back(motion_step(sgd.linear_step({0.5 / (1 + t / change_every), 2}), {.l2 = 0.01}).motion);
+    const auto last = static_cast<std::int32_t>(random.below(at++, static_cast<std::uint64_t>(t) + 1));
+    for (const std::int32_t since :
+         {last, t, std::max(0, t - 63), std::max(0, t - 64), std::max(0, t - 65), std::max(0, t - 1), t / 64 * 64, 0}) {
+      Element one{1, -0.7}, go{1, -0.7};
+      for (int s = since; s < t; ++s) one.move(motions[static_cast<std::size_t>(s)]);
+      go.move(table.since(since));
+      CHECK(std::abs(go.theta - one.theta) <= 1e-13);
+      CHECK(std::abs(go.state - one.state) <= 1e-13);
+    }
+    table.add(motions.back());
+  }
+  CHECK(table.time() == steps);
+  while (!table.is_full()) table.add(motions.back());
+  CHECK(table.since(1).theta(1, 0) < 1);
+  table.clear();
+  CHECK(table.time() == 0);
+  CHECK(table.since(0) == Motion{});
+}
+
+TEST_CASE("steps without regularizer leave theta where v is 0 to the bit, and steps that grow are known") {
+  const Sgd sgd{.rate = 0.1, .momentum = 0.9}, nesterov{.rate = 0.1, .momentum = 0.9, .nesterov = true};
+  const auto motion = [](const Sgd& of, double l2) { return motion_step(of.linear_step({of.rate, 2}), {.l2 = l2}).motion; };
+  MotionTable table;
+  table.reserve(1);
+  for (int t = 0; t < 100; ++t) table.add(motion(sgd, 0));
+  CHECK(table.since(3).theta(0.1, 0) == 0.1);
+  CHECK(detail::is_stable(motion(sgd, 0)));
+  CHECK(detail::is_stable(motion(nesterov, 0)));
+  CHECK(detail::is_stable(motion(sgd, 37.9)));  // below 2 (1 + μ)/α
+  CHECK_FALSE(detail::is_stable(motion(sgd, 38.1)));
+  CHECK(detail::is_stable(motion(nesterov, 13.5)));  // below 2 (1 + μ)/(α (1 + 2μ))
+  CHECK_FALSE(detail::is_stable(motion(nesterov, 13.6)));
+  CHECK_FALSE(detail::is_stable({std::numeric_limits<double>::quiet_NaN(), 0, 0, 0}));
+}
