@@ -79,6 +79,10 @@ class Sum {
     low_ += (high_ - (sum - other)) + (x - other);
     high_ = sum;
   }
+  void add(const Sum& other) {
+    add(other.high_);
+    low_ += other.low_;
+  }
   double value() const { return high_ + low_; }
 
  private:
