@@ -274,13 +274,27 @@ TEMPLATE_TEST_CASE("steps of any range are taken by sorted L1, and many equal el
       CHECK(u(1, 0) == 0);
     }
   }
+  // What barely moves does so by at most α times the largest λ, and the others by as much.
+  for (const int kind : {0, 1, 3}) {
+    const SortedL1 slope{.lambda = sequence(65, kind, 1)};
+    const Matrix<S> from = random_matrix<S>(65, 1, 31);
+    Matrix<S> tiny = random_matrix<S>(65, 1, 32, 0.1, 1), small = tiny;
+    for (Index i = 0; i < 65; i += 3) {
+      tiny(i, 0) = S(1e-30);
+      small(i, 0) = S(1e-6);
+    }
+    CHECK((prox(slope, from, tiny) - prox(slope, from, small)).cwiseAbs().maxCoeff() <= S(3e-6));
+  }
   const Index many = 100000;  // and not many² operations
-  Matrix<S> same = Matrix<S>::Constant(many, 1, S(0.3)), two = Matrix<S>::Constant(many, 1, S(0.1));
-  two(5, 0) = S(0.2);
-  const Matrix<S> u = prox(SortedL1{.lambda = Vector<double>::Constant(many, 0.7)}, same, two);
-  CHECK(u.minCoeff() == u(5, 0));
-  CHECK(u.maxCoeff() == u(6, 0));
-  CHECK((u.array() == u(6, 0)).count() == many - 1);
+  for (const double value : {0.3, 0.77, 1.1, 1.9}) {
+    const Matrix<S> same = Matrix<S>::Constant(many, 1, static_cast<S>(value));
+    Matrix<S> two = Matrix<S>::Constant(many, 1, S(0.1));
+    two(5, 0) = S(0.23);
+    const Matrix<S> u = prox(SortedL1{.lambda = Vector<double>::Constant(many, 0.7)}, same, two);
+    CHECK(u.minCoeff() == u(5, 0));
+    CHECK(u.maxCoeff() == u(6, 0));
+    CHECK((u.array() == u(6, 0)).count() == many - 1);
+  }
 }
 
 TEMPLATE_TEST_CASE("NaN and infinity make a group of sorted L1 NaN, whatever else is in it", "[regularizers]", float, double) {

@@ -324,16 +324,19 @@ struct SortedL1 {
       all_doubt += doubt(i);
     }
     Index cut = range.end;
-    double most = -std::numeric_limits<double>::infinity(), before = 0;
-    kernels::Sum above;
+    double before = 0;
+    kernels::Sum above, since_then;  // since the best cut so far
     for (Index i = range.begin; i + 1 < range.end; ++i) {
       above.add(elements[i].key);
       above.add(-price(i));
+      since_then.add(elements[i].key);
+      since_then.add(-price(i));
       before += doubt(i);
       kernels::Sum below = above;  // −Σ after it
       below.add(-all.value());
-      if ((above.value() > close * before || below.value() > close * (all_doubt - before)) && above.value() > most) {
-        most = above.value();
+      if ((above.value() > close * before || below.value() > close * (all_doubt - before)) &&
+          (cut == range.end || since_then.value() > 0)) {
+        since_then = {};
         cut = i + 1;
       }
     }
