@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <locale>
 #include <numeric>
@@ -338,6 +339,51 @@ TEST_CASE("a confusion matrix prints its counts, or its weights", "[metrics]") {
         "         0    1   recall\n"
         "    0  0.5    0  100.0 %\n"
         "    1    1    3   75.0 %\n");
+}
+
+TEMPLATE_TEST_CASE("curves have the bits of a plain sort on any number of threads: ties, zeros of both signs, infinities, weights of 0",
+                   "[metrics]", float, double) {
+  using S = TestType;
+  for (const Index n : {1, 2, 3, 1024, 1025, 7001})
+    for (const int kind : {0, 1, 2}) {
+      Vector<S> scores = numbers::random_vector<S>(n, 21, -1, 1);
+      for (S& z : scores) {
+        if (kind == 1) z = std::round(4 * z) / 4;  // also −0
+        if (kind == 2) z = z > S(0.8) ? S(infinity) : z < S(-0.8) ? S(-infinity) : 1 + z * 4 * std::numeric_limits<S>::epsilon();
+      }
+      Vector<Label> labels(n);
+      for (Index j = 0; j < n; ++j) labels[j] = static_cast<Label>((7 * j + j / 5) % 3 == 0);
+      Vector<double> weights = numbers::random_vector<double>(n, 22, 0, 2);
+      for (Index j = 1; j < n; j += 3) weights[j] = 0;
+      for (const auto& w : {weights, Vector<double>{}}) {
+        if (w.size() > 0 && n > 1) scores[1] = S(not_a_number);  // of weight 0
+        if (w.size() == 0 && n > 1) scores[1] = S(-0.0);
+        std::vector<Index> order;
+        for (Index j = 0; j < n; ++j)
+          if (w.size() == 0 || w[j] > 0) order.push_back(j);
+        std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return scores[a] > scores[b]; });
+        std::vector<double> thresholds{infinity}, positive{0.0}, negative{0.0};
+        detail::CompensatedSum of_positive, of_negative;
+        for (std::size_t i = 0; i < order.size(); ++i) {
+          const Index j = order[i];
+          (labels[j] > 0 ? of_positive : of_negative).add(w.size() == 0 ? 1 : w[j]);
+          if (i + 1 < order.size() && scores[order[i + 1]] == scores[j]) continue;
+          thresholds.push_back(static_cast<double>(scores[j]));
+          positive.push_back(of_positive.value());
+          negative.push_back(of_negative.value());
+        }
+        const auto same = [](const std::vector<double>& a, const std::vector<double>& b) {
+          return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(double)) == 0;
+        };
+        for (const int threads : {1, 2, 3, 8}) {
+          CAPTURE(n, kind, threads);
+          const auto sums = detail::threshold_sums(scores, labels, w, threads);
+          CHECK(same(sums.thresholds, thresholds));
+          CHECK(same(sums.positive, positive));
+          CHECK(same(sums.negative, negative));
+        }
+      }
+    }
 }
 
 TEST_CASE("metrics have the same bits on every machine", "[metrics]") {

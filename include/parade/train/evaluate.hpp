@@ -155,6 +155,34 @@ void check_values(Team& team, const M& model, const L& loss, const D& data) {
 
 }  // namespace detail
 
+namespace detail {
+
+/// The scores of all samples, piece by piece in parallel: check(batch, samples), then use(batch, Z (k,m), samples, worker).
+template <class Batch, class M, class D, class Check, class Use>
+void for_each_scores(Team& team, const M& model, const Vector<typename M::Scalar>& theta, const D& data, const Check& check,
+                     const Use& use) {
+  std::vector<Batch> batches(static_cast<std::size_t>(team.max_workers()));
+  std::vector<typename M::Workspace> workspaces(batches.size());
+  Preparation<M> preparation;
+  team.run([&] {
+    preparation.reserve(model, theta.size());
+    preparation(model, theta, [&](Index count, auto&& work) { team.for_each(count, work); });
+    const auto& prepared = preparation.get();
+    for_each_window(data, [&](const auto& window, Range part) {
+      for_each_piece(team, part, [&](Index, int w, std::span<const Index> samples) {
+        auto& batch = batches[static_cast<std::size_t>(w)];
+        window.reserve(batch, evaluation_piece);
+        window.gather(samples, batch);
+        check(batch, samples);
+        auto&& scores = model.forward(prepared, batch.input(), workspaces[static_cast<std::size_t>(w)]);
+        use(batch, ConstMatrixRef<typename M::Scalar>(scores), samples, w);
+      });
+    });
+  });
+}
+
+}  // namespace detail
+
 /// Loss, accuracy and confusion of a model on a data set, in parallel. Sums go over the canonical tree on pieces of fixed size; exact for
 /// any n, and the same for any number of threads. `scores`, if given, receives Z (k,n). Throws DataError for a θ, shapes or values that a fit
 /// would refuse.
@@ -219,25 +247,10 @@ template <class Batch, class M, class D>
 Matrix<typename M::Scalar> compute_scores(Team& team, const M& model, const Vector<typename M::Scalar>& theta, const D& data) {
   detail::check_theta(model.parameters().size(), theta.size());
   detail::check_features(model, data);
-  const auto workers = static_cast<std::size_t>(team.max_workers());
-  std::vector<Batch> batches(workers);
-  std::vector<typename M::Workspace> workspaces(workers);
   Matrix<typename M::Scalar> scores(model.num_outputs(), data.size());
-  detail::Preparation<M> preparation;
-  team.run([&] {
-    preparation.reserve(model, theta.size());
-    preparation(model, theta, [&](Index count, auto&& work) { team.for_each(count, work); });
-    const auto& prepared = preparation.get();
-    detail::for_each_window(data, [&](const auto& window, Range part) {
-      detail::for_each_piece(team, part, [&](Index, int w, std::span<const Index> samples) {
-        auto& batch = batches[static_cast<std::size_t>(w)];
-        window.reserve(batch, detail::evaluation_piece);
-        window.gather(samples, batch);
-        detail::check_inputs(batch, samples);
-        scores.middleCols(samples.front(), batch.size) = model.forward(prepared, batch.input(), workspaces[static_cast<std::size_t>(w)]);
-      });
-    });
-  });
+  detail::for_each_scores<Batch>(
+      team, model, theta, data, [](const auto& batch, std::span<const Index> samples) { detail::check_inputs(batch, samples); },
+      [&](const auto&, const auto& z, std::span<const Index> samples, int) { scores.middleCols(samples.front(), z.cols()) = z; });
   return scores;
 }
 
