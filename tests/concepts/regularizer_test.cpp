@@ -2,6 +2,7 @@
 #include <string>
 
 #include <parade/concepts/regularizer.hpp>
+#include <parade/concepts/schedule.hpp>
 
 #include "support/catch.hpp"
 
@@ -98,6 +99,26 @@ struct BothMutableGradient : Both { void add_gradient(const Theta&, Grad); };
 struct BothMutableProx     : Both { void prox(VectorRef<float>, const Theta&); };
 static_assert(!Regularizer<BothMutableGradient, float> && lacking<BothMutableGradient> == smooth);
 static_assert(!Regularizer<BothMutableProx, float> && lacking<BothMutableProx> == proximal);
+
+// Nor is one in what need not be there.
+struct AppliesToName       : Smooth { bool applies_to(const std::string&) const; };
+struct AppliesToVoid       : Smooth { void applies_to(const ParameterBlock&) const; };
+struct BeginsWithTime      : Smooth { void begin_step(const parade::TrainingTime&); };
+struct ChecksMutably       : Smooth { void check(); };
+struct ChecksOther         : Smooth { void check(int) const; };
+static_assert(!Regularizer<AppliesToName, float> && SmoothRegularizer<AppliesToName, float>);
+static_assert(!Regularizer<AppliesToVoid, float>);
+static_assert(!Regularizer<BeginsWithTime, float>);
+static_assert(!Regularizer<ChecksMutably, float>);
+static_assert(!Regularizer<ChecksOther, float>);
+struct HasAllHooks         : Smooth {
+  bool applies_to(const ParameterBlock&) const;
+  void begin_step(const parade::StepInfo&);
+  void check() const;
+  void check(const parade::ParameterList&) const;
+};
+struct ChecksParameters    : Smooth { void check(const parade::ParameterList&) const; };
+static_assert(Regularizer<HasAllHooks, float> && Regularizer<ChecksParameters, float>);
 // clang-format on
 
 // --- the forms that a user's regularizer may take -------------------------------------------------------------------------------------

@@ -264,6 +264,33 @@ TEST_CASE("a weight is so many copies, and a weight of 0 is absence, whatever th
     for (Index j = 0; j < 3; ++j) CHECK(a.weight(i, j) == b.weight(i, j));
 }
 
+TEST_CASE("the log loss of infinite scores is what it tends to, or an error", "[metrics]") {
+  Matrix<double> scores(3, 2);
+  scores << 0, -infinity, 0, 0, -infinity, 0;
+  CHECK(log_loss(scores, labels_of({0, 2})) == Approx(std::log(2)).epsilon(1e-15));
+  CHECK(log_loss(scores, labels_of({2, 1})) == infinity);
+  scores(1, 1) = infinity;
+  CHECK_THROWS_WITH(log_loss(scores, labels_of({0, 1})), "the scores of sample 1 have no softmax: the largest is not finite");
+  CHECK_NOTHROW(log_loss(scores, labels_of({0, 1}), numbers_of({1, 0})));
+  scores.col(1).setConstant(-infinity);
+  CHECK_THROWS_WITH(log_loss(scores, labels_of({0, 1})), ContainsSubstring("have no softmax"));
+  CHECK(log_loss(Matrix<double>::Constant(1, 1, -infinity), labels_of({0})) == 0);
+  CHECK_THROWS_WITH(log_loss(Matrix<double>::Constant(1, 1, infinity), labels_of({0})), ContainsSubstring("have no softmax"));
+}
+
+TEST_CASE("R squared of targets that differ by very little or very much", "[metrics]") {
+  Matrix<double> targets(1, 4), scores(1, 4);
+  targets << 1, 2, 3, 6;
+  scores << 1, 2, 4, 5;
+  const double expected = r_squared(scores, targets);
+  CHECK(expected == Approx(1 - 2.0 / 14).epsilon(1e-15));
+  for (const double size : {0x1p-700, 0x1p-1000, 0x1p600, 0x1p1000}) {
+    CHECK(r_squared(scores * size, targets * size) == expected);
+    CHECK(r_squared(targets * size, targets * size) == 1);
+  }
+  CHECK(r_squared(Matrix<double>::Constant(1, 4, 1e-300), Matrix<double>::Zero(1, 4)) == 0);  // not perfect, though its square is 0
+}
+
 TEST_CASE("metrics refuse what does not fit, and say why", "[metrics]") {
   const Matrix<double> scores{{1, 2, 3}, {3, 2, 1}, {0, 0, 0}};
   const auto labels = labels_of({0, 1, 2});

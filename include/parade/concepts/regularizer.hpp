@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <parade/concepts/argument.hpp>
+#include <parade/concepts/optimizer.hpp>
 #include <parade/core/parameters.hpp>
 #include <parade/core/types.hpp>
 
@@ -81,12 +82,25 @@ concept HasParameterWorkspace = std::default_initializable<typename R::Workspace
 
 namespace detail {
 
+/// What a regularizer or constraint need not have, right where it has it.
+template <class P>
+concept SoundHooksOfTerm = (
+                               !requires { &P::applies_to; } ||
+                               requires(const P term, const ParameterBlock& block) {
+                                 { term.applies_to(block) } -> std::convertible_to<bool>;
+                               }) &&
+                           (
+                               !requires { &P::begin_step; } || requires(P term, const StepInfo& at) { term.begin_step(at); }) &&
+                           (
+                               !requires { &P::check; } || requires(const P term) { term.check(); } ||
+                               requires(const P term, const ParameterList& parameters) { term.check(parameters); });
+
 /// A member of one of these names means to be that: a slip in one is not passed over because another is right.
 template <class R, class Scalar>
-concept SoundTerms = (!requires { &R::add_gradient; } || HasSmoothTerm<R, Scalar>)&&(!requires {
-  &R::prox;
-} || HasProx<R, Scalar>)&&(!requires { &R::parameter_prox; } || HasParameterProx<R, Scalar>)&&(!requires { typename R::Workspace; } ||
-                                                                                               HasParameterWorkspace<R, Scalar>);
+concept SoundTerms = SoundHooksOfTerm<R> &&
+    (!requires { &R::add_gradient; } || HasSmoothTerm<R, Scalar>)&&(!requires { &R::prox; } || HasProx<R, Scalar>)&&(!requires {
+      &R::parameter_prox;
+    } || HasParameterProx<R, Scalar>)&&(!requires { typename R::Workspace; } || HasParameterWorkspace<R, Scalar>);
 
 }  // namespace detail
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <type_traits>
+#include <string>
 #include <utility>
 
 #include <parade/concepts/model.hpp>
@@ -116,6 +117,8 @@ class Ordinal {
     else
       std::copy_n(theta, range.size(), prepared.model.data() + range.begin);
   }
+
+  std::string check_input(const ConstVectorRef<Scalar>& x) const requires ChecksInput<M> { return model_.check_input(x); }
 
   void reserve(Workspace& workspace, Index samples) const {
     if constexpr (ReservesWorkspace<M>) model_.reserve(workspace.model, samples);

@@ -94,15 +94,19 @@ void check_finite(const char* what, const Eigen::DenseBase<Derived>& values, std
         throw DataError(
             text(what, ' ', i, " of sample ", samples[static_cast<std::size_t>(j)], " is ", values(i, j), "; it must be finite"));
 }
-template <class Batch>
-void check_inputs(const Batch& batch, std::span<const Index> samples) {
+template <class M, class Batch>
+void check_inputs([[maybe_unused]] const M& model, const Batch& batch, std::span<const Index> samples) {
   if constexpr (requires { check_finite("feature", batch.input(), samples); }) check_finite("feature", batch.input(), samples);
+  if constexpr (ChecksInput<M> && requires { batch.input().col(0); })
+    for (Index j = 0; j < batch.size; ++j)
+      if (const std::string rule = model.check_input(batch.input().col(j)); !rule.empty())
+        throw DataError(text("sample ", samples[static_cast<std::size_t>(j)], ": ", rule));
 }
 
 /// Throws DataError for the first feature, target or weight that is not finite, and for a label that the loss does not take.
 template <class M, class L, class Batch>
 void check_batch(const M& model, const L& loss, const Batch& batch, std::span<const Index> samples) {
-  check_inputs(batch, samples);
+  check_inputs(model, batch, samples);
   for (Index j = 0; j < batch.size; ++j) {
     const Index sample = samples[static_cast<std::size_t>(j)];
     if (batch.weights.size() > 0 && batch.weights[j] != 0) {
@@ -249,7 +253,7 @@ Matrix<typename M::Scalar> compute_scores(Team& team, const M& model, const Vect
   detail::check_features(model, data);
   Matrix<typename M::Scalar> scores(model.num_outputs(), data.size());
   detail::for_each_scores<Batch>(
-      team, model, theta, data, [](const auto& batch, std::span<const Index> samples) { detail::check_inputs(batch, samples); },
+      team, model, theta, data, [&](const auto& batch, std::span<const Index> samples) { detail::check_inputs(model, batch, samples); },
       [&](const auto&, const auto& z, std::span<const Index> samples, int) { scores.middleCols(samples.front(), z.cols()) = z; });
   return scores;
 }
