@@ -79,8 +79,8 @@ concept HasConjugate = HasTarget<L> && requires(const L loss, double slope, deta
   { loss.conjugate(slope, target) } -> std::convertible_to<double>;
 };
 
-/// The same for a loss on probabilities, which is no sum over the outputs: the slope of a sample (k) is p − q, with q a distribution that the label y stands
-/// for and p any other.
+/// The same for a loss on probabilities, which is no sum over the outputs: the slope of a sample (k) is p − q, with q a distribution that the
+/// label y stands for and p any other.
 ///   1. `conjugate(u, y)`, const, in double, of a whole slope u (k): finite where u + q is a distribution, to rounding.
 ///   2. `target_share(c, y, k)`, const, is q_c.
 template <class L>

@@ -82,18 +82,19 @@ concept HasParameterWorkspace = std::default_initializable<typename R::Workspace
 
 namespace detail {
 
+template <class P>
+concept HasAppliesTo = requires(const P term, const ParameterBlock& block) {
+  { term.applies_to(block) } -> std::convertible_to<bool>;
+};
+template <class P>
+concept HasBeginStep = requires(P term, const StepInfo& at) {
+  term.begin_step(at);
+};
+
 /// What a regularizer or constraint need not have, right where it has it.
 template <class P>
-concept SoundHooksOfTerm = (
-                               !requires { &P::applies_to; } ||
-                               requires(const P term, const ParameterBlock& block) {
-                                 { term.applies_to(block) } -> std::convertible_to<bool>;
-                               }) &&
-                           (
-                               !requires { &P::begin_step; } || requires(P term, const StepInfo& at) { term.begin_step(at); }) &&
-                           (
-                               !requires { &P::check; } || requires(const P term) { term.check(); } ||
-                               requires(const P term, const ParameterList& parameters) { term.check(parameters); });
+concept SoundHooksOfTerm = (!requires { &P::applies_to; } || HasAppliesTo<P>)&&(!requires { &P::begin_step; } ||
+                                                                                HasBeginStep<P>)&&(!requires { &P::check; } || HasCheck<P>);
 
 /// A member of one of these names means to be that: a slip in one is not passed over because another is right.
 template <class R, class Scalar>
