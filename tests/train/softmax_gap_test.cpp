@@ -154,5 +154,6 @@ TEST_CASE("gaps of the softmax and of Huber's loss have the same bits under ever
   const DualityGap softmax =
       parade::duality_gap(team, model, SoftmaxCrossEntropy{.label_smoothing = 0.1}, L2{.lambda = 0.05}, theta, classes);
   const DualityGap huber = parade::duality_gap(team, model, Huber{.delta = 0.5}, L2{.lambda = 0.05}, theta, targets);
-  CHECK(parade::hash_text(parade::theta_hash(Vector<double>{{softmax.primal, softmax.dual, huber.primal, huber.dual}})) == "0799d1fa6e4dd7e6");
+  CHECK(parade::hash_text(parade::theta_hash(Vector<double>{{softmax.primal, softmax.dual, huber.primal, huber.dual}})) ==
+        "0799d1fa6e4dd7e6");
 }
