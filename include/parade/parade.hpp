@@ -120,6 +120,7 @@
 #include <parade/regularizers/no_regularizer.hpp>
 #include <parade/regularizers/only.hpp>
 #include <parade/regularizers/per_parameter.hpp>
+#include <parade/regularizers/sorted_l1.hpp>
 #include <parade/schedules/chain.hpp>
 #include <parade/schedules/constant.hpp>
 #include <parade/schedules/cosine.hpp>

@@ -106,6 +106,12 @@ static_assert(!Callback<StepSlips> && HasOnEpoch<StepSlips> && !HasOnStep<StepSl
 static_assert(!Callback<ValidationSlips> && HasOnEpoch<ValidationSlips> && !HasValidationData<ValidationSlips>);
 static_assert(!Callback<EpochSlips&> && !Callback<const StepSlips&>);
 
+struct BeginSlips           : OnEpoch { void on_begin(const EpochReport&); };
+struct EndSlips             : OnEpoch { void on_end(int); };
+struct BeginsAndEnds        : OnEpoch { void on_begin(); void on_end(); };
+static_assert(!Callback<BeginSlips> && HasOnEpoch<BeginSlips> && !Callback<EndSlips> && HasOnEpoch<EndSlips>);
+static_assert(Callback<BeginsAndEnds> && !Callback<const BeginsAndEnds&>);
+
 // the answer
 static_assert(Answer<void> && Answer<Signal>);
 static_assert(!Answer<bool> && !Answer<int> && !Answer<Signal&> && !Answer<Signal*>);

@@ -89,6 +89,22 @@ struct BothMutableGradient : Both { void add_gradient(const Theta&, Grad); };
 struct BothMutableProject  : Both { void project(VectorRef<float>); };
 static_assert(!Constraint<BothMutableGradient, float> && lacking<BothMutableGradient> == penalty);
 static_assert(!Constraint<BothMutableProject, float> && lacking<BothMutableProject> == projection);
+
+// Nor is one in what need not be there.
+struct BeginsWithNothing   : Both { void begin_step(); };
+struct ChecksOther         : Both { void check(int) const; };
+static_assert(Constraint<Both, float> && !Constraint<BeginsWithNothing, float> && !Constraint<ChecksOther, float>);
+struct Whole {
+  static constexpr bool of_whole_theta = true;
+  double value(const Theta&);
+  double violation(const Theta&);
+  void add_gradient(const Theta&, Grad);
+};
+struct UpdatesAndResets    : Whole { void update(const Theta&); void reset(); };
+struct UpdatesNothing      : Whole { void update(); };
+struct ResetsToNumber      : Whole { void reset(int); };
+static_assert(Constraint<Whole, float> && Constraint<UpdatesAndResets, float>);
+static_assert(!Constraint<UpdatesNothing, float> && !Constraint<ResetsToNumber, float>);
 // clang-format on
 
 // --- the forms that a user's constraint may take --------------------------------------------------------------------------------------

@@ -104,6 +104,13 @@ struct ByValue {
   void step(Theta, Grad, State, StepInfo) const;
 };
 static_assert(Optimizer<ByValue, float>);
+struct Checks : ByValue {
+  void check() const;
+};
+struct ChecksOther : ByValue {
+  void check(int) const;
+};
+static_assert(Optimizer<Checks, float> && !Optimizer<ChecksOther, float>);
 
 struct OfRefs {  // float and double
   double rate;

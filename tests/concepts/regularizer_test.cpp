@@ -2,6 +2,7 @@
 #include <string>
 
 #include <parade/concepts/regularizer.hpp>
+#include <parade/concepts/schedule.hpp>
 
 #include "support/catch.hpp"
 
@@ -98,6 +99,26 @@ struct BothMutableGradient : Both { void add_gradient(const Theta&, Grad); };
 struct BothMutableProx     : Both { void prox(VectorRef<float>, const Theta&); };
 static_assert(!Regularizer<BothMutableGradient, float> && lacking<BothMutableGradient> == smooth);
 static_assert(!Regularizer<BothMutableProx, float> && lacking<BothMutableProx> == proximal);
+
+// Nor is one in what need not be there.
+struct AppliesToName       : Smooth { bool applies_to(const std::string&) const; };
+struct AppliesToVoid       : Smooth { void applies_to(const ParameterBlock&) const; };
+struct BeginsWithTime      : Smooth { void begin_step(const parade::TrainingTime&); };
+struct ChecksMutably       : Smooth { void check(); };
+struct ChecksOther         : Smooth { void check(int) const; };
+static_assert(!Regularizer<AppliesToName, float> && SmoothRegularizer<AppliesToName, float>);
+static_assert(!Regularizer<AppliesToVoid, float>);
+static_assert(!Regularizer<BeginsWithTime, float>);
+static_assert(!Regularizer<ChecksMutably, float>);
+static_assert(!Regularizer<ChecksOther, float>);
+struct HasAllHooks         : Smooth {
+  bool applies_to(const ParameterBlock&) const;
+  void begin_step(const parade::StepInfo&);
+  void check() const;
+  void check(const parade::ParameterList&) const;
+};
+struct ChecksParameters    : Smooth { void check(const parade::ParameterList&) const; };
+static_assert(Regularizer<HasAllHooks, float> && Regularizer<ChecksParameters, float>);
 // clang-format on
 
 // --- the forms that a user's regularizer may take -------------------------------------------------------------------------------------
@@ -129,6 +150,47 @@ static_assert(SmoothRegularizer<OfRefs, float> && ProximalRegularizer<OfRefs, do
 static_assert(SmoothRegularizer<OfRefs, double> && ProximalRegularizer<OfRefs, float>);
 static_assert(SmoothRegularizer<OfExpressions, float> && ProximalRegularizer<OfExpressions, double>);
 static_assert(SmoothRegularizer<OfExpressions, double> && ProximalRegularizer<OfExpressions, float>);
+
+// --- whole parameters, and memory to work in -------------------------------------------------------------------------------------------
+
+using parade::ConstMatrixRef, parade::HasParameterWorkspace, parade::Index, parade::MatrixRef, parade::ParameterRegularizer;
+using Read = ConstMatrixRef<float>;
+using Write = MatrixRef<float>;
+
+struct OfWholes {
+  double parameter_value(const Read&) const;
+  void parameter_prox(Write, const Read&) const;
+};
+struct Sorting : OfWholes {
+  using OfWholes::parameter_prox;
+  using OfWholes::parameter_value;
+  struct Workspace {};
+  void reserve(Workspace&, Index, Index) const;
+  double parameter_value(const Read&, Workspace&) const;
+  void parameter_prox(Write, const Read&, Workspace&) const;
+};
+static_assert(ParameterRegularizer<OfWholes, float> && Regularizer<OfWholes, float> && !HasParameterWorkspace<OfWholes, float>);
+static_assert(ParameterRegularizer<Sorting, float> && Regularizer<Sorting, float> && HasParameterWorkspace<Sorting, float>);
+static_assert(!Regularizer<OfWholes, double> && !Regularizer<Sorting, double>);
+
+// clang-format off
+struct NoWorkspace         : OfWholes { struct Workspace {}; };
+struct NoReserve           : Sorting { void reserve() = delete; };
+struct MutableReserve      : Sorting { void reserve(Workspace&, Index, Index); };
+struct WorkspaceIsConst    : Sorting { void reserve(const Workspace&, Index) const; };
+struct NoValueInWorkspace  : Sorting { double parameter_value(const Read&) const; };
+struct NoProxInWorkspace   : Sorting { void parameter_prox(Write, const Read&) const; };
+struct WorkspaceWithArgument : Sorting { struct Workspace { explicit Workspace(int); }; };
+// clang-format on
+template <class R>
+concept LacksWorkspaceOnly = ParameterRegularizer<R, float> && !HasParameterWorkspace<R, float> && !Regularizer<R, float>;
+static_assert(LacksWorkspaceOnly<NoWorkspace>);
+static_assert(LacksWorkspaceOnly<NoReserve>);
+static_assert(LacksWorkspaceOnly<MutableReserve>);
+static_assert(LacksWorkspaceOnly<WorkspaceIsConst>);
+static_assert(LacksWorkspaceOnly<NoValueInWorkspace>);
+static_assert(LacksWorkspaceOnly<NoProxInWorkspace>);
+static_assert(LacksWorkspaceOnly<WorkspaceWithArgument>);
 
 struct ForBiasesOnly : Smooth {
   bool applies_to(const ParameterBlock& block) const { return block.role == Role::bias; }

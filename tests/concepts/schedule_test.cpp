@@ -39,6 +39,12 @@ static_assert(!Schedule<RateWithoutBase>);
 static_assert(!Schedule<RateWithoutTime>);
 static_assert(!Schedule<RateOfStep>);
 static_assert(!Schedule<RateSetsTime>);
+
+// A slip in what need not be there is not passed over.
+struct Checks              { double rate(double, const TrainingTime&) const; void check(const TrainingTime&) const; };
+struct ChecksNothing       : Checks { void check() const; };
+struct ChecksMutably       : Checks { void check(const TrainingTime&); };
+static_assert(Schedule<Checks> && !Schedule<ChecksNothing> && !Schedule<ChecksMutably>);
 // clang-format on
 
 // --- the forms that a user's schedule may take ----------------------------------------------------------------------------------------

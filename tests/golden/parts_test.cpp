@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tier 2 of the promise for the parts that golden_test.cpp and models_test.cpp leave out: short trainings of linear models that have each loss,
-// regularizer, constraint, optimizer and schedule of the library once. The steps are those of the engine; Trainers of all these would take too
+// regularizer, constraint, optimizer and schedule of the library once; of SortedL1 its steps alone. The steps are those of the engine; Trainers of all these would take too
 // long to compile. (Layers: see models/sequential_bits_test.cpp.) Where a change of the mathematics moves the bits on purpose,
 // `test_golden "[parts_table]"` prints the new table.
 #include <cmath>
@@ -76,6 +76,7 @@
 #include <parade/regularizers/no_regularizer.hpp>
 #include <parade/regularizers/only.hpp>
 #include <parade/regularizers/per_parameter.hpp>
+#include <parade/regularizers/sorted_l1.hpp>
 #include <parade/schedules/chain.hpp>
 #include <parade/schedules/constant.hpp>
 #include <parade/schedules/cosine.hpp>
@@ -203,6 +204,26 @@ struct SumIsOne {
   }
 };
 
+/// The proximal steps of SortedL1, for one step size and for many, and its values.
+std::uint64_t sorted_l1() {
+  constexpr Index size = 97;
+  const SortedL1 slope{.lambda = benjamini_hochberg_sequence(size, 0.2, 0.3)}, oscar{.lambda = oscar_sequence(size, 0.05, 0.004)};
+  const Matrix<double> from = training::random_matrix<double>(size, 1, 7);
+  const Matrix<double> steps = 2 * training::random_matrix<double>(size, 1, 8).cwiseAbs();
+  Matrix<double> all(size, 6);
+  Index column = 0;
+  for (const SortedL1& norm : {slope, oscar}) {
+    all.col(column).setConstant(norm.parameter_value(from));
+    for (const Matrix<double>& of : {steps, Matrix<double>(Matrix<double>::Constant(size, 1, 0.75))}) {
+      Matrix<double> theta = from;
+      norm.parameter_prox(theta, of);
+      all.col(++column) = theta;
+    }
+    ++column;
+  }
+  return theta_hash(Vector<double>(all.reshaped()));
+}
+
 using Trainings = std::map<std::string, std::function<std::uint64_t()>>;
 
 /// Half of them in float, half in double: each part has its bits in both in the tests of its family.
@@ -294,6 +315,7 @@ Trainings trainings() {
        [=] {
          return train(in_float(SquaredError{}, 2), ridge, free, PolyakAverage{Ema{Sgd{.rate = 0.1}, 0.9}, 2, 3}, Constant{});
        }},
+      {"SortedL1", sorted_l1},
   };
 }
 
@@ -315,6 +337,7 @@ const std::map<std::string, std::uint64_t> golden{
     {"FocalSoftmax, none, ScheduledPenalty, ClipValue, constant", 0xdb2b2b88aa51e38d},
     {"squared error, none, AugmentedLagrangian, RateFactors, constant", 0xc2e28fc805edaaec},
     {"squared error, L2, none, averages, constant", 0x890d7c336ae6f926},
+    {"SortedL1", 0x5537a02de7bb4335},
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <locale>
 #include <numeric>
@@ -263,6 +264,33 @@ TEST_CASE("a weight is so many copies, and a weight of 0 is absence, whatever th
     for (Index j = 0; j < 3; ++j) CHECK(a.weight(i, j) == b.weight(i, j));
 }
 
+TEST_CASE("the log loss of infinite scores is what it tends to, or an error", "[metrics]") {
+  Matrix<double> scores(3, 2);
+  scores << 0, -infinity, 0, 0, -infinity, 0;
+  CHECK(log_loss(scores, labels_of({0, 2})) == Approx(std::log(2)).epsilon(1e-15));
+  CHECK(log_loss(scores, labels_of({2, 1})) == infinity);
+  scores(1, 1) = infinity;
+  CHECK_THROWS_WITH(log_loss(scores, labels_of({0, 1})), "the scores of sample 1 have no softmax: the largest is not finite");
+  CHECK_NOTHROW(log_loss(scores, labels_of({0, 1}), numbers_of({1, 0})));
+  scores.col(1).setConstant(-infinity);
+  CHECK_THROWS_WITH(log_loss(scores, labels_of({0, 1})), ContainsSubstring("have no softmax"));
+  CHECK(log_loss(Matrix<double>::Constant(1, 1, -infinity), labels_of({0})) == 0);
+  CHECK_THROWS_WITH(log_loss(Matrix<double>::Constant(1, 1, infinity), labels_of({0})), ContainsSubstring("have no softmax"));
+}
+
+TEST_CASE("R squared of targets that differ by very little or very much", "[metrics]") {
+  Matrix<double> targets(1, 4), scores(1, 4);
+  targets << 1, 2, 3, 6;
+  scores << 1, 2, 4, 5;
+  const double expected = r_squared(scores, targets);
+  CHECK(expected == Approx(1 - 2.0 / 14).epsilon(1e-15));
+  for (const double size : {0x1p-700, 0x1p-1000, 0x1p600, 0x1p1000}) {
+    CHECK(r_squared(scores * size, targets * size) == expected);
+    CHECK(r_squared(targets * size, targets * size) == 1);
+  }
+  CHECK(r_squared(Matrix<double>::Constant(1, 4, 1e-300), Matrix<double>::Zero(1, 4)) == 0);  // not perfect, though its square is 0
+}
+
 TEST_CASE("metrics refuse what does not fit, and say why", "[metrics]") {
   const Matrix<double> scores{{1, 2, 3}, {3, 2, 1}, {0, 0, 0}};
   const auto labels = labels_of({0, 1, 2});
@@ -338,6 +366,51 @@ TEST_CASE("a confusion matrix prints its counts, or its weights", "[metrics]") {
         "         0    1   recall\n"
         "    0  0.5    0  100.0 %\n"
         "    1    1    3   75.0 %\n");
+}
+
+TEMPLATE_TEST_CASE("curves have the bits of a plain sort on any number of threads: ties, zeros of both signs, infinities, weights of 0",
+                   "[metrics]", float, double) {
+  using S = TestType;
+  for (const Index n : {1, 2, 3, 1024, 1025, 7001})
+    for (const int kind : {0, 1, 2}) {
+      Vector<S> scores = numbers::random_vector<S>(n, 21, -1, 1);
+      for (S& z : scores) {
+        if (kind == 1) z = std::round(4 * z) / 4;  // also −0
+        if (kind == 2) z = z > S(0.8) ? S(infinity) : z < S(-0.8) ? S(-infinity) : 1 + z * 4 * std::numeric_limits<S>::epsilon();
+      }
+      Vector<Label> labels(n);
+      for (Index j = 0; j < n; ++j) labels[j] = static_cast<Label>((7 * j + j / 5) % 3 == 0);
+      Vector<double> weights = numbers::random_vector<double>(n, 22, 0, 2);
+      for (Index j = 1; j < n; j += 3) weights[j] = 0;
+      for (const auto& w : {weights, Vector<double>{}}) {
+        if (w.size() > 0 && n > 1) scores[1] = S(not_a_number);  // of weight 0
+        if (w.size() == 0 && n > 1) scores[1] = S(-0.0);
+        std::vector<Index> order;
+        for (Index j = 0; j < n; ++j)
+          if (w.size() == 0 || w[j] > 0) order.push_back(j);
+        std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return scores[a] > scores[b]; });
+        std::vector<double> thresholds{infinity}, positive{0.0}, negative{0.0};
+        detail::CompensatedSum of_positive, of_negative;
+        for (std::size_t i = 0; i < order.size(); ++i) {
+          const Index j = order[i];
+          (labels[j] > 0 ? of_positive : of_negative).add(w.size() == 0 ? 1 : w[j]);
+          if (i + 1 < order.size() && scores[order[i + 1]] == scores[j]) continue;
+          thresholds.push_back(static_cast<double>(scores[j]));
+          positive.push_back(of_positive.value());
+          negative.push_back(of_negative.value());
+        }
+        const auto same = [](const std::vector<double>& a, const std::vector<double>& b) {
+          return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(double)) == 0;
+        };
+        for (const int threads : {1, 2, 3, 8}) {
+          CAPTURE(n, kind, threads);
+          const auto sums = detail::threshold_sums(scores, labels, w, threads);
+          CHECK(same(sums.thresholds, thresholds));
+          CHECK(same(sums.positive, positive));
+          CHECK(same(sums.negative, negative));
+        }
+      }
+    }
 }
 
 TEST_CASE("metrics have the same bits on every machine", "[metrics]") {

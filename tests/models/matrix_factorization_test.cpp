@@ -3,8 +3,10 @@
 #include <limits>
 #include <stdexcept>
 
+#include <parade/data/dense_data.hpp>
 #include <parade/losses/squared_error.hpp>
 #include <parade/models/matrix_factorization.hpp>
+#include <parade/train/evaluate.hpp>
 
 #include "models/model_checks.hpp"
 
@@ -158,4 +160,27 @@ TEST_CASE("a matrix factorization whose users a float cannot tell apart is an er
   CHECK(model.check_input(last).empty());
   last[0] = 16777216.0f;
   CHECK_FALSE(model.check_input(last).empty());
+}
+
+TEST_CASE("data whose indices a matrix factorization does not know is refused before training and in evaluation, naming sample and rule") {
+  const MatrixFactorization<double> model(5, 4, 2);
+  Matrix<double> pairs(2, 300);
+  for (Index j = 0; j < 300; ++j) pairs.col(j) << static_cast<double>(j % 5), static_cast<double>(j % 4);
+  parade::Team team(2);
+  const Vector<double> theta = Vector<double>::Ones(model.parameters().size());
+  const auto check = [&](const Matrix<double>& x) {
+    const auto data = parade::DenseData<double>(x).with_targets(Matrix<double>(Matrix<double>::Ones(1, x.cols())));
+    parade::detail::check_values<parade::DenseBatch<double>>(team, model, parade::SquaredError{}, data);
+  };
+  const auto scores = [&](const Matrix<double>& x) {
+    return parade::compute_scores<parade::DenseBatch<double>>(team, model, theta, parade::DenseData<double>(x));
+  };
+  CHECK_NOTHROW(check(pairs));
+  CHECK(scores(pairs).allFinite());
+  for (const double bad : {5.0, -1.0, 0.5}) {
+    Matrix<double> x = pairs;
+    x(0, 270) = x(0, 280) = bad;
+    CHECK_THROWS_WITH(check(x), ContainsSubstring("sample 270: the user must be a whole number in [0, 4]; got "));
+    CHECK_THROWS_WITH(scores(x), ContainsSubstring("sample 270: the user must be a whole number in [0, 4]; got "));
+  }
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -317,6 +318,35 @@ struct Prepares {
   }
 };
 static_assert(parade::PreparesOnceAStep<Prepares<false, false>>);
+
+namespace {
+
+/// Leaves the last shard, or its end, out of the tape.
+struct ForgetsTheEnd : Linear<double> {
+  using Linear<double>::Linear;
+  using TapeOf = ForgetsTheEnd;
+  void collect(std::span<const parade::TapePart<Piece>> parts, Tape& tape) const {
+    Linear<double>::collect(parts.first(parts.size() - 1), tape);
+  }
+};
+static_assert(parade::Taped<ForgetsTheEnd>);
+
+}  // namespace
+
+TEST_CASE("a tape is compared with add_gradient, for every number of samples") {
+  for (const Index m : {1, 2, 3, 4, 5, 7, 9, 12}) {
+    CAPTURE(m);
+    const auto data = samples(m, 3, 2, 11, true);
+    const Linear<double> right(3, 2);
+    const auto report = check_gradient(right, SquaredError{}, theta_for(right, 11), data);
+    INFO(report.text());
+    CHECK(report);
+    const Mlp<double> network{3, 4, 2};
+    CHECK(check_gradient(network, SquaredError{}, theta_for(network, 11), data));
+    const ForgetsTheEnd wrong(3, 2);
+    check_found(check_gradient(wrong, SquaredError{}, theta_for(wrong, 11), data), "gradient of a tape must have the bits of add_gradient");
+  }
+}
 
 TEST_CASE("a model that prepares once a step is checked, and its pieces in another order") {
   const auto data = samples(7, 4, 4, 1);

@@ -19,6 +19,7 @@
 #include <parade/optimizers/sgd.hpp>
 #include <parade/regularizers/l1.hpp>
 #include <parade/regularizers/l2.hpp>
+#include <parade/regularizers/sorted_l1.hpp>
 #include <parade/schedules/cosine.hpp>
 #include <parade/train/trainer.hpp>
 
@@ -183,7 +184,8 @@ TEMPLATE_TEST_CASE("no memory is allocated after the first step of an epoch on a
   check_no_allocation(Trainer{parade::Mlp<S>({40, 33, 9, 5}, parade::Activation::tanh), loss, parade::L2{.lambda = 0.01},
                               parade::Sgd{.rate = 0.1, .momentum = 0.9}, parade::Box{.lower = -1, .upper = 1}},
                       data.with_weights(training::sample_weights(130)), options);
-  check_no_allocation(Trainer{parade::Linear<S>(40, 2), parade::SquaredError{}, parade::L1{.lambda = 0.01}, parade::Sgd{.rate = 0.1}},
+  check_no_allocation(Trainer{parade::Linear<S>(40, 2), parade::SquaredError{},
+                              parade::SortedL1{.lambda = parade::oscar_sequence(80, 0.01, 1e-4)}, parade::Sgd{.rate = 0.1}},
                       training::regression_data<S>(40, 130, 2), options);
 }
 

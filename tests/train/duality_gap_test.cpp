@@ -12,6 +12,7 @@
 #include <parade/data/cache.hpp>
 #include <parade/data/cached.hpp>
 #include <parade/losses/hinge.hpp>
+#include <parade/losses/huber.hpp>
 #include <parade/losses/logistic.hpp>
 #include <parade/losses/softmax_cross_entropy.hpp>
 #include <parade/losses/squared_error.hpp>
@@ -137,6 +138,7 @@ TEST_CASE("a conjugate is the least upper bound of u z - f(z)") {
     for (const double u : outside) CHECK(loss.conjugate(u, target) == std::numeric_limits<double>::infinity());
   };
   check(SquaredError{}, 0.75, {-2, -0.3, 0, 1.5}, {});
+  check(parade::Huber{.delta = 1.5}, 0.75, {-1.5, -0.3, 0, 1.5}, {1.51, -2});
   check(Logistic{}, Label{1}, {-1, -0.7, -0.5, -1e-3, 0}, {0.1, -1.1});
   check(Logistic{}, Label{0}, {1, 0.7, 0.5, 1e-3, 0}, {-0.1, 1.1});
   check(Hinge{}, Label{1}, {-1, -0.25, 0}, {0.1, -1.1});

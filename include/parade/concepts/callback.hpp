@@ -48,14 +48,25 @@ concept WantsCertificate = requires(const C callback) {
   { callback.certificate_step() } -> std::convertible_to<double>;
 };
 
+template <class C>
+concept HasOnBegin = requires(C callback) {
+  callback.on_begin();
+};
+
+template <class C>
+concept HasOnEnd = requires(C callback) {
+  callback.on_end();
+};
+
 namespace detail {
 
 /// A member of one of these names means to be that hook: a wrong argument or answer is not passed over because another hook is right.
 template <class C, class Plain>
 concept SoundHooks = (!requires { &Plain::on_epoch; } || HasOnEpoch<C>)&&(!requires { &Plain::on_step; } || HasOnStep<C>)&&(!requires {
   &Plain::validation_data;
-} || HasValidationData<C>)&&(!requires { &Plain::rate_factor; } || HasRateFactor<C>)&&(!requires { &Plain::certificate_step; } ||
-                                                                                       WantsCertificate<C>);
+} || HasValidationData<C>)&&(!requires { &Plain::rate_factor; } || HasRateFactor<C>)&&(!requires {
+  &Plain::certificate_step;
+} || WantsCertificate<C>)&&(!requires { &Plain::on_begin; } || HasOnBegin<C>)&&(!requires { &Plain::on_end; } || HasOnEnd<C>);
 
 }  // namespace detail
 

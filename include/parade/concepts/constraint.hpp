@@ -52,6 +52,19 @@ concept HasParameterProject = requires(const C constraint, detail::Argument<Matr
 template <class C, class Scalar>
 concept ParameterConstraint = HasParameterViolation<C, Scalar> && HasParameterProject<C, Scalar>;
 
+namespace detail {
+
+template <class C, class Scalar>
+concept HasUpdate = requires(C constraint, const ConstVectorRef<Scalar>& theta) {
+  constraint.update(theta);
+};
+template <class C>
+concept HasReset = requires(C constraint) {
+  constraint.reset();
+};
+
+}  // namespace detail
+
 /// WholeConstraint: a term of the gradient that reads all of θ at once, with a state of its own: an augmented Lagrangian.
 ///   1. `static constexpr bool of_whole_theta = true`.
 ///   2. `add_gradient(theta, grad)` adds its gradient at θ (P) to grad (P); `value(theta)` and `violation(theta)`, each convertible to double, are what
@@ -60,7 +73,10 @@ concept ParameterConstraint = HasParameterViolation<C, Scalar> && HasParameterPr
 /// It is called on one thread, before the step, and need not be const. Not required: `update(theta)`, called after every epoch, for multipliers;
 /// `reset()`, called where a fit starts anew. Statistics get nothing of the gradient.
 template <class C, class Scalar>
-concept WholeConstraint = C::of_whole_theta && requires(C constraint, const ConstVectorRef<Scalar>& theta, VectorRef<Scalar> grad) {
+concept WholeConstraint = C::of_whole_theta && detail::SoundHooksOfTerm<C> &&
+    (!requires { &C::update; } || detail::HasUpdate<C, Scalar>)&&(!requires {
+      &C::reset;
+    } || detail::HasReset<C>)&&requires(C constraint, const ConstVectorRef<Scalar>& theta, VectorRef<Scalar> grad) {
   constraint.add_gradient(theta, grad);
   { constraint.value(theta) } -> std::convertible_to<double>;
   { constraint.violation(theta) } -> std::convertible_to<double>;
@@ -70,7 +86,7 @@ namespace detail {
 
 /// A function of one of these names means to be that kind: a slip in one is not passed over because another is right.
 template <class C, class Scalar>
-concept SoundKinds = (!requires { &C::add_gradient; } || HasSmoothTerm<C, Scalar>)&&(!requires {
+concept SoundKinds = SoundHooksOfTerm<C> &&(!requires { &C::add_gradient; } || HasSmoothTerm<C, Scalar>)&&(!requires {
   &C::project;
 } || HasProject<C, Scalar>)&&(!requires { &C::parameter_project; } || HasParameterProject<C, Scalar>);
 

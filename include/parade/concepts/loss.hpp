@@ -79,6 +79,17 @@ concept HasConjugate = HasTarget<L> && requires(const L loss, double slope, deta
   { loss.conjugate(slope, target) } -> std::convertible_to<double>;
 };
 
+/// The same for a loss on probabilities, which is no sum over the outputs: the slope of a sample (k) is p − q, with q a distribution that the
+/// label y stands for and p any other.
+///   1. `conjugate(u, y)`, const, in double, of a whole slope u (k): finite where u + q is a distribution, to rounding.
+///   2. `target_share(c, y, k)`, const, is q_c.
+template <class L>
+concept HasColumnConjugate = HasTarget<L> &&
+    requires(const L loss, const detail::Argument<ConstVectorRef<double>>& slopes, detail::OneTarget<L> target, Index c) {
+  { loss.conjugate(slopes, target) } -> std::convertible_to<double>;
+  { loss.target_share(c, target, c) } -> std::convertible_to<double>;
+};
+
 /// And whose slope jumps, so that the slopes at an optimum are not yet a solution of the dual problem: `conjugate_step(u, y, z, h)`, const,
 /// in double, is what makes f*(v, y) − z v + ½h (v − u)² least over v; h ≥ 0.
 template <class L>

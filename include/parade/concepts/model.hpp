@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include <parade/concepts/argument.hpp>
 #include <parade/concepts/tape.hpp>
@@ -155,7 +156,8 @@ inline constexpr bool depends_on_shard = requires {
 /// Not required: any particular size of workspace at construction. A model with `reserve(Workspace&, Index samples)` has it called once a
 /// worker, before the first shard, with the largest m; others size their workspace at the first shard. A model with `gradient`, of the same
 /// arguments as `add_gradient`, overwrites all of grad instead, which saves setting it to zero. Preparation once a step: see PreparesOnceAStep. A
-/// gradient without a vector for each shard: see Taped. Another forward pass where gradients are computed (dropout): see TrainsDifferently.
+/// gradient without a vector for each shard: see Taped. Features that it refuses: see ChecksInput. Another forward pass where gradients are
+/// computed (dropout): see TrainsDifferently.
 /// What no concept can see (a mean for a sum, a wrong sign, overwriting) is found by parade::testing::check_gradient.
 ///
 /// `Input` is the type of a shard's features: ConstMatrixRef<S> for dense data.
@@ -212,6 +214,17 @@ struct TapeTypes<M> {
 };
 
 }  // namespace detail
+
+/// A model that does not take every finite number: `check_input(x)`, const, says "" or the rule that the features x (d) of a sample break, as
+/// "the user must be …". Data is checked before training, and in evaluation.
+template <class M>
+concept ChecksInput = requires(const M model, const detail::Argument<ConstVectorRef<typename M::Scalar>>& x) {
+  { model.check_input(x) } -> std::convertible_to<std::string>;
+};
+
+/// Whether a model says that it has a tape.
+template <class M>
+concept SaysTaped = std::same_as<typename M::TapeOf, M>;
 
 template <class M>
 concept ReservesWorkspace = requires(const M model, typename M::Workspace& workspace, Index samples) {

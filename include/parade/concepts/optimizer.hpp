@@ -106,10 +106,18 @@ concept HasForParameter = requires(const O optimizer, const ParameterBlock& bloc
 
 namespace detail {
 
+/// A part that refuses settings, or parameters that they do not fit.
+template <class P>
+concept HasCheck = requires(const P part) {
+  part.check();
+}
+|| requires(const P part, const ParameterList& parameters) { part.check(parameters); };
+
 /// A member of one of these names means to be that function.
 template <class O, class Scalar>
-concept SoundOptimizer = SoundStepSizes<O, Scalar> &&
-    (!requires { &O::measure; } || MeasuredOptimizer<O, Scalar>)&&(!requires { &O::for_parameter; } || HasForParameter<O>);
+concept SoundOptimizer = SoundStepSizes<O, Scalar> &&(!requires { &O::measure; } || MeasuredOptimizer<O, Scalar>)&&(!requires {
+  &O::for_parameter;
+} || HasForParameter<O>)&&(!requires { &O::check; } || HasCheck<O>);
 
 }  // namespace detail
 

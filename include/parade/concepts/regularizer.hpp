@@ -2,12 +2,14 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
 #include <parade/concepts/argument.hpp>
+#include <parade/concepts/optimizer.hpp>
 #include <parade/core/parameters.hpp>
 #include <parade/core/types.hpp>
 
@@ -65,13 +67,41 @@ concept HasParameterProx = requires(const R term, detail::Argument<MatrixRef<Sca
 template <class R, class Scalar>
 concept ParameterRegularizer = HasParameterValue<R, Scalar> && HasParameterProx<R, Scalar>;
 
+/// A ParameterRegularizer that needs memory to work in, for a sort say, which a step must not take anew: every thread has a workspace for it.
+///   1. `R::Workspace` can be default-constructed and moved; `reserve(workspace, rows, cols)`, const, makes it large enough for a parameter of that
+///      shape too. It is called before the first step, for every parameter that the regularizer is for.
+///   2. `parameter_value(theta, workspace)` and `parameter_prox(theta, steps, workspace)`, const, are called in the place of those without one.
+template <class R, class Scalar>
+concept HasParameterWorkspace = std::default_initializable<typename R::Workspace> && std::movable<typename R::Workspace> &&
+    requires(const R regularizer, typename R::Workspace& workspace, Index size, const detail::Argument<ConstMatrixRef<Scalar>>& read,
+             detail::Argument<MatrixRef<Scalar>> theta) {
+  regularizer.reserve(workspace, size, size);
+  { regularizer.parameter_value(read, workspace) } -> std::convertible_to<double>;
+  regularizer.parameter_prox(theta, read, workspace);
+};
+
 namespace detail {
 
-/// A function of one of these names means to be that term: a slip in one is not passed over because another is right.
+template <class P>
+concept HasAppliesTo = requires(const P term, const ParameterBlock& block) {
+  { term.applies_to(block) } -> std::convertible_to<bool>;
+};
+template <class P>
+concept HasBeginStep = requires(P term, const StepInfo& at) {
+  term.begin_step(at);
+};
+
+/// What a regularizer or constraint need not have, right where it has it.
+template <class P>
+concept SoundHooksOfTerm = (!requires { &P::applies_to; } || HasAppliesTo<P>)&&(!requires { &P::begin_step; } ||
+                                                                                HasBeginStep<P>)&&(!requires { &P::check; } || HasCheck<P>);
+
+/// A member of one of these names means to be that: a slip in one is not passed over because another is right.
 template <class R, class Scalar>
-concept SoundTerms = (!requires { &R::add_gradient; } || HasSmoothTerm<R, Scalar>)&&(!requires {
-  &R::prox;
-} || HasProx<R, Scalar>)&&(!requires { &R::parameter_prox; } || HasParameterProx<R, Scalar>);
+concept SoundTerms = SoundHooksOfTerm<R> &&
+    (!requires { &R::add_gradient; } || HasSmoothTerm<R, Scalar>)&&(!requires { &R::prox; } || HasProx<R, Scalar>)&&(!requires {
+      &R::parameter_prox;
+    } || HasParameterProx<R, Scalar>)&&(!requires { typename R::Workspace; } || HasParameterWorkspace<R, Scalar>);
 
 }  // namespace detail
 
@@ -124,8 +154,9 @@ concept SeveralRegularizers = HasParts<R> && are_regularizers<PartsOf<R>, Scalar
 /// Not required: `applies_to(const ParameterBlock&)`, which says which blocks of θ it is for; without it, all but the biases. (Statistics are
 /// never regularized.) `begin_step(const StepInfo&)`, not const, is called once before every step, also one that is then not taken: for what changes with the step's number.
 /// `check()` and `check(const ParameterList&)`, const, may throw OptionError for a setting that breaks a rule, or that does not fit the model; they are
-/// called before training starts. Or several of them, as PerParameter.
-/// See also: parade::NoRegularizer, parade::L2, parade::L1, parade::GroupLasso, parade::Only, parade::PerParameter, Constraint.
+/// called before training starts. Memory for one of whole parameters: see HasParameterWorkspace. Or several of them, as
+/// PerParameter.
+/// See also: parade::NoRegularizer, parade::L2, parade::L1, parade::GroupLasso, parade::SortedL1, parade::Only, parade::PerParameter, Constraint.
 template <class R, class Scalar>
 concept Regularizer = (SmoothRegularizer<R, Scalar> || ProximalRegularizer<R, Scalar> || ParameterRegularizer<R, Scalar> ||
                        detail::SeveralRegularizers<R, Scalar>)&&detail::SoundTerms<R, Scalar>;
@@ -157,6 +188,33 @@ std::uint64_t parts_for(const P& several, const ParameterBlock& block) {
   }
 }
 
+struct NoPartWorkspace {};
+template <class P>
+struct PartWorkspaceType {
+  using type = NoPartWorkspace;
+};
+template <class P>
+  requires requires { typename P::Workspace; }
+struct PartWorkspaceType<P> {
+  using type = typename P::Workspace;
+};
+template <class P>
+struct PartWorkspaceTypes {
+  using type = std::tuple<typename PartWorkspaceType<P>::type>;
+};
+template <class... Ps>
+struct PartWorkspaceTypes<std::tuple<Ps...>> {
+  using type = std::tuple<typename PartWorkspaceType<Ps>::type...>;
+};
+
+/// A workspace for each part, or for the one that has no parts; NoPartWorkspace for those that need none.
+template <class P>
+struct WorkspacesType : PartWorkspaceTypes<P> {};
+template <HasParts P>
+struct WorkspacesType<P> : PartWorkspaceTypes<PartsOf<P>> {};
+template <class P>
+using WorkspacesOf = typename WorkspacesType<P>::type;
+
 /// call(part) for the parts of these bits, in order.
 template <class P, class Call>
 void for_parts(const P& several, std::uint64_t bits, const Call& call) {
@@ -164,6 +222,19 @@ void for_parts(const P& several, std::uint64_t bits, const Call& call) {
     std::apply([&](const auto&... part) { ((bits & 1 ? call(part) : void(), bits >>= 1), ...); }, several.parts());
   } else {
     if (bits & 1) call(several);
+  }
+}
+
+/// call(part, its workspace) for the parts of these bits, in order.
+template <class P, class Call>
+void for_parts(const P& several, std::uint64_t bits, WorkspacesOf<P>& workspaces, const Call& call) {
+  const auto each = [&]<std::size_t... i>(std::index_sequence<i...>, const auto&... part) {
+    ((bits >> i & 1 ? call(part, std::get<i>(workspaces)) : void()), ...);
+  };
+  if constexpr (HasParts<P>) {
+    std::apply([&](const auto&... part) { each(std::index_sequence_for<decltype(part)...>{}, part...); }, several.parts());
+  } else {
+    each(std::index_sequence<0>{}, several);
   }
 }
 

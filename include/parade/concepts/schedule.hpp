@@ -13,6 +13,16 @@ struct TrainingTime {
   std::int64_t total_steps = 0;      // of the whole run; 0 when not known (partial_fit)
 };
 
+template <class H>
+concept HasRateAt = requires(const H schedule, double base, const TrainingTime& at) {
+  { schedule.rate(base, at) } -> std::convertible_to<double>;
+};
+
+template <class H>
+concept HasScheduleCheck = requires(const H schedule, const TrainingTime& start) {
+  schedule.check(start);
+};
+
 /// Schedule: the learning rate at a step.
 ///
 /// Requirements for a type H:
@@ -23,8 +33,6 @@ struct TrainingTime {
 /// the run that is not known; it is called before training starts.
 /// See also: parade::Constant, parade::StepDecay, parade::Cosine, parade::Warmup.
 template <class H>
-concept Schedule = requires(const H schedule, double base, const TrainingTime& at) {
-  { schedule.rate(base, at) } -> std::convertible_to<double>;
-};
+concept Schedule = HasRateAt<H> &&(!requires { &H::check; } || HasScheduleCheck<H>);
 
 }  // namespace parade

@@ -4,21 +4,15 @@
 #include <cmath>
 #include <limits>
 
+#include <parade/core/compensated_sum.hpp>
 #include <parade/core/types.hpp>
 #include <parade/kernels/groups.hpp>
 
 namespace parade::detail {
 
 /// τ in two parts, so that m − ŝτ has the precision of its result also where that is small beside m.
-struct Threshold {
-  double high = 0, low = 0;
-
-  double rest(double m, double step) const { return std::fma(-step, low, std::fma(-step, high, m)); }
-  void add(double x) {
-    const double sum = high + x, other = sum - high;
-    low += (high - (sum - other)) + (x - other);
-    high = sum;
-  }
+struct Threshold : CompensatedSum {
+  double rest(double m, double step) const { return std::fma(-step, low(), std::fma(-step, high(), m)); }
 };
 
 /// The τ with Σ_i max(0, m_i − ŝ_i τ) = total > 0, for `size` ≥ 1 numbers m_i = magnitude(i) and ŝ_i = step(i) in (0, 1]: what simplex and L1 ball

@@ -58,6 +58,10 @@ struct EngineOptions {
 template <class M, class L, class Batch_ = DenseBatch<typename M::Scalar>>
   requires Model<M> && Loss<L, typename M::Scalar>
 class ParallelGradient {
+  static_assert(
+      !SaysTaped<M> || Taped<M>,
+      "a model whose TapeOf names itself must have all that Taped asks for: Piece, Tape, reserve of both, record, collect, gradient");
+
  public:
   using Scalar = typename M::Scalar;
   using Batch = Batch_;

@@ -190,6 +190,7 @@ class ParallelUpdate {
 
   /// λR(θ) + βC(θ), in double, over the canonical tree on the blocks, and then on the parameters for what is of whole parameters.
   double penalty(const Vector<Scalar>& theta) {
+    if (!is_reserved_) reserve();
     double total = sum_of_terms(
         theta,
         [this](const ConstVectorRef<Scalar>& slice, const Parameter& of) {
@@ -202,10 +203,13 @@ class ParallelUpdate {
           });
           return sum;
         },
-        [this](const ConstMatrixRef<Scalar>& parameter, const Parameter& of) {
+        [this](const ConstMatrixRef<Scalar>& parameter, const Parameter& of, Worker& worker) {
           double sum = 0;
-          detail::for_parts(regularizer_, of.regularized, [&]<class P>(const P& part) {
-            if constexpr (ParameterRegularizer<P, Scalar>) sum += static_cast<double>(part.parameter_value(parameter));
+          detail::for_parts(regularizer_, of.regularized, worker.workspaces, [&]<class P>(const P& part, [[maybe_unused]] auto& workspace) {
+            if constexpr (HasParameterWorkspace<P, Scalar>)
+              sum += static_cast<double>(part.parameter_value(parameter, workspace));
+            else if constexpr (ParameterRegularizer<P, Scalar>)
+              sum += static_cast<double>(part.parameter_value(parameter));
           });
           return sum;
         });
@@ -227,7 +231,7 @@ class ParallelUpdate {
             });
             return sum;
           },
-          [this](const ConstMatrixRef<Scalar>& parameter, const Parameter& of) {
+          [this](const ConstMatrixRef<Scalar>& parameter, const Parameter& of, Worker&) {
             double sum = 0;
             for_constraints(of, [&]<class P>(const P& part) {
               if constexpr (ParameterConstraint<P, Scalar>) sum += static_cast<double>(part.parameter_violation(parameter));
@@ -256,7 +260,13 @@ class ParallelUpdate {
 
   /// Makes room for every worker, so that no step allocates.
   void reserve() {
-    for (auto& worker : workers_) worker.reserve(largest_);
+    for (auto& worker : workers_) {
+      worker.reserve(largest_);
+      for (const auto& of : parameters_)
+        detail::for_parts(regularizer_, of.regularized, worker.workspaces, [&]<class P>(const P& part, [[maybe_unused]] auto& workspace) {
+          if constexpr (HasParameterWorkspace<P, Scalar>) part.reserve(workspace, of.block.rows, of.block.cols);
+        });
+    }
     const Index parameters = parameters_.empty() ? 0 : parameters_.back().end();
     if constexpr (is_measured) grad_.resize(parameters);
     if constexpr (has_parameter_pass) steps_.resize(parameters);
@@ -317,6 +327,7 @@ class ParallelUpdate {
   struct alignas(64) Worker {
     Vector<Scalar> grad;   // of the largest block
     Vector<Scalar> steps;  // the same, for a proximal step
+    detail::WorkspacesOf<R> workspaces;
     double gradient_seconds = 0;
     double reduce_seconds = 0;
     double update_seconds = 0;
@@ -352,7 +363,7 @@ class ParallelUpdate {
     return {all.data() + of.block.offset, of.block.rows, of.block.cols};
   }
 
-  /// Σ of_slice(slice, parameter) over the blocks and Σ of_whole(matrix, parameter) over the parameters.
+  /// Σ of_slice(slice, parameter) over the blocks and Σ of_whole(matrix, parameter, worker) over the parameters.
   template <class OfSlice, class OfWhole>
   double sum_of_terms(const Vector<Scalar>& theta, const OfSlice& of_slice, const OfWhole& of_whole) {
     for_each_block([&](const Block& block, std::size_t i, Worker&) {
@@ -360,9 +371,11 @@ class ParallelUpdate {
     });
     const auto slices = std::span<const double>(penalties_).first(blocks_.size());
     if constexpr (has_parameter_pass) {
-      team_->for_each(static_cast<Index>(parameters_.size()), [&](Index p, int) {
+      team_->for_each(static_cast<Index>(parameters_.size()), [&](Index p, int w) {
         const auto i = static_cast<std::size_t>(p);
-        penalties_[blocks_.size() + i] = parameters_[i].block.size() == 0 ? 0 : of_whole(matrix(theta, parameters_[i]), parameters_[i]);
+        Worker& worker = workers_[static_cast<std::size_t>(w)];
+        penalties_[blocks_.size() + i] =
+            parameters_[i].block.size() == 0 ? 0 : of_whole(matrix(theta, parameters_[i]), parameters_[i], worker);
       });
       return detail::tree_sum(slices) + detail::tree_sum(std::span<const double>(penalties_).subspan(blocks_.size()));
     }
@@ -558,8 +571,11 @@ class ParallelUpdate {
     const Eigen::Map<Matrix<Scalar>> theta = matrix(next.theta, of);
     [[maybe_unused]] const Eigen::Map<const Matrix<Scalar>> steps = matrix(steps_, of);
     if (of.block.size() == 0 || (of.regularized == 0 && of.constrained == 0)) return;
-    detail::for_parts(regularizer_, of.regularized, [&]<class P>(const P& part) {
-      if constexpr (ParameterRegularizer<P, Scalar>) part.parameter_prox(theta, steps);
+    detail::for_parts(regularizer_, of.regularized, worker.workspaces, [&]<class P>(const P& part, [[maybe_unused]] auto& workspace) {
+      if constexpr (HasParameterWorkspace<P, Scalar>)
+        part.parameter_prox(theta, steps, workspace);
+      else if constexpr (ParameterRegularizer<P, Scalar>)
+        part.parameter_prox(theta, steps);
     });
     if constexpr (has_parameter_prox) project(of, next.theta.segment(of.block.offset, of.block.size()));
     for_constraints(of, [&]<class P>(const P& part) {

@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <type_traits>
 
+#include <parade/core/compensated_sum.hpp>
 #include <parade/core/types.hpp>
 
 // What regularizers and constraints of a whole parameter share: groups of its elements, sums in double whose error does not grow with the number
@@ -70,19 +71,10 @@ void for_each_group(Groups groups, MatrixRef<S>& theta, const ConstMatrixRef<S>&
 /// a·b, rounded, that a compiler does not contract with the sum that it goes into.
 inline double product(double a, double b) { return std::fma(a, b, 0.0); }
 
-/// A sum that carries its rounding errors along (Knuth's two-sum; Ogita, Rump, Oishi: "Accurate sum and dot product", 2005): its error is
-/// some eps |Σ x_i| + n eps² Σ |x_i|. Terms that are not finite make it NaN.
-class Sum {
+/// A compensated sum. Terms that are not finite make it NaN.
+class Sum : public detail::CompensatedSum {
  public:
-  void add(double x) {
-    const double sum = high_ + x, other = sum - high_;
-    low_ += (high_ - (sum - other)) + (x - other);
-    high_ = sum;
-  }
-  double value() const { return high_ + low_; }
-
- private:
-  double high_ = 0, low_ = 0;
+  double value() const { return high() + low(); }
 };
 
 /// A power of two that brings the largest |x_i| near 1, so that squares neither overflow nor underflow in double; 1 for float, whose squares cannot.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 
 #include <parade/concepts/loss.hpp>
 #include <parade/core/error.hpp>
@@ -41,8 +42,14 @@ struct Huber {
       slope = difference < -most ? -most : difference > most ? most : difference;
     });
   }
+
+  /// Of Huber's loss of z − y: ½u² + u y for |u| ≤ δ.
+  double conjugate(double u, double y) const {
+    return std::abs(u) > delta ? std::numeric_limits<double>::infinity() : u * std::fma(0.5, u, y);
+  }
 };
 
+static_assert(HasConjugate<Huber>);
 static_assert(Loss<Huber, float> && Loss<Huber, double>);
 
 }  // namespace parade

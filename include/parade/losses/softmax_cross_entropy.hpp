@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include <parade/concepts/loss.hpp>
@@ -70,6 +71,27 @@ struct SoftmaxCrossEntropy {
     }
   }
 
+  /// q_c of the label y, for k classes.
+  double target_share(Index c, Label y, Index k) const {
+    return (c == y ? 1 - label_smoothing : 0) + label_smoothing / static_cast<double>(k);
+  }
+
+  /// The conjugate of J in z: Σ_c p_c log p_c, where p = u + q must be a distribution, to rounding; else ∞.
+  double conjugate(const ConstVectorRef<double>& u, Label y) const {
+    constexpr double rounding = 1e-14;
+    double entropy = 0, all = 0;
+    for (Index c = 0; c < u.size(); ++c) {
+      const double p = u[c] + target_share(c, y, u.size());
+      if (p < -rounding) return std::numeric_limits<double>::infinity();
+      all += p;
+      if (p <= 0) continue;
+      double log = p;
+      kernels::transform(&log, 1, [](auto x) { return kernels::log<double>(x); });
+      entropy = std::fma(p, log, entropy);
+    }
+    return std::abs(all - 1) > rounding * static_cast<double>(u.size() + 1) ? std::numeric_limits<double>::infinity() : entropy;
+  }
+
  private:
   /// top − z_y → Σ_i q_i (top − z_i), p_i − [i = y] → p_i − q_i, for column j of Z.
   template <class S>
@@ -82,6 +104,7 @@ struct SoftmaxCrossEntropy {
   }
 };
 
+static_assert(HasColumnConjugate<SoftmaxCrossEntropy>);
 static_assert(Loss<SoftmaxCrossEntropy, float> && Loss<SoftmaxCrossEntropy, double>);
 
 }  // namespace parade

@@ -11,7 +11,7 @@ namespace parade {
 /// that no probability rounds to 0 and none has to be clipped.
 ///
 /// Z (k,n), y (n), w (n) or none. The labels are 0 … k−1, for one output {0, 1} or {−1, +1}. ∞ where a sample's class has the score −∞.
-/// Throws DataError for no samples, shapes, labels or weights that do not fit, and a score of NaN.
+/// Throws DataError for no samples, shapes, labels or weights that do not fit, a score that is NaN or +∞, and a sample whose scores are all −∞.
 template <class Z>
 double log_loss(const Eigen::MatrixBase<Z>& scores, const Vector<Label>& labels, const Vector<double>& weights = {}) {
   using S = typename Z::Scalar;
@@ -20,6 +20,7 @@ double log_loss(const Eigen::MatrixBase<Z>& scores, const Vector<Label>& labels,
   detail::ClassProbabilities probabilities;
   return detail::weighted_mean(labels.size(), weights, [&](Index j) {
     probabilities.read<S>(z, j);
+    detail::check_softmax(probabilities, j);
     return probabilities.surprise(detail::true_class(labels[j]));
   });
 }

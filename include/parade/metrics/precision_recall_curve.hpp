@@ -34,7 +34,7 @@ struct PrecisionRecallCurve {
 template <class Z>
 PrecisionRecallCurve precision_recall_curve(const Eigen::MatrixBase<Z>& scores, const Vector<Label>& labels,
                                             const Vector<double>& weights = {}) {
-  auto sums = detail::threshold_sums(scores, labels, weights);
+  auto sums = detail::threshold_sums(scores, labels, weights, detail::curve_threads(labels.size()));
   const double all = sums.positive.back();
   if (all == 0) throw DataError("the precision-recall curve needs at least 1 positive sample; all are negative");
   std::vector<double> precision{1.0}, recall{0.0};

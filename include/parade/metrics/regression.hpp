@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
 #include <parade/core/error.hpp>
@@ -38,12 +39,12 @@ double mean_over_outputs(const Z& z, const Y& y, const Vector<double>& weights, 
   return mean_over_outputs(z.rows(), figure);
 }
 
-/// Σ_j w_j (z_ij − y_ij)²
+/// Σ_j w_j ((z_ij − y_ij) scale)²
 template <class Z, class Y>
-double squared_errors(const Z& z, const Y& y, Index i, const Vector<double>& weights) {
+double squared_errors(const Z& z, const Y& y, Index i, const Vector<double>& weights, double scale = 1) {
   CompensatedSum sum;
   for_each_sample(y.cols(), weights, [&](Index j, double w) {
-    const double difference = static_cast<double>(z(i, j)) - static_cast<double>(y(i, j));
+    const double difference = (static_cast<double>(z(i, j)) - static_cast<double>(y(i, j))) * scale;
     sum.add_product(w, std::fma(difference, difference, 0.0));
   });
   return sum.value();
@@ -64,17 +65,23 @@ double explained_share(const Z& z, const Y& y, Index i, const Vector<double>& we
   CompensatedSum sum, squares;
   for_each_sample(y.cols(), weights, [&](Index j, double w) { sum.add_product(w, static_cast<double>(y(i, j))); });
   const double mean = sum.value() / total_weight(y.cols(), weights);
-  bool equal = true;
-  double first = std::nan("");
-  for_each_sample(y.cols(), weights, [&](Index j, double w) {
-    const double target = static_cast<double>(y(i, j)), difference = target - mean;
+  bool equal = true, perfect = true;
+  double first = std::nan(""), largest = 0;
+  for_each_sample(y.cols(), weights, [&](Index j, double) {
+    const double target = static_cast<double>(y(i, j));
     if (std::isnan(first)) first = target;
     equal &= target == first;
+    perfect &= static_cast<double>(z(i, j)) == target;
+    largest = std::max(largest, std::abs(target - mean));
+  });
+  if (equal) return perfect ? 1.0 : 0.0;
+  // A power of two, so that squares neither overflow nor underflow, and no bit is another.
+  const double scale = largest > 0 && std::isfinite(largest) ? std::ldexp(1.0, std::min(1000, -std::ilogb(largest))) : 1;
+  for_each_sample(y.cols(), weights, [&](Index j, double w) {
+    const double difference = (static_cast<double>(y(i, j)) - mean) * scale;
     squares.add_product(w, std::fma(difference, difference, 0.0));
   });
-  const double errors = squared_errors(z, y, i, weights);
-  if (equal) return errors == 0 ? 1.0 : 0.0;
-  return 1 - errors / squares.value();
+  return 1 - squared_errors(z, y, i, weights, scale) / squares.value();
 }
 
 }  // namespace detail

@@ -34,7 +34,7 @@ struct RocCurve {
 /// Throws DataError for no samples, samples of one class only, shapes, labels or weights that do not fit, and a score of NaN.
 template <class Z>
 RocCurve roc_curve(const Eigen::MatrixBase<Z>& scores, const Vector<Label>& labels, const Vector<double>& weights = {}) {
-  auto sums = detail::threshold_sums(scores, labels, weights);
+  auto sums = detail::threshold_sums(scores, labels, weights, detail::curve_threads(labels.size()));
   const double positive = sums.positive.back(), negative = sums.negative.back();
   if (positive == 0 || negative == 0)
     throw DataError(detail::text("the ROC curve needs samples of both classes; all are ", positive == 0 ? "negative" : "positive"));

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include <parade/core/compensated_sum.hpp>
 #include <parade/core/error.hpp>
 #include <parade/core/types.hpp>
 #include <parade/kernels/math.hpp>
@@ -13,27 +14,6 @@
 // absent: neither its scores nor its label are looked at. What one sample gives and how the samples are summed are apart, so that Trainer::metrics can
 // compute the one in parallel and has the other, with its bits, from here.
 namespace parade::detail {
-
-/// A sum whose rounding error does not grow with the number of its terms (Neumaier 1974: "Rundungsfehleranalyse einiger Verfahren zur
-/// Summation endlicher Summen").
-class CompensatedSum {
- public:
-  void add(double x) {
-    const double next = sum_ + x;
-    rest_ += std::abs(sum_) >= std::abs(x) ? (sum_ - next) + x : (x - next) + sum_;
-    sum_ = next;
-  }
-  /// Adds a·b, with the rounding error of the product.
-  void add_product(double a, double b) {
-    const double product = std::fma(a, b, 0.0);  // a plain product could be fused with the sum that it goes into
-    add(product);
-    rest_ += std::fma(a, b, -product);
-  }
-  double value() const { return std::isfinite(sum_) ? sum_ + rest_ : sum_; }  // ∞ − ∞ in the rest of an infinite sum
-
- private:
-  double sum_ = 0, rest_ = 0;
-};
 
 /// The weight of sample j: 1 where there are no weights.
 inline double weight_of(const Vector<double>& weights, Index j) { return weights.size() == 0 ? 1 : weights[j]; }
@@ -177,6 +157,9 @@ class ClassProbabilities {
     for (const double x : exps_) sum_ += x;
   }
 
+  /// Whether there is one: not where the largest score is not finite.
+  bool exist() const { return sum_ == sum_; }
+
   double probability(Index c) const { return exps_[static_cast<std::size_t>(c)] / sum_; }
 
   /// −log p_c
@@ -194,5 +177,10 @@ class ClassProbabilities {
   std::vector<double> exps_, gaps_;
   double sum_ = 0;
 };
+
+/// Throws DataError where the scores of sample j have no softmax.
+inline void check_softmax(const ClassProbabilities& probabilities, Index j) {
+  if (!probabilities.exist()) throw DataError(text("the scores of sample ", j, " have no softmax: the largest is not finite"));
+}
 
 }  // namespace parade::detail

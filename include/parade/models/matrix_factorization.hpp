@@ -25,8 +25,8 @@ namespace parade {
 /// (½, ¼): z = 2½ + 1 = 3½.
 ///
 /// Input: X (2,m), the indices u ∈ {0 … users−1} and i ∈ {0 … items−1} as numbers. They are exact, since a float holds every whole number
-/// up to 2²⁴, a double up to 2⁵³, and more users or items are refused. An index out of range, or not a whole number, touches no memory: the
-/// score is NaN, so that a run stops as diverged at that sample; `check_input` says it beforehand.
+/// up to 2²⁴, a double up to 2⁵³, and more users or items are refused. A Trainer refuses data with an index out of range, or not a whole number, as
+/// `check_input` says it. The model itself then touches no memory: the score is NaN.
 ///
 /// Parameters: `mean` μ (1), `user.bias` b (1,users), `item.bias` c (1,items), `user.factors` (r,users), `item.factors` (r,items). Only the
 /// mean has Role::bias: the biases of a user with few ratings want to be regularized as the factors do, and the method says so. Mean and
@@ -153,6 +153,7 @@ class MatrixFactorization {
   double deviation_;
 };
 
+static_assert(ChecksInput<MatrixFactorization<float>> && ChecksInput<MatrixFactorization<double>>);
 static_assert(Model<MatrixFactorization<float>> && Model<MatrixFactorization<double>>);
 
 }  // namespace parade

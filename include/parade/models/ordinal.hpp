@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -116,6 +117,8 @@ class Ordinal {
     else
       std::copy_n(theta, range.size(), prepared.model.data() + range.begin);
   }
+
+  std::string check_input(const ConstVectorRef<Scalar>& x) const requires ChecksInput<M> { return model_.check_input(x); }
 
   void reserve(Workspace& workspace, Index samples) const {
     if constexpr (ReservesWorkspace<M>) model_.reserve(workspace.model, samples);

@@ -29,12 +29,7 @@ struct Adam {
   double epsilon = 1e-8;  // ε > 0
 
   /// Throws OptionError for a setting out of its range.
-  void check() const {
-    detail::check_not_negative("Adam.rate", rate);
-    detail::check_below_one("Adam.beta1", beta1);
-    detail::check_below_one("Adam.beta2", beta2);
-    detail::check_epsilon("Adam.epsilon", epsilon);
-  }
+  void check() const { detail::check_adam("Adam", rate, beta1, beta2, epsilon); }
 
   /// m and v.
   Index num_states() const { return 2; }

@@ -27,12 +27,7 @@ struct Adamax {
   double epsilon = 1e-8;  // ε > 0
 
   /// Throws OptionError for a setting out of its range.
-  void check() const {
-    detail::check_not_negative("Adamax.rate", rate);
-    detail::check_below_one("Adamax.beta1", beta1);
-    detail::check_below_one("Adamax.beta2", beta2);
-    detail::check_epsilon("Adamax.epsilon", epsilon);
-  }
+  void check() const { detail::check_adam("Adamax", rate, beta1, beta2, epsilon); }
 
   /// m and u.
   Index num_states() const { return 2; }

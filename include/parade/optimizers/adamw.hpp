@@ -32,10 +32,7 @@ struct AdamW {
 
   /// Throws OptionError for a setting out of its range.
   void check() const {
-    detail::check_not_negative("AdamW.rate", rate);
-    detail::check_below_one("AdamW.beta1", beta1);
-    detail::check_below_one("AdamW.beta2", beta2);
-    detail::check_epsilon("AdamW.epsilon", epsilon);
+    detail::check_adam("AdamW", rate, beta1, beta2, epsilon);
     detail::check_not_negative("AdamW.weight_decay", weight_decay);
   }
 

@@ -25,12 +25,7 @@ struct AmsGrad {
   double epsilon = 1e-8;  // ε > 0
 
   /// Throws OptionError for a setting out of its range.
-  void check() const {
-    detail::check_not_negative("AmsGrad.rate", rate);
-    detail::check_below_one("AmsGrad.beta1", beta1);
-    detail::check_below_one("AmsGrad.beta2", beta2);
-    detail::check_epsilon("AmsGrad.epsilon", epsilon);
-  }
+  void check() const { detail::check_adam("AmsGrad", rate, beta1, beta2, epsilon); }
 
   /// m, v and u.
   Index num_states() const { return 3; }

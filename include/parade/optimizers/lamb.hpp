@@ -34,10 +34,7 @@ struct Lamb {
 
   /// Throws OptionError for a setting out of its range.
   void check() const {
-    detail::check_not_negative("Lamb.rate", rate);
-    detail::check_below_one("Lamb.beta1", beta1);
-    detail::check_below_one("Lamb.beta2", beta2);
-    detail::check_epsilon("Lamb.epsilon", epsilon);
+    detail::check_adam("Lamb", rate, beta1, beta2, epsilon);
     detail::check_not_negative("Lamb.weight_decay", weight_decay);
   }
 

@@ -39,12 +39,7 @@ struct LazyAdam {
   double epsilon = 1e-8;  // ε > 0
 
   /// Throws OptionError for a setting out of its range.
-  void check() const {
-    detail::check_not_negative("LazyAdam.rate", rate);
-    detail::check_below_one("LazyAdam.beta1", beta1);
-    detail::check_below_one("LazyAdam.beta2", beta2);
-    detail::check_epsilon("LazyAdam.epsilon", epsilon);
-  }
+  void check() const { detail::check_adam("LazyAdam", rate, beta1, beta2, epsilon); }
 
   /// m and v.
   Index num_states() const { return 2; }

@@ -33,10 +33,7 @@ struct NAdam {
 
   /// Throws OptionError for a setting out of its range.
   void check() const {
-    detail::check_not_negative("NAdam.rate", rate);
-    detail::check_below_one("NAdam.beta1", beta1);
-    detail::check_below_one("NAdam.beta2", beta2);
-    detail::check_epsilon("NAdam.epsilon", epsilon);
+    detail::check_adam("NAdam", rate, beta1, beta2, epsilon);
     detail::check_not_negative("NAdam.momentum_decay", momentum_decay);
   }
 

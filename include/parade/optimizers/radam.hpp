@@ -31,12 +31,7 @@ struct RAdam {
   double epsilon = 1e-8;  // ε > 0
 
   /// Throws OptionError for a setting out of its range.
-  void check() const {
-    detail::check_not_negative("RAdam.rate", rate);
-    detail::check_below_one("RAdam.beta1", beta1);
-    detail::check_below_one("RAdam.beta2", beta2);
-    detail::check_epsilon("RAdam.epsilon", epsilon);
-  }
+  void check() const { detail::check_adam("RAdam", rate, beta1, beta2, epsilon); }
 
   /// m and v.
   Index num_states() const { return 2; }

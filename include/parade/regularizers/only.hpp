@@ -40,7 +40,7 @@ class Only : public Part {
     if constexpr (requires(const Part& part) { part.check(); }) Part::check();
   }
 
-  /// Throws OptionError for a name that no parameter has.
+  /// Throws OptionError for a name that no parameter has, and what `Part` refuses of the parameters that it is for.
   void check(const ParameterList& parameters) const {
     for (const auto& name : names_) {
       if (parameters.contains(name)) continue;
@@ -48,7 +48,12 @@ class Only : public Part {
       for (const auto& block : parameters) known += (known.empty() ? "" : ", ") + block.name;
       throw OptionError(detail::text("Only must name parameters of the model: ", known, "; got '", name, "'"));
     }
-    if constexpr (requires(const Part& part) { part.check(parameters); }) Part::check(parameters);
+    if constexpr (requires(const Part& part) { part.check(parameters); }) {
+      ParameterList own;
+      for (const auto& block : parameters)
+        if (applies_to(block)) own.add(block);
+      Part::check(own);
+    }
   }
 
   /// What can be done to an element in a register stays so.

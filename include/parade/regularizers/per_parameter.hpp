@@ -14,15 +14,6 @@
 
 namespace parade {
 
-namespace detail {
-
-template <class P>
-concept HasBeginStep = requires(P part, const StepInfo& at) {
-  part.begin_step(at);
-};
-
-}  // namespace detail
-
 /// Several regularizers, or several constraints, each for parameters of its own: their sum, where two smooth ones meet on a parameter.
 ///
 ///   PerParameter{Only{L2{.lambda = 1e-4}, "layer0.weight"}, Only{L1{.lambda = 1e-3}, "layer1.weight"}}

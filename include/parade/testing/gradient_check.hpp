@@ -351,6 +351,14 @@ class Worker {
     return shard;
   }
 
+  /// What a tape wants to know of these samples.
+  template <class Piece>
+  void record(const Vector<double>& theta, std::span<const Index> samples, Piece& piece) {
+    const Shard shard = (*this)(theta, samples);
+    model_.reserve(piece, static_cast<Index>(samples.size()));
+    model_.record(preparation_.get(), ConstMatrixRef<double>(batch_.input()), ConstMatrixRef<double>(shard.dscores), workspace_, piece);
+  }
+
  private:
   TrainingContext context(std::span<const Index> samples) const {
     return {1, 0, samples, {batch_.weights.data(), batch_.weights.size() > 0 ? samples.size() : 0}};
@@ -426,6 +434,7 @@ class GradientCheck {
         adds_up("the samples one by one", alone, whole, sizes);
 
     compare_adding(worker, whole, sizes);
+    if constexpr (Taped<M>) compare_tape(worker);
     compare_with_differences(worker, whole, elements, gradients);
     must_be_same(worker(theta_, all, Run::Gradient::add, zero()), whole);
   }
@@ -455,6 +464,37 @@ class GradientCheck {
       compare(worker(theta_, samples_, Run::Gradient::overwrite, Vector<double>::Constant(theta_.size(), not_a_number)).grad, whole.grad,
               rounding(sizes, sizes.maxCoeff()),
               "gradient must overwrite all of grad, which may hold anything, with what add_gradient gives from 0");
+  }
+
+  /// The tape of a batch of three shards, of which two pieces hold one and a half each, has the bits of the shards' gradients and their tree.
+  void compare_tape(Run& worker) {
+    const std::span<const Index> all = samples_;
+    const ShardPlan plan(size(), (size() + 2) / 3);
+    Vector<double> expected;
+    for (Index s = 0; s < plan.shards(); ++s) {  // ((0 + 1) + 2)
+      const auto shard = all.subspan(static_cast<std::size_t>(plan[s].begin), static_cast<std::size_t>(plan[s].size()));
+      const Vector<double> grad = worker(theta_, shard, Run::Gradient::add, zero()).grad;
+      expected = s == 0 ? grad : Vector<double>(expected + grad);
+    }
+    const Index cut = (size() + 1) / 2;
+    typename M::Piece pieces[2];
+    worker.record(theta_, all.first(static_cast<std::size_t>(cut)), pieces[0]);
+    if (cut < size()) worker.record(theta_, all.subspan(static_cast<std::size_t>(cut)), pieces[1]);
+    std::vector<TapePart<typename M::Piece>> parts;
+    for (Index s = 0; s < plan.shards(); ++s)
+      for (Index p = 0; p < 2; ++p) {
+        const Index begin = std::max(plan[s].begin, p * cut), end = std::min(plan[s].end, p == 0 ? cut : size());
+        if (begin < end)
+          parts.push_back(
+              {&pieces[p], p == 0 ? cut : size() - cut, begin - p * cut, end - begin, begin == plan[s].begin, end == plan[s].end});
+      }
+    typename M::Tape tape;
+    model_.reserve(tape, parts.size());
+    model_.collect(std::span<const TapePart<typename M::Piece>>(parts), tape);
+    Vector<double> got = Vector<double>::Constant(theta_.size(), not_a_number);
+    for (const Range range : parade::detail::parameter_ranges(parameters_)) model_.gradient(tape, range, got.data() + range.begin);
+    compare(got, expected, zero(),
+            "gradient of a tape must have the bits of add_gradient of each shard, from 0, added over the canonical tree");
   }
 
   Index size() const { return static_cast<Index>(samples_.size()); }

@@ -39,10 +39,10 @@ struct DualityGapOptions {
   }
 };
 
-/// What has a duality gap: Z = W x + b, a loss that knows its conjugate (SquaredError, Logistic, Hinge, SquaredHinge), and λ₂/2 ‖θ‖² +
-/// λ₁‖θ‖₁ (L2, L1, ElasticNet).
+/// What has a duality gap: Z = W x + b, a loss that knows its conjugate (SquaredError, Huber, Logistic, SoftmaxCrossEntropy, Hinge, SquaredHinge), and
+/// λ₂/2 ‖θ‖² + λ₁‖θ‖₁ (L2, L1, ElasticNet).
 template <class M, class L, class R>
-concept HasDualityGap = LinearModel<M> && Loss<L, double> && HasConjugate<L> && HasShrinkage<R>;
+concept HasDualityGap = LinearModel<M> && Loss<L, double> &&(HasConjugate<L> || HasColumnConjugate<L>)&&HasShrinkage<R>;
 
 namespace detail {
 
@@ -166,6 +166,7 @@ class DualProblem {
 
   /// The dual value at u, made feasible.
   double dual() {
+    if constexpr (HasColumnConjugate<L>) balance();
     add_up();
     return feasible_value();
   }
@@ -309,6 +310,39 @@ class DualProblem {
     });
   }
 
+  /// For a bias that is not regularized, which asks for Σ w_i u_i = 0: classes that are too probable on average give up a share of their probability in
+  /// every sample, and the others get what is free, each of them the same part of it in every sample.
+  void balance() {
+    if (!has_bias_ || !of_bias_.is_free()) return;
+    const auto probability = [this](Index c, Index i) { return slopes_(c, i) + loss_.target_share(c, target(c, i), k_); };
+    Vector<double> given_up = Vector<double>::Zero(k_), part = given_up;
+    kernels::Sum wanted;
+    for (Index c = 0; c < k_; ++c) {
+      kernels::Sum excess, mean;
+      for (Index i = 0; i < n_; ++i) {
+        if (weights_[i] == 0) continue;
+        excess.add(kernels::product(weights_[i], slopes_(c, i)));
+        mean.add(kernels::product(weights_[i], probability(c, i)));
+      }
+      if (excess.value() > 0) given_up[c] = std::min(excess.value() / mean.value(), 1.0);
+      if (excess.value() < 0) wanted.add(part[c] = -excess.value());
+    }
+    if (!(wanted.value() > 0)) return;
+    part /= wanted.value();
+    team_.for_each((n_ + evaluation_piece - 1) / evaluation_piece, [&](Index piece, int) {
+      for (Index i = piece * evaluation_piece; i < std::min(n_, (piece + 1) * evaluation_piece); ++i) {
+        if (weights_[i] == 0) continue;
+        kernels::Sum free;
+        for (Index c = 0; c < k_; ++c) {
+          const double own = kernels::product(given_up[c], probability(c, i));
+          free.add(own);
+          slopes_(c, i) -= own;
+        }
+        for (Index c = 0; c < k_; ++c) slopes_(c, i) = std::fma(free.value(), part[c], slopes_(c, i));
+      }
+    });
+  }
+
   auto target(Index c, Index i) const {
     if constexpr (labelled)
       return targets_[i];
@@ -366,7 +400,7 @@ class DualProblem {
   /// |v| ≤ λ₁ where λ₂ = 0, and is halved as long as that is more.
   double feasible_value() const {
     Vector<double> above = Vector<double>::Ones(k_), below = above;
-    if (has_bias_ && of_bias_.is_free())
+    if (!HasColumnConjugate<L> && has_bias_ && of_bias_.is_free())
       for (Index c = 0; c < k_; ++c) {
         const double up = bias_up_[c], down = -bias_down_[c];
         if (up > down) above[c] = down / up;
@@ -418,9 +452,16 @@ class DualProblem {
     std::vector<double> sums(static_cast<std::size_t>((n_ + evaluation_piece - 1) / evaluation_piece));
     team_.for_each(static_cast<Index>(sums.size()), [&](Index piece, int) {
       kernels::Sum sum;
-      for (Index i = piece * evaluation_piece; i < std::min(n_, (piece + 1) * evaluation_piece); ++i)
-        for (Index c = 0; weights_[i] != 0 && c < k_; ++c)
-          sum.add(kernels::product(weights_[i], loss_.conjugate(point(slopes_(c, i), c), target(c, i))));
+      [[maybe_unused]] Vector<double> column(HasColumnConjugate<L> ? k_ : 0);
+      for (Index i = piece * evaluation_piece; i < std::min(n_, (piece + 1) * evaluation_piece); ++i) {
+        if (weights_[i] == 0) continue;
+        if constexpr (HasColumnConjugate<L>) {
+          for (Index c = 0; c < k_; ++c) column[c] = point(slopes_(c, i), c);
+          sum.add(kernels::product(weights_[i], loss_.conjugate(ConstVectorRef<double>(column), target(0, i))));
+        } else {
+          for (Index c = 0; c < k_; ++c) sum.add(kernels::product(weights_[i], loss_.conjugate(point(slopes_(c, i), c), target(c, i))));
+        }
+      }
       sums[static_cast<std::size_t>(piece)] = sum.value();
     });
     return tree_sum(std::span<const double>(sums));
@@ -503,7 +544,7 @@ double linear_residual(Team& team, const M& model, const L& loss, const R& regul
 /// where f* is the conjugate of the loss: see its header. P(θ) ≥ P(θ*) ≥ D(u) for every θ and every feasible u, so that 0 ≤ P(θ) − P(θ*) ≤
 /// P(θ) − D(u), the gap; at an optimum it is 0 for the best u. Here u is made from the slopes at θ, u_i = ∂J/∂z_i, and made feasible:
 ///   - for a bias that is not regularized, which asks for Σ w_i u_i = 0: slopes above 0, or those below, are scaled down until they balance
-///     the others;
+///     the others; for SoftmaxCrossEntropy, whose u_i are differences of probabilities, classes that are too probable give to the others;
 ///   - for λ₂ = 0 (the lasso), which asks for |v_j| ≤ λ₁: u ← u · min(1, λ₁/‖v‖_∞) (Kim, Koh, Lustig, Boyd, Gorinevsky 2007; Massias,
 ///     Gramfort, Salmon 2018);
 ///   - far from the optimum a smaller u may be better: it is halved as long as D grows.
@@ -524,8 +565,8 @@ template <class M, class L, class R, class D>
 DualityGap duality_gap(Team& team, const M& model, const L& loss, const R& regularizer, const Vector<typename M::Scalar>& theta,
                        const D& data, const DualityGapOptions& options = {}) {
   static_assert(HasDualityGap<M, L, R>,
-                "a duality gap is there for a linear model (Linear) with SquaredError, Logistic, Hinge or SquaredHinge (a loss with "
-                "`conjugate`) and L2, L1 or ElasticNet (a regularizer with `shrinkage`)");
+                "a duality gap is there for a linear model (Linear) with SquaredError, Huber, Logistic, SoftmaxCrossEntropy, Hinge or "
+                "SquaredHinge (a loss with `conjugate`) and L2, L1 or ElasticNet (a regularizer with `shrinkage`)");
   if constexpr (HasDualityGap<M, L, R>) {
     using Problem = detail::DualProblem<M, L, D>;
     options.check();

@@ -100,15 +100,19 @@ void check_finite(const char* what, const Eigen::DenseBase<Derived>& values, std
         throw DataError(
             text(what, ' ', i, " of sample ", samples[static_cast<std::size_t>(j)], " is ", values(i, j), "; it must be finite"));
 }
-template <class Batch>
-void check_inputs(const Batch& batch, std::span<const Index> samples) {
+template <class M, class Batch>
+void check_inputs([[maybe_unused]] const M& model, const Batch& batch, std::span<const Index> samples) {
   if constexpr (requires { check_finite("feature", batch.input(), samples); }) check_finite("feature", batch.input(), samples);
+  if constexpr (ChecksInput<M> && requires { batch.input().col(0); })
+    for (Index j = 0; j < batch.size; ++j)
+      if (const std::string rule = model.check_input(batch.input().col(j)); !rule.empty())
+        throw DataError(text("sample ", samples[static_cast<std::size_t>(j)], ": ", rule));
 }
 
 /// Throws DataError for the first feature, target or weight that is not finite, and for a label that the loss does not take.
 template <class M, class L, class Batch>
 void check_batch(const M& model, const L& loss, const Batch& batch, std::span<const Index> samples) {
-  check_inputs(batch, samples);
+  check_inputs(model, batch, samples);
   for (Index j = 0; j < batch.size; ++j) {
     const Index sample = samples[static_cast<std::size_t>(j)];
     if (batch.weights.size() > 0 && batch.weights[j] != 0) {
@@ -159,6 +163,34 @@ void check_values(Team& team, const M& model, const L& loss, const D& data) {
   SeenValues all;
   for (const SeenValues& of : seen) all.add(of);
   all.check<L>();
+}
+
+}  // namespace detail
+
+namespace detail {
+
+/// The scores of all samples, piece by piece in parallel: check(batch, samples), then use(batch, Z (k,m), samples, worker).
+template <class Batch, class M, class D, class Check, class Use>
+void for_each_scores(Team& team, const M& model, const Vector<typename M::Scalar>& theta, const D& data, const Check& check,
+                     const Use& use) {
+  std::vector<Batch> batches(static_cast<std::size_t>(team.max_workers()));
+  std::vector<typename M::Workspace> workspaces(batches.size());
+  Preparation<M> preparation;
+  team.run([&] {
+    preparation.reserve(model, theta.size());
+    preparation(model, theta, [&](Index count, auto&& work) { team.for_each(count, work); });
+    const auto& prepared = preparation.get();
+    for_each_window(data, [&](const auto& window, Range part) {
+      for_each_piece(team, part, [&](Index, int w, std::span<const Index> samples) {
+        auto& batch = batches[static_cast<std::size_t>(w)];
+        window.reserve(batch, evaluation_piece);
+        window.gather(samples, batch);
+        check(batch, samples);
+        auto&& scores = model.forward(prepared, batch.input(), workspaces[static_cast<std::size_t>(w)]);
+        use(batch, ConstMatrixRef<typename M::Scalar>(scores), samples, w);
+      });
+    });
+  });
 }
 
 }  // namespace detail
@@ -227,25 +259,10 @@ template <class Batch, class M, class D>
 Matrix<typename M::Scalar> compute_scores(Team& team, const M& model, const Vector<typename M::Scalar>& theta, const D& data) {
   detail::check_theta(model.parameters().size(), theta.size());
   detail::check_features(model, data);
-  const auto workers = static_cast<std::size_t>(team.max_workers());
-  std::vector<Batch> batches(workers);
-  std::vector<typename M::Workspace> workspaces(workers);
   Matrix<typename M::Scalar> scores(model.num_outputs(), data.size());
-  detail::Preparation<M> preparation;
-  team.run([&] {
-    preparation.reserve(model, theta.size());
-    preparation(model, theta, [&](Index count, auto&& work) { team.for_each(count, work); });
-    const auto& prepared = preparation.get();
-    detail::for_each_window(data, [&](const auto& window, Range part) {
-      detail::for_each_piece(team, part, [&](Index, int w, std::span<const Index> samples) {
-        auto& batch = batches[static_cast<std::size_t>(w)];
-        window.reserve(batch, detail::evaluation_piece);
-        window.gather(samples, batch);
-        detail::check_inputs(batch, samples);
-        scores.middleCols(samples.front(), batch.size) = model.forward(prepared, batch.input(), workspaces[static_cast<std::size_t>(w)]);
-      });
-    });
-  });
+  detail::for_each_scores<Batch>(
+      team, model, theta, data, [&](const auto& batch, std::span<const Index> samples) { detail::check_inputs(model, batch, samples); },
+      [&](const auto&, const auto& z, std::span<const Index> samples, int) { scores.middleCols(samples.front(), z.cols()) = z; });
   return scores;
 }
 

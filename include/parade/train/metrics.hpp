@@ -16,7 +16,6 @@
 #include <parade/core/error.hpp>
 #include <parade/core/types.hpp>
 #include <parade/engine/checks.hpp>
-#include <parade/engine/shard_worker.hpp>
 #include <parade/engine/team.hpp>
 #include <parade/metrics/accuracy.hpp>
 #include <parade/metrics/calibration.hpp>
@@ -202,28 +201,15 @@ auto compute_metrics(Team& team, const M& model, const L& loss, const Vector<typ
   using Scalar = typename M::Scalar;
   detail::check_for_metrics(model, loss, theta.size(), data, options);
   detail::MetricSamples<L, Scalar> seen(data.size(), model.num_outputs(), options, team.max_workers());
-  std::vector<Batch> batches(static_cast<std::size_t>(team.max_workers()));
-  std::vector<typename M::Workspace> workspaces(batches.size());
-  detail::Preparation<M> preparation;
-  team.run([&] {
-    preparation.reserve(model, theta.size());
-    preparation(model, theta, [&](Index count, auto&& work) { team.for_each(count, work); });
-    const auto& prepared = preparation.get();
-    detail::for_each_window(data, [&](const auto& window, Range part) {
-      detail::for_each_piece(team, part, [&](Index, int w, std::span<const Index> samples) {
-        auto& batch = batches[static_cast<std::size_t>(w)];
-        window.reserve(batch, detail::evaluation_piece);
-        window.gather(samples, batch);
-        detail::check_batch(model, loss, batch, samples);
-        auto&& scores = model.forward(prepared, batch.input(), workspaces[static_cast<std::size_t>(w)]);
-        const ConstMatrixRef<Scalar> z(scores);  // (k,m)
+  detail::for_each_scores<Batch>(
+      team, model, theta, data,
+      [&](const auto& batch, std::span<const Index> samples) { detail::check_batch(model, loss, batch, samples); },
+      [&](const auto& batch, const ConstMatrixRef<Scalar>& z, std::span<const Index> samples, int w) {
         if constexpr (std::is_same_v<typename L::Target, Label>)
           seen.template add<Scalar>(z, batch.labels, batch.weights, samples.front(), w);
         else
           seen.add(z, batch.template target<Real>(), batch.weights, samples.front(), w);
       });
-    });
-  });
   return seen.result(team);
 }
 

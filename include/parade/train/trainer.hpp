@@ -573,10 +573,10 @@ class Trainer {
   class Hook {
    public:
     explicit Hook(T& callback) : callback_(callback) {
-      if constexpr (requires { callback.on_begin(); }) callback.on_begin();
+      if constexpr (HasOnBegin<T>) callback.on_begin();
     }
     ~Hook() {
-      if constexpr (requires { callback_.on_end(); }) callback_.on_end();
+      if constexpr (HasOnEnd<T>) callback_.on_end();
     }
     Hook(const Hook&) = delete;
     Hook& operator=(const Hook&) = delete;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <parade/data/sparse_rows.hpp>
 #include <parade/losses/logistic.hpp>
-#include <parade/losses/softmax_cross_entropy.hpp>
+#include <parade/losses/quantile.hpp>
 #include <parade/models/linear.hpp>
 #include <parade/regularizers/l2.hpp>
 #include <parade/train/duality_gap.hpp>
@@ -9,7 +9,7 @@
 #ifdef PARADE_TEST_GOOD
 using Loss = parade::Logistic;
 #else
-using Loss = parade::SoftmaxCrossEntropy;  // has no conjugate
+using Loss = parade::Quantile;  // has no conjugate
 #endif
 
 double gap(parade::Team& team, const parade::SparseRows<double>& data, const parade::Vector<double>& theta) {
