@@ -131,8 +131,8 @@ void step_row(const std::int32_t* __restrict indices, const Value* __restrict va
 ///
 ///   g ← (1/W) Σ_i w_i ∇J(θ; x_i, y_i) + λ₂θ,   θ ← θ − α(…),   θ ← soft threshold of θ by α_i λ₁
 ///
-/// A feature without an entry in the batch has only the regularizer's part of this to do, which is put off until it is read again: see LazyShrinkage. So
-/// which pairs of optimizer and regularizer there are is a matter of algebra: `check`.
+/// A feature without an entry in the batch has only the regularizer's part of this to do, which is put off until it is read again: see LazyShrinkage; with
+/// momentum also what v still moves it by: see MotionTable. So which pairs of optimizer and regularizer there are is a matter of algebra: `check`.
 ///
 /// The promise of the bits is that of ParallelGradient: none depends on threads. Here the canonical order is simpler, since nobody holds a gradient
 /// of length P to be added to another's: the gradient of an element is ONE chain of multiply-adds over the samples of the batch in their order,
