@@ -28,6 +28,8 @@
 #include "support/catch.hpp"
 #include "support/training.hpp"
 
+namespace gradient_test {
+
 namespace {
 
 using parade::Activation, parade::BatchSum, parade::DenseData, parade::Index, parade::Linear, parade::Mlp, parade::ParallelGradient;
@@ -519,3 +521,5 @@ TEST_CASE("a theta or data of another size, or a negative shard size, is an erro
   Engine other(Linear<double>(5, 3), {}, {.threads = 2});
   CHECK_THROWS_WITH(other.sum(Vector<double>(18), data, samples, grad), ContainsSubstring("5") && ContainsSubstring("4"));
 }
+
+}  // namespace gradient_test

@@ -14,6 +14,8 @@
 #include "support/catch.hpp"
 #include "support/training.hpp"
 
+namespace hooks_test {
+
 // What the engine asks before a step and for a parameter.
 namespace {
 
@@ -129,3 +131,5 @@ TEST_CASE("a term of all of theta counts once, whether its functions are const o
   CHECK(of(some, "a") == of(plain, "a"));
   CHECK(of(some, "c") == of(shifted, "c"));
 }
+
+}  // namespace hooks_test

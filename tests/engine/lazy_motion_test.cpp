@@ -10,6 +10,8 @@
 
 #include "support/catch.hpp"
 
+namespace lazy_motion_test {
+
 // Steps that were missed, made up for in one go: what taking them one by one gives.
 
 namespace {
@@ -87,3 +89,5 @@ TEST_CASE("steps without regularizer leave theta where v is 0 to the bit, and st
   CHECK_FALSE(detail::is_stable(motion(nesterov, 13.6)));
   CHECK_FALSE(detail::is_stable({std::numeric_limits<double>::quiet_NaN(), 0, 0, 0}));
 }
+
+}  // namespace lazy_motion_test

@@ -19,6 +19,8 @@
 #include "support/catch.hpp"
 #include "support/training.hpp"
 
+namespace race_test {
+
 namespace {
 
 using parade::Index;
@@ -197,3 +199,5 @@ TEST_CASE("threads that are late by whole steps change neither the gradient nor 
     if (lates) CHECK(late.since == steps - 10);
   }
 }
+
+}  // namespace race_test

@@ -9,6 +9,8 @@
 #include "support/catch.hpp"
 #include "support/training.hpp"
 
+namespace reduce_test {
+
 namespace {
 
 using parade::Index, parade::Matrix, parade::Range, parade::Vector;
@@ -113,3 +115,5 @@ TEST_CASE("a range of shards is a union of nodes of the tree: what two processes
   both = left + right;
   CHECK(both == whole);
 }
+
+}  // namespace reduce_test

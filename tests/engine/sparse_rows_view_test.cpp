@@ -9,6 +9,8 @@
 #include "support/catch.hpp"
 #include "support/sparse.hpp"
 
+namespace sparse_rows_view_test {
+
 using namespace parade;
 
 TEST_CASE("the score of a row is four sums, entry by entry, and their sum") {
@@ -73,3 +75,5 @@ TEST_CASE("data without rows or entries is cut too") {
   CHECK(cut.features(2).end == 10);
   CHECK(cut.entries(1, {0, 0}, 1) == Range{0, 0});
 }
+
+}  // namespace sparse_rows_view_test

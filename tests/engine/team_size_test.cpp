@@ -7,6 +7,8 @@
 
 #include "support/catch.hpp"
 
+namespace team_size_test {
+
 namespace {
 
 using parade::Index, parade::detail::TeamSize;
@@ -116,3 +118,5 @@ TEST_CASE("where no step could be timed the team is used") {
   TeamSize size;
   for (int i = 0; i < 10000; ++i) REQUIRE(!size.alone(-1, 100, static_cast<std::uint64_t>(i), 2));
 }
+
+}  // namespace team_size_test

@@ -14,6 +14,8 @@
 #include "support/catch.hpp"
 #include "support/training.hpp"
 
+namespace team_test {
+
 namespace {
 
 using parade::Index, parade::Team;
@@ -342,3 +344,5 @@ TEST_CASE("a team may work alone between loops and races on several threads, and
     team.run([&] { CHECK(runs_of(team, 1000) == once(1000)); });  // the next region begins with all
   }
 }
+
+}  // namespace team_test

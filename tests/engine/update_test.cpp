@@ -21,6 +21,8 @@
 #include "support/catch.hpp"
 #include "support/training.hpp"
 
+namespace update_test {
+
 // What a step does beyond the elementwise pass: whole parameters, norms, statistics, optimizers of their own for some parameters.
 namespace {
 
@@ -380,3 +382,5 @@ TEST_CASE("thousands of parameters of one element are each stepped as their role
       }
   }
 }
+
+}  // namespace update_test

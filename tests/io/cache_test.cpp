@@ -23,6 +23,8 @@
 #include "support/temporary_folder.hpp"
 #include "support/training.hpp"
 
+namespace cache_test {
+
 namespace {
 
 using namespace parade;
@@ -461,3 +463,5 @@ TEST_CASE("a LIBSVM file becomes the cache of its rows, piece by piece") {
   make_cache<float>(text, file);
   CHECK(read_cache<SparseRows<float>>(file).size() == 0);
 }
+
+}  // namespace cache_test

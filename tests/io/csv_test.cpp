@@ -18,6 +18,8 @@
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
 
+namespace csv_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -378,3 +380,5 @@ TEST_CASE("tables take no notice of the locale") {
   CHECK_THAT(description, Catch::Matchers::ContainsSubstring("1234.5 ... 1234.5"));
   CHECK(read_all(folder.path / "file") == "a,b\n1234.5,\"1234,5\"\n");
 }
+
+}  // namespace csv_test

@@ -12,6 +12,8 @@
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
 
+namespace file_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -80,3 +82,5 @@ TEST_CASE("behind a symbolic link the file that it points to is written, and the
   CHECK_THROWS_MATCHES(write(folder.path / "circle", "bytes"), FileError,
                        Message((folder.path / "circle").string() + ": cannot be written: Too many levels of symbolic links"));
 }
+
+}  // namespace file_test

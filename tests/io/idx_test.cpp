@@ -16,6 +16,8 @@
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
 
+namespace idx_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -279,3 +281,5 @@ TEST_CASE("a file that cannot be written leaves what was there, and nothing else
   CHECK(content(file) == Bytes{1, 2, 3});
   CHECK(folder.entries() == 2);
 }
+
+}  // namespace idx_test

@@ -19,6 +19,8 @@
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
 
+namespace libsvm_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -444,3 +446,5 @@ TEST_CASE("reading and writing take no notice of the locale") {
   std::ifstream in{folder.path / "file"};
   CHECK(std::string{std::istreambuf_iterator<char>{in}, {}} == "1234.5 1234567:1234.5\n");
 }
+
+}  // namespace libsvm_test

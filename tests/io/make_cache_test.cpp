@@ -21,6 +21,8 @@
 #include "support/temporary_folder.hpp"
 #include "support/training.hpp"
 
+namespace make_cache_test {
+
 namespace {
 
 using namespace parade;
@@ -273,3 +275,5 @@ TEST_CASE("a cache made from IDX files is byte for byte that of the data in memo
   }
   CHECK(bytes_of(made) == before);
 }
+
+}  // namespace make_cache_test

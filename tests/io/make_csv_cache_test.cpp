@@ -24,6 +24,8 @@
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
 
+namespace make_csv_cache_test {
+
 namespace {
 
 using namespace parade;
@@ -403,3 +405,5 @@ TEST_CASE("a CSV file of several chunks of the default size") {
   const auto file = write_text(folder.path / "t", text);
   CHECK(check_same<SparseRows<double>>(file, {}, use([](auto& o) { o.label = "b"; }), {}) == "");
 }
+
+}  // namespace make_csv_cache_test

@@ -22,6 +22,8 @@
 #include "support/numbers.hpp"
 #include "support/temporary_folder.hpp"
 
+namespace model_file_test {
+
 namespace {
 
 using namespace parade;
@@ -186,3 +188,5 @@ TEST_CASE("names that would hide what a model file holds are refused") {
                        Message("theta must have the 9 parameters of the model; got 8"));
   CHECK_FALSE(std::filesystem::exists(file));
 }
+
+}  // namespace model_file_test

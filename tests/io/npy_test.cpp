@@ -17,6 +17,8 @@
 #include "support/numbers.hpp"
 #include "support/temporary_folder.hpp"
 
+namespace npy_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -482,3 +484,5 @@ TEST_CASE("kinds of zip files that are not read are refused by name") {
   CHECK_THROWS_WITH((NpzFile{"PK", "x"}),
                     ContainsSubstring("x: byte 2: found no directory at the end of the file, expected a whole zip file"));
 }
+
+}  // namespace npy_test

@@ -13,6 +13,8 @@
 
 #include "support/catch.hpp"
 
+namespace number_test {
+
 namespace {
 
 using parade::detail::append_number;
@@ -209,3 +211,5 @@ TEMPLATE_TEST_CASE("numbers are written with the fewest digits that are read as 
   }
   CHECK(bad == 0);
 }
+
+}  // namespace number_test

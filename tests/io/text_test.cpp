@@ -8,6 +8,8 @@
 
 #include "support/catch.hpp"
 
+namespace text_test {
+
 namespace {
 
 using parade::Index;
@@ -50,3 +52,5 @@ TEST_CASE("what a piece throws is thrown on, of several the first, and also what
     CHECK_THROWS_AS(for_each_piece<TooLarge>(5, threads, [](Index, TooLarge&) {}), std::bad_alloc);
   }
 }
+
+}  // namespace text_test

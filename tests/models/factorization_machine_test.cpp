@@ -10,6 +10,8 @@
 
 #include "models/model_checks.hpp"
 
+namespace factorization_machine_test {
+
 namespace {
 
 using Catch::Matchers::ContainsSubstring;
@@ -163,3 +165,5 @@ TEST_CASE("a factorization machine of no features, factors or outputs, or a devi
                     ContainsSubstring("deviation of FactorizationMachine must be finite and above 0; got 0"));
   CHECK_THROWS_AS(FactorizationMachine<float>(3, 3, 1, std::nan("")), parade::OptionError);
 }
+
+}  // namespace factorization_machine_test

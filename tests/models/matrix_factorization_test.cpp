@@ -10,6 +10,8 @@
 
 #include "models/model_checks.hpp"
 
+namespace matrix_factorization_test {
+
 namespace {
 
 using Catch::Matchers::ContainsSubstring;
@@ -184,3 +186,5 @@ TEST_CASE("data whose indices a matrix factorization does not know is refused be
     CHECK_THROWS_WITH(scores(x), ContainsSubstring("sample 270: the user must be a whole number in [0, 4]; got "));
   }
 }
+
+}  // namespace matrix_factorization_test

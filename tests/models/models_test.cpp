@@ -11,6 +11,8 @@
 #include "support/catch.hpp"
 #include "support/training.hpp"
 
+namespace models_test {
+
 namespace {
 
 using Catch::Matchers::ContainsSubstring;
@@ -154,3 +156,5 @@ TEST_CASE("a model of no inputs or outputs, or with fewer than two sizes, is an 
   CHECK_THROWS_AS(Mlp<float>(std::vector<Index>{}), std::invalid_argument);
   CHECK_THROWS_WITH((Mlp<float>{5, 0, 3}), ContainsSubstring("size 1 is 0"));
 }
+
+}  // namespace models_test

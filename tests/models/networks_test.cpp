@@ -10,6 +10,8 @@
 #include "support/reference.hpp"
 #include "support/training.hpp"
 
+namespace networks_test {
+
 namespace {
 
 using parade::Index, parade::Label, parade::Matrix, parade::Mlp, parade::Vector;
@@ -90,3 +92,5 @@ TEST_CASE("scores, loss and gradient of an Mlp with tanh are those of PyTorch") 
 TEST_CASE("scores, loss and gradient of an Mlp with sigmoid are those of PyTorch") {
   check_network("mlp_sigmoid", parade::Activation::sigmoid);
 }
+
+}  // namespace networks_test

@@ -20,6 +20,8 @@
 
 #include "models/model_checks.hpp"
 
+namespace ordinal_test {
+
 namespace {
 
 using Catch::Matchers::ContainsSubstring;
@@ -225,3 +227,5 @@ TEST_CASE("an ordinal model of two outputs or one class is an error that says so
   CHECK_THROWS_WITH(Ordinal(Linear<float>(3, 2), 4), ContainsSubstring("Ordinal needs a model with 1 output; got 2"));
   CHECK_THROWS_WITH(Ordinal(Linear<float>(3), 1), ContainsSubstring("Ordinal must have at least 2 classes; got 1"));
 }
+
+}  // namespace ordinal_test

@@ -19,6 +19,8 @@
 #include "support/catch.hpp"
 #include "support/training.hpp"
 
+namespace sequential_bits_test {
+
 namespace {
 
 using namespace parade;
@@ -70,3 +72,5 @@ TEST_CASE("a network of every layer has the same bits from every compiler and ve
   check(float{}, "e69ddfb2c142a0d2", "bc5c608c22d49cfe", "cbfefbce44e89158");
   check(double{}, "f7d18122a1231db9", "57b5d6a61b736fc9", "b8818e4f2eb176bc");
 }
+
+}  // namespace sequential_bits_test

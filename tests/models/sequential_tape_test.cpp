@@ -29,6 +29,8 @@
 #include "support/catch.hpp"
 #include "support/training.hpp"
 
+namespace sequential_tape_test {
+
 namespace {
 
 using namespace parade;
@@ -221,3 +223,5 @@ TEST_CASE("a Sequential has the hash of an Mlp after some steps, with a tape and
       CHECK(hash_after_steps(network, data, threads, tape) == expected);
     }
 }
+
+}  // namespace sequential_tape_test

@@ -19,6 +19,8 @@
 #include "support/reference.hpp"
 #include "support/training.hpp"
 
+namespace sequential_test {
+
 namespace {
 
 using namespace parade;
@@ -169,3 +171,5 @@ TEST_CASE("a layer that does not fit is named, with what it wants and what it go
                     ContainsSubstring("layer 0 (MaxPool2d): it wants channels × height × width; got 64 features"));
   CHECK_THROWS_WITH((Sequential{Shape{1, 2, 2}, Dense{4, 1}}), ContainsSubstring("put a Flatten before it"));
 }
+
+}  // namespace sequential_test

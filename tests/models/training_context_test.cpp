@@ -22,6 +22,8 @@
 #include "support/catch.hpp"
 #include "support/training.hpp"
 
+namespace training_context_test {
+
 namespace {
 
 using namespace parade;
@@ -143,3 +145,5 @@ TEST_CASE("the change of running statistics is summed over shards with their wei
     CHECK(grad[6 + c] == Approx(variance).epsilon(1e-13));
   }
 }
+
+}  // namespace training_context_test

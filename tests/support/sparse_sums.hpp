@@ -81,6 +81,8 @@ void check_same(T& sparse_trainer, T& dense_trainer, const SparseRows<typename T
   for (std::size_t e = 0; e < a.history.size(); ++e) {
     CHECK(std::abs(a.history[e].loss - b.history[e].loss) <= unit * std::max(1.0, b.history[e].loss));
     CHECK(std::abs(a.history[e].penalty - b.history[e].penalty) <= unit * std::max(1.0, b.history[e].penalty));
+    CHECK(a.history[e].rate == b.history[e].rate);
+    CHECK(a.history[e].samples == b.history[e].samples);
   }
   const Vector<S>&s = sparse_trainer.theta(), &t = dense_trainer.theta();
   REQUIRE(s.size() == t.size());

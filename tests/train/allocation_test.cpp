@@ -27,6 +27,8 @@
 #include "support/sparse.hpp"
 #include "support/training.hpp"
 
+namespace allocation_test {
+
 // The allocator of this whole program is replaced by one that counts calls, from any thread, while it is told to. A sanitizer has an
 // allocator of its own; and only glibc gives its functions second names to forward to.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -213,3 +215,5 @@ TEST_CASE("no memory is allocated after the first step of an epoch on any number
 }
 
 #endif
+
+}  // namespace allocation_test

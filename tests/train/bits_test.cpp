@@ -25,6 +25,8 @@
 #include "support/catch.hpp"
 #include "support/training.hpp"
 
+namespace bits_test {
+
 // One run, one hash: θ after a run on any number of threads, in any surroundings, and the same θ from a slow loop on one thread.
 
 namespace {
@@ -211,3 +213,5 @@ TEMPLATE_TEST_CASE("training equals a slow loop on one thread, bit for bit", "",
   check(Linear<S>(7, 3));
   check(Mlp<S>{7, 9, 3});
 }
+
+}  // namespace bits_test

@@ -29,6 +29,8 @@
 #include "support/temporary_folder.hpp"
 #include "support/training.hpp"
 
+namespace cached_fit_test {
+
 // Training from a cache gives what training in memory in the same order gives, bit for bit.
 
 namespace {
@@ -444,3 +446,5 @@ TEST_CASE("a stream of windows keeps within the memory that it was given") {
   CHECK_THROWS_WITH((CachedRows<float>{folder.path / "rows", {.memory = 3000, .window_blocks = 20}}),
                     Catch::Contains("memory must hold two windows"));
 }
+
+}  // namespace cached_fit_test

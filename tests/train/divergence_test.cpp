@@ -17,6 +17,8 @@
 #include "support/catch.hpp"
 #include "support/training.hpp"
 
+namespace divergence_test {
+
 // A number that is not finite: the step is not taken, and the summary says where it came from.
 
 namespace {
@@ -210,3 +212,5 @@ TEST_CASE("float overflows are found as those of double are") {
     CHECK(trainer.theta().allFinite());
   }
 }
+
+}  // namespace divergence_test

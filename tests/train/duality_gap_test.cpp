@@ -32,6 +32,8 @@
 #include "support/temporary_folder.hpp"
 #include "support/training.hpp"
 
+namespace duality_gap_test {
+
 namespace {
 
 using parade::DualityGap, parade::ElasticNet, parade::Hinge, parade::Index, parade::Intercept, parade::L1, parade::L2, parade::Label,
@@ -388,3 +390,5 @@ TEST_CASE("where there is no duality gap, an error or the summary says so") {
   CHECK(summary.full().find("no duality gap: there is a constraint") != std::string::npos);
   CHECK_THROWS_WITH(boxed.duality_gap(columns()), "there is no duality gap: there is a constraint");
 }
+
+}  // namespace duality_gap_test

@@ -18,6 +18,8 @@
 #include "support/catch.hpp"
 #include "support/training.hpp"
 
+namespace exceptions_test {
+
 // Exceptions of user code: they reach the caller of fit, θ is as before the step, and the trainer can be used again.
 
 namespace {
@@ -208,3 +210,5 @@ TEST_CASE("what a model throws on several threads reaches the callers of partial
     CHECK(trainer.steps() == 2);
   }
 }
+
+}  // namespace exceptions_test

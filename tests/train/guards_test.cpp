@@ -22,6 +22,8 @@
 
 #if defined(__SSE2__)
 #include <xmmintrin.h>
+
+namespace guards_test {
 #endif
 
 // What silently breaks "one run, one hash": each test fails when the guard that it names is taken out.
@@ -271,3 +273,5 @@ TEST_CASE("two trainers at once, each on threads of its own, change neither each
   CHECK(Eigen::nbThreads() == eigen_threads);
   CHECK(Eigen::l1CacheSize() == 48 << 10);
 }
+
+}  // namespace guards_test

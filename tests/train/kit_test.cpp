@@ -24,6 +24,8 @@
 #include "support/catch.hpp"
 #include "support/training.hpp"
 
+namespace kit_test {
+
 // Parts of the learning kit that reach into the engine, together in a Trainer: what is drawn, measured, averaged, and done to whole parameters.
 namespace {
 
@@ -110,3 +112,5 @@ TEST_CASE("a Polyak average is the mean of the parameters that entered the steps
     CHECK((trainer.averaged_theta() - sum / step).cwiseAbs().maxCoeff() < 1e-14);
   }
 }
+
+}  // namespace kit_test

@@ -14,6 +14,8 @@
 #include "support/sparse.hpp"
 #include "support/temporary_folder.hpp"
 
+namespace label_sets_test {
+
 using namespace parade;
 
 TEST_CASE("a model of label sets trained from a cache has the bits of one trained in memory, and learns") {
@@ -51,3 +53,5 @@ TEST_CASE("a model of label sets trained from a cache has the bits of one traine
   write_cache(folder.path / "sets", sets, {.num_labels = 9});
   CHECK_THROWS_AS(trainer.fit(CachedRows<float>{folder.path / "sets"}, {.batch_size = 10}), DataError);
 }
+
+}  // namespace label_sets_test

@@ -18,6 +18,8 @@
 #include "support/sparse.hpp"
 #include "support/training.hpp"
 
+namespace metrics_test {
+
 namespace {
 
 using namespace parade;
@@ -228,3 +230,5 @@ TEST_CASE("metrics refuse no samples, weights that are all 0, scores that are Na
   CHECK_THROWS_AS(measure(Linear<double>{6}, SquaredError{}, WeightlessData<double>(numbers), 1), DataError);
   CHECK_THROWS_AS(measure(Linear<double>{6}, SquaredError{}, training::regression_data<double>(6, 0, 1), 1), DataError);
 }
+
+}  // namespace metrics_test

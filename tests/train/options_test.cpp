@@ -23,6 +23,8 @@
 #include "support/catch.hpp"
 #include "support/training.hpp"
 
+namespace options_test {
+
 // Every rule of the options and of the data: the error names field, value and rule, comes before anything starts, and leaves the trainer as
 // it was.
 
@@ -293,3 +295,5 @@ TEST_CASE("a real target that the loss cannot take is refused, with its sample")
   check_error<DataError>({"target 0", "sample 2", "-1", "Poisson", "at least 0"},
                          [&] { trainer.fit(data, {.epochs = 1, .batch_size = 3}); });
 }
+
+}  // namespace options_test

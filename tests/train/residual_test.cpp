@@ -12,6 +12,8 @@
 #include "support/catch.hpp"
 #include "support/training.hpp"
 
+namespace residual_test {
+
 using parade::Index, parade::Matrix;
 
 TEST_CASE("a residual is the norm of the gradient, and 0 at the optimum of a problem with an L1 term") {
@@ -90,3 +92,5 @@ TEST_CASE("a residual refuses the data that an evaluation refuses") {
   const auto data = parade::DenseData<double>(Matrix<double>::Ones(2, 2)).with_labels(parade::Vector<parade::Label>{{0, 9}});
   CHECK_THROWS_AS(trainer.residual(data), parade::DataError);
 }
+
+}  // namespace residual_test

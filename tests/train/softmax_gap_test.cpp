@@ -18,6 +18,8 @@
 #include "support/numbers.hpp"
 #include "support/training.hpp"
 
+namespace softmax_gap_test {
+
 namespace {
 
 using parade::DenseData, parade::DualityGap, parade::ElasticNet, parade::Huber, parade::Index, parade::Intercept, parade::L2, parade::Label,
@@ -157,3 +159,5 @@ TEST_CASE("gaps of the softmax and of Huber's loss have the same bits under ever
   CHECK(parade::hash_text(parade::theta_hash(Vector<double>{{softmax.primal, softmax.dual, huber.primal, huber.dual}})) ==
         "0799d1fa6e4dd7e6");
 }
+
+}  // namespace softmax_gap_test

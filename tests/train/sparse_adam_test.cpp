@@ -18,6 +18,8 @@
 #include "support/sparse.hpp"
 #include "support/training.hpp"
 
+namespace sparse_adam_test {
+
 // Lazy Adam on sparse rows: what it gives on the same samples as dense data, to rounding. Its moments wait for a feature, so that nothing is put off.
 
 namespace {
@@ -166,3 +168,5 @@ TEST_CASE("lazy Adam on sparse rows refuses L1 and L2 before anything is changed
   refused({0.1, 0}, "L2 has no exact lazy form");
   refused({0, 0.1}, "L1 has no exact lazy form with this optimizer: its step sizes change in every step");
 }
+
+}  // namespace sparse_adam_test

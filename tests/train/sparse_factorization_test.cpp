@@ -14,6 +14,8 @@
 #include "support/sparse_sums.hpp"
 #include "support/temporary_folder.hpp"
 
+namespace sparse_factorization_test {
+
 // A factorization machine on sparse rows: what it gives on the same samples as dense data, to rounding.
 
 namespace {
@@ -255,3 +257,5 @@ TEST_CASE("a factorization machine: what has no exact lazy form is refused, and 
   more.warm_start = true;
   CHECK(a.fit(rows, more).theta_hash == b.fit(rows, more).theta_hash);
 }
+
+}  // namespace sparse_factorization_test

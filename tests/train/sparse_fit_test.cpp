@@ -20,7 +20,10 @@
 
 #include "support/catch.hpp"
 #include "support/sparse.hpp"
+#include "support/sparse_sums.hpp"
 #include "support/training.hpp"
+
+namespace sparse_fit_test {
 
 // Training on sparse rows gives what training on the same samples as dense data gives, to rounding: the canonical orders of the sums differ, and what
 // regularization does to a feature that does not occur is done later, in one go.
@@ -29,36 +32,10 @@ namespace {
 
 using namespace parade;
 using sparse::Both;
+using sparse::check_same;
+using sparse::check_same_hash;
 
 constexpr Index n = 97, d = 40;
-
-/// θ and the history agree to so many units of the last place of the largest θ, loss and penalty.
-template <class T>
-void check_same(T& sparse_trainer, T& dense_trainer, const SparseRows<typename T::Scalar>& rows, const FitOptions& options, double ulps) {
-  using S = typename T::Scalar;
-  const Summary a = sparse_trainer.fit(rows, options), b = dense_trainer.fit(sparse::dense(rows), options);
-  REQUIRE(a.stop_reason == StopReason::completed);
-  REQUIRE(b.stop_reason == StopReason::completed);
-  REQUIRE(a.history.size() == b.history.size());
-  CHECK(a.steps == b.steps);
-  const double unit = ulps * static_cast<double>(std::numeric_limits<S>::epsilon());
-  for (std::size_t e = 0; e < a.history.size(); ++e) {
-    CHECK(std::abs(a.history[e].loss - b.history[e].loss) <= unit * std::max(1.0, b.history[e].loss));
-    CHECK(std::abs(a.history[e].penalty - b.history[e].penalty) <= unit * std::max(1.0, b.history[e].penalty));
-    CHECK(a.history[e].rate == b.history[e].rate);
-    CHECK(a.history[e].samples == b.history[e].samples);
-  }
-  const Vector<S>&s = sparse_trainer.theta(), &t = dense_trainer.theta();
-  REQUIRE(s.size() == t.size());
-  const double largest = std::max(1.0, static_cast<double>(t.cwiseAbs().maxCoeff()));
-  CHECK(static_cast<double>((s - t).cwiseAbs().maxCoeff()) <= unit * largest);
-  const Evaluation x = sparse_trainer.evaluate(rows), y = dense_trainer.evaluate(sparse::dense(rows));
-  CHECK(std::abs(x.loss - y.loss) <= unit * std::max(1.0, y.loss));
-  CHECK(x.samples == y.samples);
-  CHECK(x.weight == y.weight);
-  CHECK(static_cast<double>((sparse_trainer.scores(rows) - dense_trainer.scores(sparse::dense(rows))).cwiseAbs().maxCoeff()) <=
-        10 * unit * largest);
-}
 
 template <class S>
 auto sgd_trainer_of(Index features, const Both& both, double rate) {
@@ -67,17 +44,6 @@ auto sgd_trainer_of(Index features, const Both& both, double rate) {
 template <class S>
 auto sgd_trainer(const Both& both, double rate, double factor = 1, Intercept intercept = Intercept::fitted) {
   return Trainer{Linear<S>{d, 1, intercept}, Logistic{}, both, Sgd{.rate = rate}, StepDecay{.steps = 10, .factor = factor}};
-}
-
-template <class T>
-void check_same_hash(T trainer, const SparseRows<typename T::Scalar>& rows, FitOptions options) {
-  options.threads = 1;
-  const std::uint64_t expected = trainer.fit(rows, options).theta_hash;
-  for (const int threads : training::thread_counts) {
-    CAPTURE(threads);
-    options.threads = threads;
-    CHECK(trainer.fit(rows, options).theta_hash == expected);
-  }
 }
 
 /// Rows so long, and so many, that steps are shared: 40 entries a row of 2000 features; with 140 of 20 000, features are cut into 4 ranges for the scores.
@@ -530,3 +496,5 @@ TEST_CASE("a divergence in the first step leaves the state of an optimizer as it
   more.warm_start = true;
   CHECK(a.fit(rows, more).theta_hash == b.fit(rows, options).theta_hash);
 }
+
+}  // namespace sparse_fit_test

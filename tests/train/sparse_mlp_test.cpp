@@ -20,6 +20,8 @@
 #include "support/sparse_sums.hpp"
 #include "support/temporary_folder.hpp"
 
+namespace sparse_mlp_test {
+
 // Networks on sparse rows: what they give on the same samples as dense data, to rounding.
 
 namespace {
@@ -196,3 +198,5 @@ TEST_CASE("a network on sparse rows: what has no exact lazy form is refused, and
   more.warm_start = true;
   CHECK(a.fit(rows, more).theta_hash == b.fit(rows, more).theta_hash);
 }
+
+}  // namespace sparse_mlp_test

@@ -15,6 +15,8 @@
 #include "support/sparse_sums.hpp"
 #include "support/temporary_folder.hpp"
 
+namespace sparse_momentum_test {
+
 // SGD with momentum on sparse rows: a feature that does not occur goes on moving, which is made up for when it is read. The result is that of dense data,
 // to rounding.
 
@@ -208,3 +210,5 @@ TEST_CASE("a step with momentum that is not finite leaves theta and v as they we
   more.warm_start = true;
   CHECK(a.fit(rows, more).theta_hash == b.fit(rows, more).theta_hash);
 }
+
+}  // namespace sparse_momentum_test

@@ -12,6 +12,8 @@
 
 #include "support/sparse_sums.hpp"
 
+namespace sparse_own_test {
+
 // What users write themselves on sparse rows: a model that sums over features, and a loss that throws.
 
 namespace {
@@ -163,3 +165,5 @@ TEST_CASE("a Sequential of one Dense layer on sparse rows is that on dense data"
   auto a = make(of_one, sgd, {0.05, 0.003}), b = make(of_one, sgd, {0.05, 0.003});
   check_same(a, b, rows, {.epochs = 3, .batch_size = 7, .seed = 3}, 2000);
 }
+
+}  // namespace sparse_own_test

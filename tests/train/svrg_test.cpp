@@ -17,6 +17,8 @@
 #include "support/catch.hpp"
 #include "support/training.hpp"
 
+namespace svrg_test {
+
 using parade::Index, parade::Vector;
 
 namespace {
@@ -84,3 +86,5 @@ TEST_CASE("variance is not reduced of what is measured") {
   trainer.fit(data, {.epochs = 6, .batch_size = 10, .seed = 3, .svrg = 5});
   CHECK(trainer.parameter("layer1.running_variance").minCoeff() > 0);
 }
+
+}  // namespace svrg_test

@@ -20,6 +20,8 @@
 #include "support/catch.hpp"
 #include "support/training.hpp"
 
+namespace trainer_test {
+
 namespace {
 
 using parade::FitOptions, parade::Index, parade::L2, parade::Label, parade::Linear, parade::Matrix, parade::Mlp, parade::Sgd,
@@ -399,3 +401,5 @@ TEST_CASE("a trainer can be moved, and goes on") {
   auto moved = std::move(goes);
   CHECK(moved.fit(data, options).theta_hash == stays.fit(data, options).theta_hash);
 }
+
+}  // namespace trainer_test

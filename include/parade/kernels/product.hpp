@@ -387,7 +387,7 @@ template <class Scalar>
             samples += parts[last].count;
             next_shard += parts[last].ends;
           }
-          for (Index j = 0; j < columns;) {
+          for (Index j = 0, next = 0; j < columns; j = next) {
             detail::with_tile_of_strip<detail::most_tile_columns<Scalar, V>>(columns - j, [&](auto n) {
               constexpr int N = n;
               std::size_t s = shard;
@@ -416,7 +416,7 @@ template <class Scalar>
                                            part.begins ? nullptr : sum, ld, sum, ld, std::integral_constant<Index, width>{}, add_left);
                 s += part.ends;
               }
-              j += N;
+              next = j + N;
             });
           }
         }
