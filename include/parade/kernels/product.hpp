@@ -191,15 +191,19 @@ void pack_transposed(Index rows, Index inner, const Scalar* a, Index lda, Scalar
   }
 }
 
-/// f(integral_constant n) for the columns of a tile where `left` ≥ 1 are left of a strip: as many as a tile has, or a power of two. Few tiles are
-/// compiled so, and of a whole strip, 16 columns, none is narrow.
+/// f(integral_constant n) for n, which is returned: the columns of a tile where `left` ≥ 1 are left of a strip. As many as a tile has, or a power of
+/// two: few tiles are compiled so, and of a whole strip, 16 columns, none is narrow.
 template <int Most, class F>
-void with_tile_of_strip(Index left, const F& f) {
+Index with_tile_of_strip(Index left, const F& f) {
   static_assert(Most >= 4);
-  if (left >= Most) return f(std::integral_constant<int, Most>{});
+  const auto tile = [&](auto n) -> Index {
+    f(n);
+    return n;
+  };
+  if (left >= Most) return tile(std::integral_constant<int, Most>{});
   if constexpr (Most > 4)
-    if (left >= 4) return f(std::integral_constant<int, 4>{});
-  left >= 2 ? f(std::integral_constant<int, 2>{}) : f(std::integral_constant<int, 1>{});
+    if (left >= 4) return tile(std::integral_constant<int, 4>{});
+  return left >= 2 ? tile(std::integral_constant<int, 2>{}) : tile(std::integral_constant<int, 1>{});
 }
 
 using One = std::integral_constant<Index, 1>;
@@ -387,8 +391,8 @@ template <class Scalar>
             samples += parts[last].count;
             next_shard += parts[last].ends;
           }
-          for (Index j = 0, next = 0; j < columns; j = next) {
-            detail::with_tile_of_strip<detail::most_tile_columns<Scalar, V>>(columns - j, [&](auto n) {
+          for (Index j = 0, width_of_tile = 0; j < columns; j += width_of_tile) {
+            width_of_tile = detail::with_tile_of_strip<detail::most_tile_columns<Scalar, V>>(columns - j, [&](auto n) {
               constexpr int N = n;
               std::size_t s = shard;
               for (std::size_t p = first; p < last; ++p) {
@@ -416,7 +420,6 @@ template <class Scalar>
                                            part.begins ? nullptr : sum, ld, sum, ld, std::integral_constant<Index, width>{}, add_left);
                 s += part.ends;
               }
-              next = j + N;
             });
           }
         }
