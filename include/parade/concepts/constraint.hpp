@@ -73,10 +73,10 @@ concept HasReset = requires(C constraint) {
 /// It is called on one thread, before the step, and need not be const. Not required: `update(theta)`, called after every epoch, for multipliers;
 /// `reset()`, called where a fit starts anew. Statistics get nothing of the gradient.
 template <class C, class Scalar>
-concept WholeConstraint = C::of_whole_theta && detail::SoundHooksOfTerm<C> &&
-    (!requires { &C::update; } || detail::HasUpdate<C, Scalar>)&&(!requires {
-      &C::reset;
-    } || detail::HasReset<C>)&&requires(C constraint, const ConstVectorRef<Scalar>& theta, VectorRef<Scalar> grad) {
+concept WholeConstraint = C::of_whole_theta && detail::SoundHooksOfTerm<C> && bool((!requires {
+                            &C::update;
+                          } || detail::HasUpdate<C, Scalar>)&&(!requires { &C::reset; } || detail::HasReset<C>)) &&
+                          requires(C constraint, const ConstVectorRef<Scalar>& theta, VectorRef<Scalar> grad) {
   constraint.add_gradient(theta, grad);
   { constraint.value(theta) } -> std::convertible_to<double>;
   { constraint.violation(theta) } -> std::convertible_to<double>;
@@ -86,9 +86,9 @@ namespace detail {
 
 /// A function of one of these names means to be that kind: a slip in one is not passed over because another is right.
 template <class C, class Scalar>
-concept SoundKinds = SoundHooksOfTerm<C> &&(!requires { &C::add_gradient; } || HasSmoothTerm<C, Scalar>)&&(!requires {
-  &C::project;
-} || HasProject<C, Scalar>)&&(!requires { &C::parameter_project; } || HasParameterProject<C, Scalar>);
+concept SoundKinds = bool(SoundHooksOfTerm<C> && (!requires { &C::add_gradient; } || HasSmoothTerm<C, Scalar>)&&(!requires {
+                            &C::project;
+                          } || HasProject<C, Scalar>)&&(!requires { &C::parameter_project; } || HasParameterProject<C, Scalar>));
 
 template <class C, class Scalar>
 concept OneConstraint = WholeConstraint<C, Scalar> ||

@@ -54,10 +54,7 @@ concept HasStepSizes = requires(const O optimizer, const StateRef<Scalar>& state
 
 /// A member of that name means to be that function: a slip is not passed over.
 template <class O, class Scalar>
-concept SoundStepSizes = !requires {
-  &O::step_sizes;
-}
-|| HasStepSizes<O, Scalar>;
+concept SoundStepSizes = bool(!requires { &O::step_sizes; } || HasStepSizes<O, Scalar>);
 
 /// What is measured for an optimizer that scales its step by norms, of one parameter or of all together.
 struct Norms {
@@ -115,9 +112,9 @@ concept HasCheck = requires(const P part) {
 
 /// A member of one of these names means to be that function.
 template <class O, class Scalar>
-concept SoundOptimizer = SoundStepSizes<O, Scalar> &&(!requires { &O::measure; } || MeasuredOptimizer<O, Scalar>)&&(!requires {
+concept SoundOptimizer = SoundStepSizes<O, Scalar> && bool((!requires { &O::measure; } || MeasuredOptimizer<O, Scalar>)&&(!requires {
   &O::for_parameter;
-} || HasForParameter<O>)&&(!requires { &O::check; } || HasCheck<O>);
+} || HasForParameter<O>)&&(!requires { &O::check; } || HasCheck<O>));
 
 }  // namespace detail
 

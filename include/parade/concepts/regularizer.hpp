@@ -93,15 +93,16 @@ concept HasBeginStep = requires(P term, const StepInfo& at) {
 
 /// What a regularizer or constraint need not have, right where it has it.
 template <class P>
-concept SoundHooksOfTerm = (!requires { &P::applies_to; } || HasAppliesTo<P>)&&(!requires { &P::begin_step; } ||
-                                                                                HasBeginStep<P>)&&(!requires { &P::check; } || HasCheck<P>);
+concept SoundHooksOfTerm = bool((!requires { &P::applies_to; } || HasAppliesTo<P>)&&(!requires {
+  &P::begin_step;
+} || HasBeginStep<P>)&&(!requires { &P::check; } || HasCheck<P>));
 
 /// A member of one of these names means to be that: a slip in one is not passed over because another is right.
 template <class R, class Scalar>
 concept SoundTerms = SoundHooksOfTerm<R> &&
-    (!requires { &R::add_gradient; } || HasSmoothTerm<R, Scalar>)&&(!requires { &R::prox; } || HasProx<R, Scalar>)&&(!requires {
+    bool((!requires { &R::add_gradient; } || HasSmoothTerm<R, Scalar>)&&(!requires { &R::prox; } || HasProx<R, Scalar>)&&(!requires {
       &R::parameter_prox;
-    } || HasParameterProx<R, Scalar>)&&(!requires { typename R::Workspace; } || HasParameterWorkspace<R, Scalar>);
+    } || HasParameterProx<R, Scalar>)&&(!requires { typename R::Workspace; } || HasParameterWorkspace<R, Scalar>));
 
 }  // namespace detail
 

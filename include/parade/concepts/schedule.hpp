@@ -33,6 +33,6 @@ concept HasScheduleCheck = requires(const H schedule, const TrainingTime& start)
 /// the run that is not known; it is called before training starts.
 /// See also: parade::Constant, parade::StepDecay, parade::Cosine, parade::Warmup.
 template <class H>
-concept Schedule = HasRateAt<H> &&(!requires { &H::check; } || HasScheduleCheck<H>);
+concept Schedule = HasRateAt<H> && bool((!requires { &H::check; } || HasScheduleCheck<H>));
 
 }  // namespace parade
