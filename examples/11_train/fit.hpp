@@ -5,9 +5,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <numeric>
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <parade/concepts/windowed.hpp>
 #include <parade/data/dense_data.hpp>
@@ -29,6 +31,8 @@ class RowsView {
         shape_(parade::sparse_shape(rows)) {
     look_at(rows, rows.nonzeros());
     most_batch_entries_ = parade::detail::most_entries(rows, batch_size);
+    all_.resize(static_cast<std::size_t>(size_));
+    std::iota(all_.begin(), all_.end(), Index{0});
   }
   /// The windows of a cache: look_at says which.
   explicit RowsView(const CachedRows::Window& window)
@@ -55,9 +59,9 @@ class RowsView {
   const parade::SparseShape& shape() const { return shape_; }
 
   // Of a window.
-  std::span<const Index> samples() const { return window_->samples(); }
+  std::span<const Index> samples() const { return window_ ? window_->samples() : std::span<const Index>(all_); }
   Index number(Index row) const { return window_ ? window_->number(row) : row; }
-  bool ends_epoch() const { return window_->ends_epoch(); }
+  bool ends_epoch() const { return !window_ || window_->ends_epoch(); }
   std::uint64_t file_bytes() const { return window_ ? window_->file_bytes() : 0; }
 
  private:
@@ -81,6 +85,7 @@ class RowsView {
   const Label* labels_ = nullptr;
   const double* targets_ = nullptr;
   parade::SparseShape shape_;
+  std::vector<Index> all_;  // samples that are no window's
   const CachedRows::Window* window_ = nullptr;
 };
 

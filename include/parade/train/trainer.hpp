@@ -132,9 +132,12 @@ class Trainer {
   template <Dataset<Batch> D, Callback... Callbacks>
     requires(!Window<D>)
   Summary fit(const D& data, const FitOptions& options = {}, Callbacks&&... callbacks) { return fit_to(data, options, callbacks...); }
+  /// What says `most_batch_entries()` must mean batches as large as options.batch_size (OptionError).
   template <SparseDataFor<M> D, Callback... Callbacks>
-    requires(!Window<D>)
-  Summary fit(const D& data, const FitOptions& options = {}, Callbacks&&... callbacks) { return fit_to(data, options, callbacks...); }
+  Summary fit(const D& data, const FitOptions& options = {}, Callbacks&&... callbacks) {
+    if constexpr (Window<D>) detail::check_most_entries(data, options.batch_size);
+    return fit_to(data, options, callbacks...);
+  }
   /// The order is that of `data.windows()`, and options.windows is that or nothing. What goes wrong while windows are brought (a file that was cut off, say)
   /// is thrown; θ is that of the last step.
   template <WindowedDataFor<M, Batch> D, Callback... Callbacks>
