@@ -198,7 +198,8 @@ TEST_CASE("label sets come back from a cache as they were, also of LIBSVM text, 
   CHECK((bytes_of(other) == bytes_of(file)));
   make_cache<float>(text, other, sets, {.num_labels = 101});
   CHECK(CacheFile{other}.info().num_labels == 101);
-  CHECK_THROWS_WITH(make_cache<float>(text, other, sets, {.num_labels = 3}), Catch::Contains("labels must be below num_labels, 3; got "));
+  CHECK_THROWS_WITH(make_cache<float>(text, other, sets, {.num_labels = 3}),
+                    Catch::Matchers::ContainsSubstring("labels must be below num_labels, 3; got "));
   CHECK(CacheFile{other}.info().num_labels == 101);
 }
 
@@ -313,8 +314,10 @@ TEST_CASE("a cache that is not finished leaves nothing, and what it cannot hold 
   CHECK(is_empty());
   write_cache(file, rows, {.num_features = 35});
   CHECK(read_cache<SparseRows<float>>(file).num_features() == 35);
-  CHECK_THROWS_WITH(read_cache<SparseRows<double>>(file), Catch::Contains("found sparse rows of float, expected sparse rows of double"));
-  CHECK_THROWS_WITH(CachedDense<float>{file}, Catch::Contains("found sparse rows of float, expected dense data of float"));
+  CHECK_THROWS_WITH(read_cache<SparseRows<double>>(file),
+                    Catch::Matchers::ContainsSubstring("found sparse rows of float, expected sparse rows of double"));
+  CHECK_THROWS_WITH(CachedDense<float>{file},
+                    Catch::Matchers::ContainsSubstring("found sparse rows of float, expected dense data of float"));
   CHECK_THROWS_AS(CacheFile{folder.path / "none"}, FileError);
   CHECK_THROWS_AS(CacheFile{folder.path}, FileError);
 }
@@ -363,7 +366,8 @@ TEST_CASE("sizes that a cache claims are checked before memory is taken, with th
     header.header_hash = header.hash();
     std::memcpy(bytes.data(), &header, sizeof header);
     write_bytes(file, bytes);
-    CHECK_THROWS_WITH(CacheFile{file}, Catch::Contains("x.cache: byte ") && Catch::Contains(expected));
+    CHECK_THROWS_WITH(CacheFile{file},
+                      Catch::Matchers::ContainsSubstring("x.cache: byte ") && Catch::Matchers::ContainsSubstring(expected));
   };
   using Header = detail::CacheHeader;
   constexpr std::uint64_t huge = std::uint64_t{1} << 62;
@@ -451,14 +455,15 @@ TEST_CASE("a LIBSVM file becomes the cache of its rows, piece by piece") {
   check_same(read_cache<SparseRows<float>>(file), read_libsvm<float>(text, libsvm([](auto& o) { o.num_features = 40; })).rows);
   const std::string before = bytes_of(file);
   write_bytes(text, "1 3:1\n2 4:x\n3 1:1\n");
-  CHECK_THROWS_WITH(make_cache<float>(text, file), Catch::Contains("rows.txt: line 2, column 5: found 'x', expected a number"));
+  CHECK_THROWS_WITH(make_cache<float>(text, file),
+                    Catch::Matchers::ContainsSubstring("rows.txt: line 2, column 5: found 'x', expected a number"));
   CHECK(bytes_of(file) == before);
   const LibsvmReport skipped = make_cache<float>(text, file, libsvm([](auto& o) { o.on_error = OnError::skip; }));
   CHECK(skipped.skipped == 1);
   CHECK(skipped.messages.size() == 1);
   CHECK(read_cache<SparseRows<float>>(file).size() == 2);
   write_bytes(text, "1 qid:4 3:1\n");
-  CHECK_THROWS_WITH(make_cache<float>(text, file), Catch::Contains("rows.txt: a cache holds no queries"));
+  CHECK_THROWS_WITH(make_cache<float>(text, file), Catch::Matchers::ContainsSubstring("rows.txt: a cache holds no queries"));
   write_bytes(text, "");
   make_cache<float>(text, file);
   CHECK(read_cache<SparseRows<float>>(file).size() == 0);

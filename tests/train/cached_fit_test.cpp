@@ -283,7 +283,8 @@ TEST_CASE("partial_fit on a window is a step on the samples that it says, in its
     const auto stream = CachedRows<float>{file, {.window_blocks = 3}}.open({.batch_size = 1, .epochs = 1});
     const auto& window = stream->next();
     CHECK_NOTHROW(sparse_one.fit(window, {.batch_size = 1}));
-    CHECK_THROWS_WITH(sparse_one.fit(window, {.batch_size = 5}), Catch::StartsWith("batch_size must be at most that of the stream"));
+    CHECK_THROWS_WITH(sparse_one.fit(window, {.batch_size = 5}),
+                      Catch::Matchers::StartsWith("batch_size must be at most that of the stream"));
   }
 
   const auto data = training::labelled_data<float>(d, n, 3).with_weights(some_weights());
@@ -304,7 +305,7 @@ TEST_CASE("partial_fit on a window is a step on the samples that it says, in its
       more = !window.ends_epoch();
     }
   };
-  CHECK_THROWS_WITH(run_all(), Catch::Contains("the label of sample 150 is 5"));
+  CHECK_THROWS_WITH(run_all(), Catch::Matchers::ContainsSubstring("the label of sample 150 is 5"));
 }
 
 TEST_CASE("a window that holds all blocks is the order of data in memory, and no shuffling that of the file") {
@@ -409,7 +410,7 @@ TEST_CASE("what a cache cannot be fitted with is refused before anything is chan
   labels[150] = 5;
   write_cache(folder.path / "rows", rows.with_labels(labels), {.rows_per_block = 10});
   CHECK_THROWS_WITH(trainer.fit(CachedRows<float>{folder.path / "rows", {.window_blocks = 1}}, {.batch_size = 8}),
-                    Catch::Contains("the label of sample 150 is 5"));
+                    Catch::Matchers::ContainsSubstring("the label of sample 150 is 5"));
   CHECK(trainer.theta() == theta);
 }
 
@@ -448,9 +449,10 @@ TEST_CASE("a stream of windows keeps within the memory that it was given") {
     }
   CHECK(samples == 3 * n);
   CHECK_THROWS_AS(stream->next(), std::logic_error);
-  CHECK_THROWS_WITH((CachedRows<float>{folder.path / "rows", {.memory = 200}}), Catch::Contains("memory must hold two windows"));
+  CHECK_THROWS_WITH((CachedRows<float>{folder.path / "rows", {.memory = 200}}),
+                    Catch::Matchers::ContainsSubstring("memory must hold two windows"));
   CHECK_THROWS_WITH((CachedRows<float>{folder.path / "rows", {.memory = 3000, .window_blocks = 20}}),
-                    Catch::Contains("memory must hold two windows"));
+                    Catch::Matchers::ContainsSubstring("memory must hold two windows"));
 }
 
 }  // namespace cached_fit_test
