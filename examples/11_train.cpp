@@ -77,7 +77,7 @@ void add_options(CLI::App& app, Options& options) {
       {add("--optimizer", options.optimizer, "NAME", "sgd, adagrad, ftrl, lazy_adam; with --dense also adam",
            CLI::IsMember({"sgd", "adagrad", "ftrl", "lazy_adam", "adam"})),
        add("--rate", options.rate, "X", "learning rate of the first step; 0.1, for adam and lazy_adam 0.001", in<double>(0, infinity)),
-       add("--momentum", options.momentum, "X", "of sgd, with --dense", in<double>(0, 1)),
+       add("--momentum", options.momentum, "X", "of sgd; with --l1 only with --dense", in<double>(0, 1)),
        add("--schedule", options.schedule, "NAME",
            "rate at step t: constant; inverse: rate / (1 + 1.4 rate l2 t); inverse-scaling: rate / (t+1)^power; linear and cosine fall to "
            "0 with the last step",
@@ -85,7 +85,7 @@ void add_options(CLI::App& app, Options& options) {
        add("--power", options.power, "X", "of inverse-scaling, 0.5 if not given", in<double>(0, infinity)),
        add("--epochs", options.epochs, "N", "passes over the data", in<Index>(1, 100'000)),
        add("--batch", options.batch, "N", "rows a step, over all threads; 64, or all if there are fewer", in<Index>(1, many)),
-       app.add_flag("--dense", options.dense, "hold the data as a full matrix: for momentum and adam, and for few features"),
+       app.add_flag("--dense", options.dense, "hold the data as a full matrix: for adam, momentum with --l1, and for few features"),
        add("--threads", options.threads, "N", "0: as many as the process may use. They do not change the result", in<int>(0, 1024)),
        add("--seed", options.seed, "N", "of the order of the rows", in<std::uint64_t>(0, all))});
   group("Results", {app.add_flag("--progressive", options.progressive,

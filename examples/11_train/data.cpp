@@ -587,10 +587,12 @@ std::filesystem::path prepared_cache(const std::string& data_file, Preparation& 
                                     .num_features = p.num_features,
                                     .all_ones = cache.info().all_ones && !hash && !p.tf_idf && !p.unit_norm}};
   for_each_block<Rows>(cache, [&](const Rows& rows) {
-    Data block;
-    block.rows = weighted(rows_of(rows), p, 1);
-    if (p.on_labels) number_classes(block, label_names, p, false);
-    writer.add(block.rows);
+    counted_from(writer.size(), [&] {
+      Data block;
+      block.rows = weighted(rows_of(rows), p, 1);
+      if (p.on_labels) number_classes(block, label_names, p, false);
+      writer.add(block.rows);
+    });
   });
   writer.finish();
   if (file != data_file) std::filesystem::remove(file);

@@ -5,11 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <numeric>
 #include <span>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include <parade/concepts/windowed.hpp>
 #include <parade/data/dense_data.hpp>
@@ -18,29 +16,18 @@
 #include "parts.hpp"
 #include "training.hpp"
 
-/// Rows in memory, all or a window of a cache: one type, for which the engine is compiled once.
+/// Rows in memory.
 class RowsView {
  public:
   using Value = float;
 
   /// All rows.
-  RowsView(const Rows& rows, Index batch_size)
+  explicit RowsView(const Rows& rows)
       : features_(rows.num_features()),
         num_targets_(rows.num_targets()),
         has_labels_(rows.has_labels()),
         shape_(parade::sparse_shape(rows)) {
     look_at(rows, rows.nonzeros());
-    most_batch_entries_ = parade::detail::most_entries(rows, batch_size);
-    all_.resize(static_cast<std::size_t>(size_));
-    std::iota(all_.begin(), all_.end(), Index{0});
-  }
-  /// The windows of a cache: look_at says which.
-  explicit RowsView(const CachedRows::Window& window)
-      : features_(window.num_features()), num_targets_(window.num_targets()), has_labels_(window.has_labels()), shape_(window.shape()) {}
-  void look_at(const CachedRows::Window& window) {
-    look_at(window, window.offsets()[window.size()]);
-    most_batch_entries_ = window.most_batch_entries();
-    window_ = &window;
   }
 
   Index size() const { return size_; }
@@ -55,16 +42,11 @@ class RowsView {
   Eigen::Map<const Vector<Label>> labels() const { return {labels_, has_labels_ ? size_ : 0}; }
   Eigen::Map<const Vector<double>> weights() const { return {nullptr, 0}; }
   Eigen::Map<const Matrix<double>> targets() const { return {targets_, num_targets_, num_targets_ > 0 ? size_ : 0}; }
-  Index most_batch_entries() const { return most_batch_entries_; }
   const parade::SparseShape& shape() const { return shape_; }
 
-  // Of a window.
-  std::span<const Index> samples() const { return window_ ? window_->samples() : std::span<const Index>(all_); }
-  Index number(Index row) const { return window_ ? window_->number(row) : row; }
-  bool ends_epoch() const { return !window_ || window_->ends_epoch(); }
-  std::uint64_t file_bytes() const { return window_ ? window_->file_bytes() : 0; }
-
- private:
+ protected:
+  explicit RowsView(const CachedRows::Window& window)
+      : features_(window.num_features()), num_targets_(window.num_targets()), has_labels_(window.has_labels()), shape_(window.shape()) {}
   template <class D>
   void look_at(const D& rows, Index entries) {
     size_ = rows.size();
@@ -77,7 +59,8 @@ class RowsView {
     if (num_targets_ > 0) targets_ = rows.targets().data();
   }
 
-  Index features_, num_targets_, size_ = 0, entries_ = 0, most_batch_entries_ = 0;
+ private:
+  Index features_, num_targets_, size_ = 0, entries_ = 0;
   bool has_labels_, all_ones_ = false;
   const std::int64_t* offsets_ = nullptr;
   const std::int32_t* indices_ = nullptr;
@@ -85,14 +68,30 @@ class RowsView {
   const Label* labels_ = nullptr;
   const double* targets_ = nullptr;
   parade::SparseShape shape_;
-  std::vector<Index> all_;  // samples that are no window's
+};
+
+/// The windows of a cache: look_at says which.
+class WindowView : public RowsView {
+ public:
+  explicit WindowView(const CachedRows::Window& window) : RowsView(window) {}
+  void look_at(const CachedRows::Window& window) {
+    RowsView::look_at(window, window.offsets()[window.size()]);
+    window_ = &window;
+  }
+  Index most_batch_entries() const { return window_->most_batch_entries(); }
+  std::span<const Index> samples() const { return window_->samples(); }
+  Index number(Index row) const { return window_->number(row); }
+  bool ends_epoch() const { return window_->ends_epoch(); }
+  std::uint64_t file_bytes() const { return window_->file_bytes(); }
+
+ private:
   const CachedRows::Window* window_ = nullptr;
 };
 
 /// A cache whose windows are such views.
 class ViewedCache {
  public:
-  using Window = RowsView;
+  using Window = WindowView;
 
   explicit ViewedCache(const CachedRows& rows) : rows_(rows) {}
 
@@ -107,23 +106,23 @@ class ViewedCache {
   class Stream {
    public:
     explicit Stream(decltype(std::declval<const CachedRows&>().open({})) windows) : windows_(std::move(windows)) {}
-    const RowsView& next() {
+    const WindowView& next() {
       const CachedRows::Window& window = windows_->next();
-      if (!view_) view_ = std::make_unique<RowsView>(window);
+      if (!view_) view_ = std::make_unique<WindowView>(window);
       view_->look_at(window);
       return *view_;
     }
 
    private:
     decltype(std::declval<const CachedRows&>().open({})) windows_;
-    std::unique_ptr<RowsView> view_;
+    std::unique_ptr<WindowView> view_;
   };
   std::unique_ptr<Stream> open(const parade::WindowPlan& plan) const { return std::make_unique<Stream>(rows_.open(plan)); }
 
  private:
   const CachedRows& rows_;
 };
-static_assert(parade::SparseData<RowsView> && parade::Window<RowsView> && parade::WindowedData<ViewedCache>);
+static_assert(parade::SparseData<RowsView> && !parade::Window<RowsView> && parade::Window<WindowView> && parade::WindowedData<ViewedCache>);
 
 /// Without `takes_dense` --dense is refused before.
 template <bool takes_dense, class M, class L>
@@ -139,7 +138,7 @@ Fitted fit_with(const Options& o, M model, const L& loss, const Source& source, 
     fitted.summary = trainer.fit(cache, options, progress);
     fitted.evaluation = trainer.evaluate(cache);
   } else if (!o.dense) {
-    const RowsView view{*source.rows, options.batch_size};
+    const RowsView view{*source.rows};
     fitted.summary = trainer.fit(view, options, progress);
   } else if constexpr (takes_dense) {
     const Rows& rows = *source.rows;
@@ -164,6 +163,6 @@ template <class M>
 Matrix<float> scores_of(const M& model, const Vector<float>& theta, const Rows& rows, int threads) {
   parade::Team team{threads};
   Matrix<float> z;
-  team.run([&] { z = parade::compute_sparse_scores(team, model, theta, RowsView{rows, 1}); });
+  team.run([&] { z = parade::compute_sparse_scores(team, model, theta, RowsView{rows}); });
   return z;
 }

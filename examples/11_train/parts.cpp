@@ -65,6 +65,14 @@ parade::ZeroGradient AnyOptimizer::zero_gradient() const {
       },
       rule);
 }
+parade::LinearStep AnyOptimizer::linear_step(const parade::StepInfo& at) const {
+  return std::visit(
+      [&]<class O>(const O& one) {
+        if constexpr (parade::HasLinearStep<O>) return one.linear_step(at);
+        return parade::LinearStep{};
+      },
+      rule);
+}
 double AnyOptimizer::effective_rate(const parade::StepInfo& at) const {
   return std::visit(
       [&]<class O>(const O& one) {

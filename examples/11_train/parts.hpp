@@ -74,6 +74,7 @@ struct AnyOptimizer {
 
   using ZeroGradientOf = AnyOptimizer;
   parade::ZeroGradient zero_gradient() const;
+  parade::LinearStep linear_step(const parade::StepInfo& at) const;
   double effective_rate(const parade::StepInfo& at) const;
 };
 

@@ -279,13 +279,6 @@ TEST_CASE("partial_fit on a window is a step on the samples that it says, in its
   write_cache(file, rows, {.rows_per_block = 7});
   auto sparse_one = sparse_trainer();
   check(sparse_one, rows, CachedRows<float>{file, {.window_blocks = 3}});
-  {  // batches larger than those of the stream may have more entries than the window says
-    const auto stream = CachedRows<float>{file, {.window_blocks = 3}}.open({.batch_size = 1, .epochs = 1});
-    const auto& window = stream->next();
-    CHECK_NOTHROW(sparse_one.fit(window, {.batch_size = 1}));
-    CHECK_THROWS_WITH(sparse_one.fit(window, {.batch_size = 5}),
-                      Catch::Matchers::StartsWith("batch_size must be at most that of the stream"));
-  }
 
   const auto data = training::labelled_data<float>(d, n, 3).with_weights(some_weights());
   write_cache(file, data, {.rows_per_block = 7});

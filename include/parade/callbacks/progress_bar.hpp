@@ -62,7 +62,7 @@ class ProgressBar {
 
   /// The text of a bar, where the last `samples` of those that are done took so many seconds.
   static std::string line(const StepReport& report, Index samples, double seconds) {
-    const double all = static_cast<double>(report.samples), done = static_cast<double>(report.samples_done) / all;
+    const double all = static_cast<double>(report.samples), done = all > 0 ? static_cast<double>(report.samples_done) / all : 0;
     const int width = report.bytes > 0 ? 10 : 30, filled = static_cast<int>(done * width);
     auto line = start(report.epoch, report.epochs);
     line << " [" << std::string(static_cast<std::size_t>(filled), '=') << (filled < width ? ">" : "")
@@ -72,7 +72,7 @@ class ProgressBar {
       line << "  " << report.samples_done << " of " << report.samples << " samples  ";
       line << detail::bytes_text(static_cast<double>(report.bytes_done)) << " of " << detail::bytes_text(static_cast<double>(report.bytes));
     }
-    if (const double rate = static_cast<double>(samples) / seconds; seconds > 0 && rate > 0) {
+    if (const double rate = static_cast<double>(samples) / seconds; seconds > 0 && rate > 0 && all > 0) {
       const double left =
           static_cast<double>(report.epochs - report.epoch) * all + static_cast<double>(report.samples - report.samples_done);
       line << "  " << detail::whole(rate) << " samples/s";

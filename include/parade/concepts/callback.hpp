@@ -60,7 +60,8 @@ concept HasOnEnd = requires(C callback) {
 
 namespace detail {
 
-/// A member of one of these names means to be that hook: a wrong argument or answer is not passed over because another hook is right.
+/// A member of one of these names means to be that hook: a wrong argument or answer is not passed over because another hook is right. (Of overloads and
+/// templates of one name nothing is seen.)
 /// bool(…) here and in other concepts: compilers that compare concepts write out all combinations of their alternatives (||), and of a trainer's parts these
 /// are more than Clang 14 has memory for.
 template <class C, class Plain>

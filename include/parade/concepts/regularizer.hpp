@@ -97,7 +97,8 @@ concept SoundHooksOfTerm = bool((!requires { &P::applies_to; } || HasAppliesTo<P
   &P::begin_step;
 } || HasBeginStep<P>)&&(!requires { &P::check; } || HasCheck<P>));
 
-/// A member of one of these names means to be that: a slip in one is not passed over because another is right.
+/// A member of one of these names means to be that: a slip in one is not passed over because another is right, unless it
+/// is overloaded or a template.
 template <class R, class Scalar>
 concept SoundTerms = SoundHooksOfTerm<R> &&
     bool((!requires { &R::add_gradient; } || HasSmoothTerm<R, Scalar>)&&(!requires { &R::prox; } || HasProx<R, Scalar>)&&(!requires {

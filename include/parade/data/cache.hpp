@@ -102,11 +102,13 @@ class CacheWriter {
         flags |= detail::CacheHeader::label_sets;
         targets = check_label_sets(data);
       }
+      if (options_.num_labels > 0 && !data.has_label_sets()) throw OptionError("num_labels is for rows with label sets; got rows without");
       if (options_.all_ones && !data.all_ones()) throw DataError("rows of a cache with all_ones must have no values; got some");
       if (options_.num_features > 0 && features > static_cast<std::uint64_t>(options_.num_features))
         throw DataError(detail::text("rows must have at most num_features = ", options_.num_features, " features; got ", features));
       header_.features = std::max(header_.features, features);
     } else {
+      if (options_.num_labels > 0) throw OptionError("num_labels is for sparse rows with label sets; got dense data");
       if (features > std::uint64_t{1} << 40)
         throw DataError(detail::text("a cache of dense data holds at most 2^40 features; got ", features));
       if (!is_first_ && (features != header_.features || data.scale() != header_.scale || data.offset() != header_.offset))

@@ -22,6 +22,9 @@ struct Motion {
   double state(double t, double v) const { return std::fma(state_theta, t, state_state * v); }
   bool operator==(const Motion&) const = default;
 
+  /// Its largest element.
+  double size() const { return std::max({std::abs(theta_theta), std::abs(theta_state * state_theta), std::abs(state_state)}); }
+
   /// This one after another one.
   Motion after(const Motion& first) const {
     return {theta(first.theta_theta, first.state_theta), theta(first.theta_state, first.state_state),
@@ -70,6 +73,7 @@ class MotionTable {
     to_end_.reserve(static_cast<std::size_t>(capacity_));
     to_present_.reserve(static_cast<std::size_t>(capacity_ / block));
     clear();
+    largest_ = 0;
   }
 
   void clear() {
@@ -79,6 +83,9 @@ class MotionTable {
   }
 
   bool is_full() const { return time_ >= capacity_; }
+
+  /// Whether steps of which each keeps θ and v in their range do not together, as where rates change between large ones.
+  bool has_grown() const { return largest_ > 0x1p10; }
 
   /// Steps since `clear`.
   std::int32_t time() const { return time_; }
@@ -90,12 +97,18 @@ class MotionTable {
     last_ = n - 1;
     steps_[last_] = step;
     // Where all steps of the block are the same, its products are powers, of which this is the next.
-    for (std::size_t k = n; k > (static_cast<std::size_t>(same_) >= n ? n - 1 : 0); --k) recent_[k] = step.after(recent_[k - 1]);
+    for (std::size_t k = n; k > (static_cast<std::size_t>(same_) >= n ? n - 1 : 0); --k) {
+      recent_[k] = step.after(recent_[k - 1]);
+      largest_ = std::max(largest_, recent_[k].size());
+    }
     if (n < recent_.size() - 1) return;
     Motion product;
     to_end_.resize(static_cast<std::size_t>(time_));
     for (std::size_t k = n; k-- > 0;) to_end_[static_cast<std::size_t>(begin_) + k] = product = product.after(steps_[k]);
-    for (Motion& motion : to_present_) motion = product.after(motion);
+    for (Motion& motion : to_present_) {
+      motion = product.after(motion);
+      largest_ = std::max(largest_, motion.size());
+    }
     to_present_.push_back({});
     begin_ = time_;
   }
@@ -110,6 +123,7 @@ class MotionTable {
  private:
   Index capacity_ = 0;
   std::int32_t time_ = 0;
+  double largest_ = 0;                                              // element of a product
   std::int32_t begin_ = 0;                                          // of the present block
   std::int32_t same_ = 0;                                           // how many of the last steps were the same, up to `block`
   std::size_t last_ = 0;                                            // the last step's place in its block

@@ -68,34 +68,18 @@ inline void check_lazy_form(bool has_shrinkage, ZeroGradient zero_gradient, doub
     throw OptionError(text("L1 has no exact lazy form with this optimizer: it computes theta anew from its state", pairs));
 }
 
-/// The entries of the b longest rows.
-template <class D>
-Index entries_of_longest(const D& data, Index batch_size) {
-  const std::int64_t* offsets = data.offsets().data();
-  std::vector<std::int64_t> lengths(static_cast<std::size_t>(data.size()));
-  for (Index i = 0; i < data.size(); ++i) lengths[static_cast<std::size_t>(i)] = offsets[i + 1] - offsets[i];
-  const auto longest = lengths.begin() + static_cast<std::ptrdiff_t>(std::min(static_cast<std::size_t>(batch_size), lengths.size()));
-  if (longest != lengths.end()) std::nth_element(lengths.begin(), longest, lengths.end(), std::greater<>{});
-  return std::accumulate(lengths.begin(), longest, std::int64_t{0});
-}
-
 /// The most entries that a batch can have: those of the b longest rows, or what a window says, whose batches are of this size or it is one batch.
 template <class D>
 Index most_entries(const D& data, Index batch_size) {
-  if constexpr (requires { data.most_batch_entries(); })
-    return batch_size < static_cast<Index>(data.samples().size()) ? data.most_batch_entries() : data.offsets()[data.size()];
-  else
-    return entries_of_longest(data, batch_size);
-}
-
-/// A window is of a stream whose batches have a size, and what it says of their entries is taken for true: of larger ones it would be too little.
-template <class D>
-void check_most_entries(const D& data, Index batch_size) {
   if constexpr (requires { data.most_batch_entries(); }) {
-    const Index most = entries_of_longest(data, std::max<Index>(0, batch_size));
-    if (most > most_entries(data, batch_size))
-      throw OptionError(text("batch_size must be at most that of the stream that the window is of, whose batches have at most ",
-                             data.most_batch_entries(), " entries; got ", batch_size, ", which may have ", most));
+    return batch_size < static_cast<Index>(data.samples().size()) ? data.most_batch_entries() : data.offsets()[data.size()];
+  } else {
+    const std::int64_t* offsets = data.offsets().data();
+    std::vector<std::int64_t> lengths(static_cast<std::size_t>(data.size()));
+    for (Index i = 0; i < data.size(); ++i) lengths[static_cast<std::size_t>(i)] = offsets[i + 1] - offsets[i];
+    const auto longest = lengths.begin() + static_cast<std::ptrdiff_t>(std::min(static_cast<std::size_t>(batch_size), lengths.size()));
+    if (longest != lengths.end()) std::nth_element(lengths.begin(), longest, lengths.end(), std::greater<>{});
+    return std::accumulate(lengths.begin(), longest, std::int64_t{0});
   }
 }
 
@@ -115,7 +99,7 @@ template <class O>
 ZeroGradient zero_gradient_of(const O& optimizer) {
   if constexpr (SaysZeroGradient<O>) {
     const ZeroGradient says = optimizer.zero_gradient();
-    return says == ZeroGradient::glides && !HasLinearStep<O> ? ZeroGradient::moves : says;
+    return says == ZeroGradient::glides && (!HasLinearStep<O> || optimizer.num_states() != 1) ? ZeroGradient::moves : says;
   } else {
     return ZeroGradient::moves;
   }

@@ -621,7 +621,7 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
       bool all_wait = true, is_full = false;
       for (Block& block : blocks_) {
         block.motion = detail::motion_step(step, block.shrinkage).motion;
-        block.waits = detail::is_stable(block.motion);
+        block.waits = detail::is_stable(block.motion) && !block.motions.has_grown();
         block.next = block.lazy;
         block.keep = block.shrinkage.l2_in_prox ? 1 / std::fma(step.step_size, block.shrinkage.l2, 1.0) : 1;
         all_wait = all_wait && block.waits;

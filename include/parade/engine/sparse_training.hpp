@@ -936,7 +936,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       next_ = lazy_;
       next_bound_ = bound_;
       had_to_scale_ = false;
-      const bool put_off = detail::is_stable(step_.motion);
+      const bool put_off = detail::is_stable(step_.motion) && !motions_.has_grown();
       if (!put_off || motions_.is_full()) settle_motions();
       if (!put_off) {
         had_to_scale_ = true;

@@ -697,9 +697,9 @@ class NpzFile {
 
   void read_directory() {
     using detail::little_endian;
-    constexpr std::uint64_t end_size = 22, most_comment = 65535;
+    constexpr std::uint64_t end_size = 22, most_comment = 65535, locator_size = 20;
     const std::uint64_t size = source_->size();
-    const std::uint64_t from = size > end_size + most_comment ? size - end_size - most_comment : 0;
+    const std::uint64_t most = end_size + most_comment + locator_size, from = size > most ? size - most : 0;
     const Bytes tail = bytes(from, size - from, "a zip file");
     std::size_t at = tail.size() < end_size ? 0 : tail.size() - end_size + 1;  // behind the record that ends the directory, and back
     const auto ends_here = [&](std::size_t i) {

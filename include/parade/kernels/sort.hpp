@@ -70,16 +70,20 @@ inline void sort(std::vector<Ranked>& items, std::vector<Ranked>& room, int thre
     items.swap(room);
   }
 
-  // Runs of the same upper bits, each done by the chunk where it begins.
+  // Runs of the same upper bits, each done by the chunk where it begins. Where that is, all chunks look before one sorts.
   const auto is_in_run = [&](std::size_t i) { return i > 0 && i < items.size() && items[i].key >> low == items[i - 1].key >> low; };
-  for_each_chunk([&](std::size_t, std::size_t begin, std::size_t end) {
+  std::vector<std::size_t> first(chunks + 1, items.size());  // the run that begins first in a chunk or behind it
+  for_each_chunk([&](std::size_t chunk, std::size_t begin, std::size_t end) {
     while (begin < end && is_in_run(begin)) ++begin;
-    while (begin < end) {
-      std::size_t run_end = begin + 1;
+    if (begin < end) first[chunk] = begin;
+  });
+  for (std::size_t chunk = chunks; chunk-- > 0;) first[chunk] = std::min(first[chunk], first[chunk + 1]);
+  for_each_chunk([&](std::size_t chunk, std::size_t, std::size_t) {
+    const std::size_t end = first[chunk + 1];
+    for (std::size_t begin = first[chunk], run_end = 0; begin < end; begin = run_end) {
       bool sorted = true;
-      for (; is_in_run(run_end); ++run_end) sorted = sorted && items[run_end - 1] < items[run_end];
+      for (run_end = begin + 1; run_end < end && is_in_run(run_end); ++run_end) sorted = sorted && items[run_end - 1] < items[run_end];
       if (!sorted) std::sort(&items[begin], &items[begin] + (run_end - begin));
-      begin = run_end;
     }
   });
 }

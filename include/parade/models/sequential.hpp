@@ -126,7 +126,7 @@ struct TapeOfLayer<L, S> {
 /// The scores of a sample do not depend on its neighbours, unless a layer says so (BatchNorm). A network with layers that are computed in another way while
 /// they are trained (Dropout, BatchNorm) has `forward_training`; see TrainsDifferently.
 ///
-/// A network with parameters in Dense layers alone (or in others that are LayerTaped), behind the last Flatten, whose other layers promise SampleBySample, has a
+/// A network with parameters in Dense layers alone (or in others that are LayerTaped), behind the first Flatten, whose other layers promise SampleBySample, has a
 /// tape (Taped): it is trained as fast as an Mlp, with the same bits. Of the built-in layers Conv2d, LayerNorm and BatchNorm have none.
 ///
 /// A network that begins with Dense, and has no Flatten, takes sparse rows (SparseRows) too: the first layer then costs what their entries cost, whatever the

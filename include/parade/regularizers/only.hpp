@@ -51,7 +51,11 @@ class Only : public Part {
     if constexpr (requires(const Part& part) { part.check(parameters); }) {
       ParameterList own;
       for (const auto& block : parameters)
-        if (applies_to(block)) own.add(block);
+        if (applies_to(block) && block.role != Role::statistic) {
+          ParameterBlock as_weight = block;  // else Part would leave biases out
+          as_weight.role = Role::weight;
+          own.add(std::move(as_weight));
+        }
       Part::check(own);
     }
   }

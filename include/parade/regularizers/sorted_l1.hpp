@@ -28,6 +28,8 @@ inline Vector<double> oscar_sequence(Index size, double l1, double pairwise) {
   if (!(l1 >= 0 && std::isfinite(l1))) throw OptionError(detail::text("oscar_sequence: l1 must be finite and at least 0; got ", l1));
   if (!(pairwise >= 0 && std::isfinite(pairwise)))
     throw OptionError(detail::text("oscar_sequence: pairwise must be finite and at least 0; got ", pairwise));
+  if (!std::isfinite(std::fma(pairwise, static_cast<double>(size), l1)))
+    throw OptionError(detail::text("oscar_sequence: l1 + pairwise (size - 1) must be finite; got ", l1, " and ", pairwise));
   Vector<double> lambda(size);
   for (Index i = 0; i < size; ++i) lambda[i] = std::fma(pairwise, static_cast<double>(size - 1 - i), l1);
   return lambda;
@@ -47,7 +49,8 @@ inline Vector<double> benjamini_hochberg_sequence(Index size, double q, double s
     throw OptionError(detail::text("benjamini_hochberg_sequence: scale must be finite and at least 0; got ", scale));
   Vector<double> lambda(size);
   for (Index i = 0; i < size; ++i) {
-    const double tail = static_cast<double>(i + 1) * (q / 2) / static_cast<double>(size);
+    const double tail =
+        std::max(static_cast<double>(i + 1) * (q / 2) / static_cast<double>(size), std::numeric_limits<double>::denorm_min());
     lambda[i] = scale * kernels::normal_quantile(tail);
     if (i > 0) lambda[i] = std::min(lambda[i - 1], lambda[i]);  // rounding
   }
@@ -71,7 +74,8 @@ inline Vector<double> benjamini_hochberg_sequence(Index size, double q, double s
 /// that would be best for a set of elements cuts it where the sum of its largest (|θ_i| − c)/α_i is furthest above that of the largest λ of the set, and
 /// each part is a set of its own; a set that is not cut is a cluster. That is exact, and takes a sort of each set: log₂ of the number of clusters in
 /// all as a rule. An element whose step size is 0 stays as it is, and of the steps in a group none counts as less than 2^−64 of the largest.
-/// Domain: any θ; R ≥ 0. A zero is always +0. An element or a step that is not finite makes its group NaN.
+/// Domain: any θ; R ≥ 0. What becomes 0 is +0. An element or a step that is not finite makes its group NaN, and so does one whose |θ| times the
+/// ratio of the largest step to its own is not finite.
 struct SortedL1 {
   Vector<double> lambda;          // λ_1 ≥ λ_2 ≥ … ≥ 0, one for each element of a group
   Groups groups = Groups::whole;  // what is sorted
@@ -253,6 +257,10 @@ struct SortedL1 {
     for (Index i = 0; i < size; ++i) {
       since_then.add(elements[i].key);
       since_then.add(-kernels::product(lambda[i], step));
+      if (!std::isfinite(since_then.value())) {  // it would not be above 0, and all would be 0
+        for (Index j = 0; j < size; ++j) emit(elements[j], std::numeric_limits<double>::quiet_NaN());
+        return;
+      }
       if (since_then.value() > 0) {
         since_then = {};
         rest = i + 1;

@@ -66,10 +66,14 @@ template <class D, class Work>
 void for_each_window(const D& data, Work&& work) {
   if (data.size() > 0) work(data, Range{0, data.size()});
 }
-/// Of one window those samples that are to be visited.
-template <Window D, class Work>
-void for_each_window(const D& data, Work&& work) {
-  if (data.samples().size() > 0) work(data, Range{0, static_cast<Index>(data.samples().size())});
+/// What a training on the data visits: of a single window not all that it holds.
+template <class D, class Work>
+void for_each_window_to_train(const D& data, Work&& work) {
+  if constexpr (Window<D>) {
+    if (!data.samples().empty()) work(data, Range{0, static_cast<Index>(data.samples().size())});
+  } else {
+    for_each_window(data, work);
+  }
 }
 
 /// What a pass over the data has seen, of which some is judged at its end.
@@ -144,7 +148,7 @@ void check_values(Team& team, const M& model, const L& loss, const D& data) {
   const auto workers = static_cast<std::size_t>(team.max_workers());
   std::vector<Batch> batches(workers);
   std::vector<SeenValues> seen(workers);
-  for_each_window(data, [&](const auto& window, Range part) {
+  for_each_window_to_train(data, [&](const auto& window, Range part) {
     for_each_piece(team, part, [&](Index piece, int w, std::span<const Index> samples) {
       if constexpr (Window<std::remove_cvref_t<decltype(window)>>)
         samples = window.samples().subspan(static_cast<std::size_t>(piece * evaluation_piece - part.begin), samples.size());

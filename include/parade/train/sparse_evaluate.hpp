@@ -53,7 +53,7 @@ template <class M, class L, class D>
 void check_sparse_values(Team& team, const M& model, const L& loss, const D& all, bool for_training = true) {
   struct alignas(64) Seen : SeenValues {};
   std::vector<Seen> seen(static_cast<std::size_t>(team.max_workers()));
-  for_each_window(all, [&](const auto& data, Range part) {
+  for_each_window_to_train(all, [&](const auto& data, Range part) {
     const SparseRowsView rows(data);
     for_each_rows(team, part, [&](Index, int worker, Range piece) {
       Seen& own = seen[static_cast<std::size_t>(worker)];

@@ -132,12 +132,9 @@ class Trainer {
   template <Dataset<Batch> D, Callback... Callbacks>
     requires(!Window<D>)
   Summary fit(const D& data, const FitOptions& options = {}, Callbacks&&... callbacks) { return fit_to(data, options, callbacks...); }
-  /// What says `most_batch_entries()` must mean batches as large as options.batch_size (OptionError).
   template <SparseDataFor<M> D, Callback... Callbacks>
-  Summary fit(const D& data, const FitOptions& options = {}, Callbacks&&... callbacks) {
-    if constexpr (Window<D>) detail::check_most_entries(data, options.batch_size);
-    return fit_to(data, options, callbacks...);
-  }
+    requires(!Window<D>)
+  Summary fit(const D& data, const FitOptions& options = {}, Callbacks&&... callbacks) { return fit_to(data, options, callbacks...); }
   /// The order is that of `data.windows()`, and options.windows is that or nothing. What goes wrong while windows are brought (a file that was cut off, say)
   /// is thrown; θ is that of the last step.
   template <WindowedDataFor<M, Batch> D, Callback... Callbacks>
@@ -165,9 +162,8 @@ class Trainer {
 
   /// Scores Z (k,n) for every sample.
   template <Dataset<Batch> D>
-  Matrix<Scalar> scores(const D& data) {
-    return compute_scores<Batch>(team(), model_, theta(), data);
-  }
+    requires(!Window<D>)
+  Matrix<Scalar> scores(const D& data) { return compute_scores<Batch>(team(), model_, theta(), data); }
 
   template <SparseDataFor<M> D>
   Matrix<Scalar> scores(const D& data) {
@@ -198,9 +194,8 @@ class Trainer {
 
   /// Mean loss, accuracy and confusion on a data set; exact for any number of samples.
   template <Dataset<Batch> D>
-  Evaluation evaluate(const D& data) {
-    return parade::evaluate<Batch>(team(), model_, loss_, theta(), data);
-  }
+    requires(!Window<D>)
+  Evaluation evaluate(const D& data) { return parade::evaluate<Batch>(team(), model_, loss_, theta(), data); }
   template <SparseDataFor<M> D>
   Evaluation evaluate(const D& data) {
     return evaluate_sparse(team(), model_, loss_, theta(), data);
@@ -249,7 +244,7 @@ class Trainer {
   /// model that trains differently (dropout, batch normalization) it is that of training; statistics do not count. Not to be called by a callback. Throws as `evaluate`,
   /// and OptionError unless α is finite and above 0. Not finite if a loss is not. Dense data that comes window by window gives the bits of data in memory.
   template <class D>
-    requires(Dataset<D, Batch> || has_dense_windows<D>)
+    requires((Dataset<D, Batch> && !Window<D>) || has_dense_windows<D>)
   double residual(const D& data, double step = 1) {
     check_residual_step(step);
     check_not_running();
@@ -729,7 +724,10 @@ class Trainer {
         update_->set_regularizer(sparse().regularizer());
       if (!finite) return false;
     } else {
-      if (states_[1 - current_].theta.size() == 0) states_[1 - current_] = state();  // the first step on dense data
+      if (states_[1 - current_].theta.size() == 0) {  // the first step on dense data; it writes all of it
+        TrainingState<Scalar> other(parameters_.size(), optimizer_.num_states());
+        states_[1 - current_] = std::move(other);
+      }
       Gradient gradient{*engine_, use_anchor ? &anchor_ : nullptr, static_cast<Scalar>(sum.weight)};
       if (!(*update_)(gradient, sum.weight, state(), states_[1 - current_], {rate, steps_ + 1})) return false;
       current_ = 1 - current_;
@@ -942,7 +940,7 @@ class Trainer {
       certificate.violation = update_->violation(state().theta);
       // What was trained must not be lost because data cannot be read once more, or hold what check_data = false let pass.
       try {
-        if constexpr (Dataset<D, Batch> || has_dense_windows<D>)
+        if constexpr ((Dataset<D, Batch> && !Window<D>) || has_dense_windows<D>)
           certificate.residual = residual(data, callback.certificate_step());
         else if constexpr (requires { residual(data, 1.0); })
           if (no_duality_gap().empty()) certificate.residual = residual(data, callback.certificate_step());
