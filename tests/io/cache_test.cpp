@@ -209,6 +209,8 @@ TEST_CASE("what label sets a cache cannot hold is refused, and so is one that cl
   const auto rows = multilabel_rows<float>(20, 40);
   CHECK_THROWS_WITH(write_cache(file, rows.with_label_set_targets()), "a cache holds targets or label sets, not both");
   CHECK_THROWS_AS(write_cache(file, rows, {.num_labels = -1}), OptionError);
+  CHECK_THROWS_WITH(write_cache(file, sparse::random_rows<float>(9, 5), {.num_labels = 3}),
+                    "num_labels is for rows with label sets; got rows without");
   CHECK_THROWS_WITH(rows.with_label_set_targets(39), "labels must be in [0, 39); got 39");
   CHECK_THROWS_AS(sparse::random_rows<float>(30, 9).with_label_set_targets(), DataError);
   const auto far = SparseRows<float>(Vector<std::int64_t>{{0, 0}}, {}, {}, 1)

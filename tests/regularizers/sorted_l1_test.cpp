@@ -354,6 +354,16 @@ TEST_CASE("sorted L1 refuses a lambda that increases, is negative, NaN or infini
   CHECK_THROWS_WITH((Only{three, "first"}.check(two)),
                     "SortedL1.lambda must have one number for each element of a group: 6 for 'first'; got 3");
   CHECK_NOTHROW((parade::PerParameter{Only{six, "first"}, Only{three, "second"}}.check(two)));
+  CHECK_NOTHROW((Only{three, "bias"}.check(parameters)));
+  CHECK_THROWS_WITH((Only{six, "bias"}.check(parameters)),
+                    "SortedL1.lambda must have one number for each element of a group: 3 for 'bias'; got 6");
+
+  // What leaves the range of numbers is not 0.
+  Matrix<double> theta(2, 1), steps(2, 1);
+  theta << 1e300, 5;
+  steps << 1e-30, 1;
+  (SortedL1{.lambda = oscar_sequence(2, 0.5, 0.5)}.parameter_prox(parade::MatrixRef<double>(theta), steps));
+  CHECK(theta.array().isNaN().all());
 }
 
 // --- training ---------------------------------------------------------------------------------------------------------------------------

@@ -279,6 +279,15 @@ TEST_CASE("partial_fit on a window is a step on the samples that it says, in its
   write_cache(file, rows, {.rows_per_block = 7});
   auto sparse_one = sparse_trainer();
   check(sparse_one, rows, CachedRows<float>{file, {.window_blocks = 3}});
+  {  // what is evaluated is all that a window holds
+    const auto stream = CachedRows<float>{file, {.window_blocks = 3}}.open({.batch_size = 4, .epochs = 1});
+    const auto& window = stream->next();
+    CHECK(window.samples().size() < static_cast<std::size_t>(window.size()));
+    std::vector<Index> all;
+    for (Index i = 0; i < window.size(); ++i) all.push_back(window.number(i));
+    CHECK(sparse_one.scores(window) == sparse_one.scores(samples_of(rows, all)));
+    CHECK(sparse_one.evaluate(window).samples == sparse_one.evaluate(samples_of(rows, all)).samples);
+  }
 
   const auto data = training::labelled_data<float>(d, n, 3).with_weights(some_weights());
   write_cache(file, data, {.rows_per_block = 7});

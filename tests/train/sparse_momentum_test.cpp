@@ -23,6 +23,8 @@ namespace sparse_momentum_test {
 namespace {
 
 using namespace parade;
+using sparse::check_same;
+using sparse::check_same_hash;
 using sparse::Halving;
 
 constexpr Index n = 97, d = 40;
@@ -51,9 +53,17 @@ struct Ridge {
 };
 static_assert(Regularizer<Ridge, double>);
 
+/// α ← α/2 after 10 steps and so on, or these two in turn.
+struct Rates {
+  std::vector<double> in_turn = {};
+  double rate(double base, const TrainingTime& at) const {
+    return in_turn.empty() ? Halving{}.rate(base, at) : in_turn[static_cast<std::size_t>(at.step) % in_turn.size()];
+  }
+};
+
 /// One Trainer for all of the tests.
-auto make(const Sgd& sgd, const Ridge& ridge = {}, Index features = d, Index outputs = 3) {
-  return Trainer{Linear<double>{features, outputs}, SoftmaxCrossEntropy{}, ridge, sgd, Halving{}};
+auto make(const Sgd& sgd, const Ridge& ridge = {}, Index features = d, Index outputs = 3, const Rates& rates = {}) {
+  return Trainer{Linear<double>{features, outputs}, SoftmaxCrossEntropy{}, ridge, sgd, rates};
 }
 
 const Sgd heavy{.rate = 0.1, .momentum = 0.9}, damped{.rate = 0.3, .momentum = 0.8, .dampening = 0.4},
@@ -129,6 +139,25 @@ TEST_CASE("where the rate is too large for L2, all features move in every step, 
   if (factor < 1) CHECK(x.stop_reason == StopReason::completed);
   if (factor > 1.1 && !sgd.nesterov) CHECK(x.stop_reason == StopReason::diverged);
   CHECK(a.theta().allFinite());
+}
+
+TEST_CASE("rates of which each is small enough for L2, but which together make theta grow, are seen as on dense data") {
+  const Index rows_of = 1100;  // float would leave its range after 112
+  Vector<std::int64_t> offsets = Vector<std::int64_t>::Ones(rows_of + 1);
+  offsets[0] = 0;
+  Vector<Label> labels(rows_of);
+  for (Index i = 0; i < rows_of; ++i) labels[i] = static_cast<Label>(i % 3);
+  const auto rows = SparseRows<double>(offsets, Vector<std::int32_t>::Constant(1, 30), Vector<double>::Ones(1), d).with_labels(labels);
+  const FitOptions options{.epochs = 1, .batch_size = 1, .seed = 1, .threads = 2, .shuffle = false};
+  const Rates rates{{3.7, 0.0}};
+  auto a = make({.rate = 1, .momentum = 0.9}, {.lambda = 1}, d, 3, rates),
+       b = make({.rate = 1, .momentum = 0.9}, {.lambda = 1}, d, 3, rates);
+  const Summary x = a.fit(rows, options), y = b.fit(sparse::dense(rows), options);
+  CHECK(y.divergences.size() == 1);
+  CHECK(x.divergences.size() == 1);
+  CHECK(x.steps == y.steps);
+  CHECK(a.theta().allFinite());
+  CHECK(a.fit(rows, options).theta_hash == x.theta_hash);  // nothing of a run is kept for the next
 }
 
 TEST_CASE("theta after training with momentum on sparse rows has the same bits for any number of threads") {

@@ -72,6 +72,11 @@ class MotionTable {
     while (capacity_ < elements / 32 && capacity_ < Index{1} << 22) capacity_ *= 2;
     to_end_.reserve(static_cast<std::size_t>(capacity_));
     to_present_.reserve(static_cast<std::size_t>(capacity_ / block));
+    begin();
+  }
+
+  /// For a run: nothing has grown yet.
+  void begin() {
     clear();
     largest_ = 0;
   }
@@ -84,7 +89,8 @@ class MotionTable {
 
   bool is_full() const { return time_ >= capacity_; }
 
-  /// Whether steps of which each keeps θ and v in their range do not together, as where rates change between large ones.
+  /// Whether steps since `begin`, of which each alone keeps θ and v in their range, do not together: where rates change between large ones. `clear` does not
+  /// forget that.
   bool has_grown() const { return largest_ > 0x1p10; }
 
   /// Steps since `clear`.

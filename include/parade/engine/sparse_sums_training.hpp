@@ -190,6 +190,8 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
     state_ = &state;
     update_.set_regularizer(regularizer);
     set_up_to_date();
+    for (Block& block : blocks_)
+      if (is_gliding_) block.motions.begin();
     const Index size = remainder_.parameters().size();
     if (rest_.theta.size() != size || rest_.states().cols() != state.states().cols()) {
       rest_ = State(size, state.states().cols());

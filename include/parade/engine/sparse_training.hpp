@@ -276,7 +276,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     if (is_thresholded()) last_.setZero();
     if (mode_ == Mode::gliding) {
       last_time_.setZero();
-      motions_.clear();
+      motions_.begin();
     }
     if (mode_ != Mode::paced) return;
     pace_.setZero();
