@@ -805,7 +805,8 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     part.finite = (part.zeros.array() == 0).all();
   }
 
-  static Scalar scaled(double factor, Scalar x) { return static_cast<Scalar>(factor * static_cast<double>(x)); }
+  /// Rounded, and not contracted with a sum that it goes into.
+  static Scalar scaled(double factor, Scalar x) { return static_cast<Scalar>(std::fma(factor, static_cast<double>(x), 0.0)); }
 
   /// max |θ_i / C|, infinite if one is not finite.
   double largest_stored() const {
@@ -1154,10 +1155,10 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     if (zero_gradient_ == ZeroGradient::linear) {
       const double factor = -at.rate / weight;
       const auto keep = static_cast<Scalar>(detail::factor_of_l2(bias_shrinkage_, at.rate));
-      const auto threshold = static_cast<Scalar>(at.rate * bias_shrinkage_.l1);
+      const auto threshold = static_cast<Scalar>(std::fma(at.rate, bias_shrinkage_.l1, 0.0));
       const bool in_prox = bias_shrinkage_.l2_in_prox;
       for (Index c = 0; c < outputs_; ++c) {
-        bias[c] = (in_prox ? bias[c] : bias[c] * keep) + scaled(factor, part.grad[c]);
+        bias[c] = std::fma(bias[c], in_prox ? Scalar{1} : keep, scaled(factor, part.grad[c]));
         if (threshold != 0) {
           const Scalar left = std::abs(bias[c]) - threshold;
           bias[c] = left <= 0 ? Scalar{0} : std::copysign(left, bias[c]);
