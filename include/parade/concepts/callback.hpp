@@ -62,14 +62,12 @@ namespace detail {
 
 /// A member of one of these names means to be that hook: a wrong argument or answer is not passed over because another hook is right. (Of overloads and
 /// templates of one name nothing is seen.)
-/// bool(…) here and in other concepts: compilers that compare concepts write out all combinations of their alternatives (||), and of a trainer's parts these
-/// are more than Clang 14 has memory for.
 template <class C, class Plain>
-concept SoundHooks = bool((!requires { &Plain::on_epoch; } || HasOnEpoch<C>)&&(!requires { &Plain::on_step; } || HasOnStep<C>)&&(!requires {
+concept SoundHooks = (!requires { &Plain::on_epoch; } || HasOnEpoch<C>)&&(!requires { &Plain::on_step; } || HasOnStep<C>)&&(!requires {
   &Plain::validation_data;
 } || HasValidationData<C>)&&(!requires { &Plain::rate_factor; } || HasRateFactor<C>)&&(!requires {
   &Plain::certificate_step;
-} || WantsCertificate<C>)&&(!requires { &Plain::on_begin; } || HasOnBegin<C>)&&(!requires { &Plain::on_end; } || HasOnEnd<C>));
+} || WantsCertificate<C>)&&(!requires { &Plain::on_begin; } || HasOnBegin<C>)&&(!requires { &Plain::on_end; } || HasOnEnd<C>);
 
 }  // namespace detail
 

@@ -111,6 +111,8 @@ concept HasCheck = requires(const P part) {
 || requires(const P part, const ParameterList& parameters) { part.check(parameters); };
 
 /// A member of one of these names means to be that function.
+/// bool(…) here and in the concepts of the other parts of a Trainer: compilers that compare its constructors write out all combinations of the
+/// alternatives (||), and these are more than Clang 14 has memory for.
 template <class O, class Scalar>
 concept SoundOptimizer = SoundStepSizes<O, Scalar> && bool((!requires { &O::measure; } || MeasuredOptimizer<O, Scalar>)&&(!requires {
   &O::for_parameter;
