@@ -1005,19 +1005,22 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     part.finite = zero == 0;
   }
 
+  /// What is read soon of the part's feature t, if there are so many.
+  void prefetch_touched(const Part& part, Index t, const Scalar* theta, const Scalar* state) const {
+    if (t >= part.count) return;
+    const Index i = part.touched[static_cast<std::size_t>(t)];
+    kernels::prefetch(theta + i * outputs_);
+    kernels::prefetch(state + i * outputs_);
+    kernels::prefetch(last_time_.data() + i);
+  }
+
   /// Finds the part's features that occur in the batch, and brings them up to date: what was stored is kept.
   template <class D>
   void bring_up_to_date(const D& data, Part& part) {
     part.count = detail::find_slots<Scalar>(data, samples_, cut_, part.range, slot_.data(), part.touched.data());
     Scalar *theta = state_->theta.data() + weight_, *state = stored_state();
-    constexpr Index soon = 8;
     for (Index t = 0; t < part.count; ++t) {
-      if (t + soon < part.count) {
-        const Index next = part.touched[static_cast<std::size_t>(t + soon)];
-        kernels::prefetch(theta + next * outputs_);
-        kernels::prefetch(state + next * outputs_);
-        kernels::prefetch(last_time_.data() + next);
-      }
+      prefetch_touched(part, t + 8, theta, state);
       keep(part, t);
       const Index i = part.touched[static_cast<std::size_t>(t)];
       if (last_time_[i] == motions_.time()) continue;  // the product of no steps would make +0 of −0
@@ -1051,15 +1054,9 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     const std::int32_t time = motions_.time() + (had_to_scale_ ? 0 : 1);
     detail::MotionStep own = over(step_, weight);
     if (had_to_scale_) own.motion = {};  // it was done
-    constexpr Index soon = 8;
     bool finite = true;
     for (Index t = 0; t < part.count; ++t) {
-      if (t + soon < part.count) {
-        const Index next = part.touched[static_cast<std::size_t>(t + soon)];
-        kernels::prefetch(theta + next * outputs_);
-        kernels::prefetch(state + next * outputs_);
-        kernels::prefetch(last_time_.data() + next);
-      }
+      prefetch_touched(part, t + 8, theta, state);
       const Index i = part.touched[static_cast<std::size_t>(t)];
       slot_[i] = -1;
       last_time_[i] = time;

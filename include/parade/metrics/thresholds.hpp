@@ -56,7 +56,7 @@ ThresholdSums threshold_sums(const Eigen::MatrixBase<Z>& scores, const Vector<La
   const auto at = [&](Index i) -> const kernels::Ranked& { return order[static_cast<std::size_t>(i)]; };
   const auto is_last = [&](Index i) { return i + 1 == n || at(i + 1).key != at(i).key; };
   Vector<double> signed_weights(n);  // below 0 for negative samples; in order, so that the chain of sums finds them side by side
-  Index distinct = 0;
+  Index distinct = 0;                // a count: whole numbers have the same sum in any order
 #if PARADE_HAS_OPENMP
 #pragma omp parallel for num_threads(threads) schedule(static) reduction(+ : distinct) if (threads > 1)
 #endif
