@@ -576,6 +576,7 @@ class NpzStream {
   }
 
   z_stream stream_{};
+  bool ended_ = false;  // the deflated stream
 #else
   void begin_unpacking() const {
     fail_at(source_.name(), begin_, "a deflated array", "a stored one, or a program compiled with -DPARADE_WITH_ZLIB and linked with -lz");
@@ -590,7 +591,6 @@ class NpzStream {
   std::uint64_t begin_ = 0, next_ = 0;  // of its bytes; of those that were not read yet
   std::uint64_t done_ = 0;              // of what is unpacked
   std::uint32_t crc_ = 0;
-  bool ended_ = false;  // the deflated stream
   std::vector<std::uint8_t> buffer_;
 };
 
