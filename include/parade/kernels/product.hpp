@@ -342,12 +342,22 @@ template <class Scalar>
 void pack_strips(Index cols, Index inner, const Scalar* b, Index ldb, Scalar* strips) {
   using S = Simd<Scalar>;
   PARADE_ASSERT(cols >= 0 && inner >= 0 && ldb >= cols);
-  for (Index p = 0; p < inner; ++p) {
-    const Scalar* from = b + p * ldb;
-    Scalar* to = strips + p * strip_width;
-    for (Index left = cols; left >= strip_width; left -= strip_width, from += strip_width, to += strip_width * inner)
-      for (Index i = 0; i < strip_width; i += S::width) S::store(to + i, S::load(from + i));
-    std::copy_n(from, cols % strip_width, to);
+  // Some samples at a time: the strips lie inner·strip_width apart, often a multiple of 4096 bytes, so that the lines of one sample would push each
+  // other out of the first-level cache (784 features of 128 samples took five times as long).
+  constexpr Index some = 16;
+  for (Index begin = 0; begin < inner; begin += some) {
+    const Index count = std::min(some, inner - begin);
+    const Scalar* from = b + begin * ldb;
+    Scalar* to = strips + begin * strip_width;
+    for (Index left = cols; left > 0; left -= strip_width, from += strip_width, to += strip_width * inner) {
+      for (Index p = 0; p < count; ++p) {
+        if (left < strip_width) {
+          std::copy_n(from + p * ldb, left, to + p * strip_width);
+          continue;
+        }
+        for (Index i = 0; i < strip_width; i += S::width) S::store(to + p * strip_width + i, S::load(from + p * ldb + i));
+      }
+    }
   }
 }
 
