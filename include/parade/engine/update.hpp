@@ -25,6 +25,9 @@
 #include <parade/kernels/update.hpp>
 
 namespace parade {
+
+struct NoConstraint;
+
 namespace detail {
 
 /// What stands for a constraint where there is none.
@@ -35,6 +38,10 @@ struct Unconstrained {
   void project(VectorRef<double>) const {}
   bool applies_to(const ParameterBlock&) const { return false; }
 };
+
+/// Whether there is anything to do for C: one that does nothing must not cost a pass over θ.
+template <class C>
+inline constexpr bool is_constraint = !std::same_as<C, Unconstrained> && !std::same_as<C, NoConstraint>;
 
 /// Can be done to an element that is in a register: see kernels/update.hpp. A class that inherits from another one may have a step of its own, so
 /// the rule of its base does not count.
@@ -289,10 +296,11 @@ class ParallelUpdate {
   static constexpr bool is_measured = MeasuredOptimizer<O, Scalar>;
   static constexpr bool has_smooth = detail::any_part<R>([]<class P>(std::type_identity<P>) { return SmoothRegularizer<P, Scalar>; });
   static constexpr bool has_prox = detail::any_part<R>([]<class P>(std::type_identity<P>) { return ProximalRegularizer<P, Scalar>; });
-  static constexpr bool has_penalty =
-      !WholeConstraint<C, Scalar> && detail::any_part<C>([]<class P>(std::type_identity<P>) { return PenaltyConstraint<P, Scalar>; });
+  static constexpr bool has_penalty = detail::is_constraint<C> && !WholeConstraint<C, Scalar> &&
+                                      detail::any_part<C>([]<class P>(std::type_identity<P>) { return PenaltyConstraint<P, Scalar>; });
   static constexpr bool has_projection =
-      !WholeConstraint<C, Scalar> && detail::any_part<C>([]<class P>(std::type_identity<P>) { return ProjectionConstraint<P, Scalar>; });
+      detail::is_constraint<C> && !WholeConstraint<C, Scalar> &&
+      detail::any_part<C>([]<class P>(std::type_identity<P>) { return ProjectionConstraint<P, Scalar>; });
   static constexpr bool has_parameter_prox =
       detail::any_part<R>([]<class P>(std::type_identity<P>) { return ParameterRegularizer<P, Scalar>; });
   static constexpr bool has_parameter_pass =
