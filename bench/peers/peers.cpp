@@ -57,7 +57,6 @@ constexpr Index compared_steps = 50, warm_up_steps = 8;
 struct Options {
   std::string model = "both";
   std::vector<Index> hidden{128, 64};
-  std::string openblas_coretype;   // else OpenBLAS chooses
   std::vector<Index> batches;      // empty: 32, 128, 512 for the MLP, 256 for softmax regression
   std::vector<int> threads;        // empty: 1 and all
   std::vector<std::string> peers;  // empty: all
@@ -216,23 +215,6 @@ std::optional<Peer> start(const Candidate& candidate, const std::string& folder)
     if (about && !about->contains("missing")) return Peer{&candidate, *about, std::move(program)};
   }
   return std::nullopt;
-}
-
-/// Takes from the environment what chooses threads and kernels: an OPENBLAS_CORETYPE, say, that was once set for another purpose holds back
-/// all who use OpenBLAS. So everybody chooses as if nothing were set, and OpenMP threads that wait spin for a moment and then sleep.
-/// Only the kernels that OpenBLAS should take may be named. "taken away: OMP_PROC_BIND=true, …".
-std::string clear_environment(const std::string& openblas_coretype) {
-  std::vector<std::string> taken;
-  for (char** variable = environ; *variable; ++variable)
-    for (const auto* prefix : {"OMP_", "GOMP_", "KMP_", "OPENBLAS_", "GOTO_", "MKL_", "DNNL_", "ONEDNN_", "ATEN_"})
-      if (std::string_view{*variable}.starts_with(prefix)) taken.emplace_back(*variable);
-  for (const auto& variable : taken) unsetenv(variable.substr(0, variable.find('=')).c_str());
-  std::string text = taken.empty() ? "sets no threads and no kernels" : "taken away: " + bench::join(taken);
-  if (!openblas_coretype.empty()) {
-    setenv("OPENBLAS_CORETYPE", openblas_coretype.c_str(), 1);
-    text += "; set for this run: OPENBLAS_CORETYPE=" + openblas_coretype;
-  }
-  return text;
 }
 
 /// One line of a table: the runs of a peer with a number of threads.
@@ -416,7 +398,7 @@ bool run(const Options& options) {
   write_all(folder.path() / "labels.i32", std::span(samples.labels().data(), static_cast<std::size_t>(samples.size())));
 
   bench::Json json{{"benchmark", "peers"}, {"machine", bench::describe_machine()}};
-  json["machine"]["environment"] = clear_environment(options.openblas_coretype);
+  json["machine"]["environment"] = bench::clear_environment();
   json["data"] = data.name;
   std::printf("# parade and its peers\n\n| | |\n|:--|:--|\n");
   for (const auto& [name, fact] : json["machine"].items()) print_fact(name, fact);
@@ -511,10 +493,6 @@ int main(int argc, char** argv) try {
       ->delimiter(',')
       ->check(bench::positive);
   app.add_option("--peers", options.peers, "compare with these only: " + bench::join(names))->delimiter(',')->check(CLI::IsMember(names));
-  app.add_option(
-      "--openblas-coretype", options.openblas_coretype,
-      "the kernels that OpenBLAS takes, such as SkylakeX: an old release does not know a new processor, and then makes no use of "
-      "AVX-512 (default: its own choice, which the table shows)");
   app.add_option("--epochs", options.epochs, "epochs a run")->check(bench::positive)->capture_default_str();
   app.add_option("--repeats", options.repeats, "runs of each, of which the median counts")->check(bench::positive)->capture_default_str();
   bench::add_common(app, options);

@@ -175,6 +175,7 @@ void check(const Case& one) {
 }  // namespace
 
 int main(int argc, char** argv) try {
+  const std::string environment = bench::restart_without_environment(argv);
   std::vector<std::string> layers = {"784-128", "128-64", "64-10", "784-512", "512-512", "512-10", "784-10"};
   std::vector<Index> samples = {32, 128, 512};
   int repeats = 15;
@@ -208,6 +209,7 @@ int main(int argc, char** argv) try {
 
   const bench::MachineWatch watch;
   Json json{{"machine", bench::describe_machine()}};
+  json["machine"]["environment"] = environment;
   bench::print_machine(json["machine"]);
   bench::Roofline roofline;
   roofline.measure(1);

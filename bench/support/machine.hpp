@@ -12,6 +12,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <sys/resource.h>
 #include <unistd.h>
 #include <utility>
@@ -154,6 +155,27 @@ inline std::string utc_now() {
   char text[32];
   std::strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", std::gmtime(&now));
   return text;
+}
+
+/// Takes from the environment what chooses threads and kernels: an OPENBLAS_CORETYPE, say, that was once set for another purpose holds back
+/// all who use OpenBLAS. So everybody chooses as if nothing were set, and OpenMP threads that wait spin for a moment and then sleep. Libraries that
+/// this program is linked with have read theirs already: see restart_without_environment. "taken away: OMP_PROC_BIND=true, …".
+inline std::string clear_environment() {
+  std::vector<std::string> taken;
+  for (char** variable = environ; *variable; ++variable)
+    for (const auto* prefix : {"OMP_", "GOMP_", "KMP_", "OPENBLAS_", "GOTO_", "MKL_", "DNNL_", "ONEDNN_", "ATEN_"})
+      if (std::string_view{*variable}.starts_with(prefix)) taken.emplace_back(*variable);
+  for (const auto& variable : taken) unsetenv(variable.substr(0, variable.find('=')).c_str());
+  return taken.empty() ? "sets no threads and no kernels" : "taken away: " + join(taken);
+}
+
+/// Starts the program anew without what clear_environment takes away, and says then what that was.
+inline std::string restart_without_environment(char** argv) {
+  constexpr const char* report = "PARADE_BENCH_ENVIRONMENT";
+  if (const char* taken = std::getenv(report)) return taken;
+  setenv(report, clear_environment().c_str(), 1);
+  execv("/proc/self/exe", argv);  // comes back only where that cannot be done
+  return "could not be cleared";
 }
 
 /// Everything above by name, in the order in which it is printed.

@@ -20,9 +20,9 @@ namespace parade {
 /// Thread-seconds that went into each phase, added up over the workers.
 struct PhaseSeconds {
   double gather = 0;    // bringing samples into shards
-  double gradient = 0;  // forward, loss, add_gradient, and the preparation once a step
+  double gradient = 0;  // forward, loss, add_gradient, and what a model prepares of a whole θ
   double reduce = 0;    // summing the shards' gradients over the canonical tree
-  double update = 0;    // divide, regularize, step, prox, project, check
+  double update = 0;    // divide, regularize, step, prox, project, check, and what a model prepares of the ranges of the new θ
 };
 
 /// What a model does on a data set. Exact for any number of samples: sums and weights, one division.

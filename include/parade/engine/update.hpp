@@ -155,26 +155,22 @@ class ParallelUpdate {
     }
     source.begin_update();
     for_each_block([&](const Block& block, std::size_t i, Worker& worker) {
-      detail::StopWatch watch;
       Scalar* grad = is_measured ? grad_.data() + block.range.begin : worker.grad.data();
       source.sum_range(block.range, grad);
-      (source.sum_range_computes() ? worker.gradient_seconds : worker.reduce_seconds) += watch.lap();
+      (source.sum_range_computes() ? worker.gradient_seconds : worker.reduce_seconds) += worker.watch.lap();
       if constexpr (is_measured)
         measure(block, i, static_cast<Scalar>(weight), state, next, at, worker);
       else
         step(block, static_cast<Scalar>(weight), state, next, at, worker);
-      worker.update_seconds += watch.lap();
       if constexpr (!is_measured && !has_parameter_pass) source.updated(block.range, next.theta.data() + block.range.begin);
-      worker.gradient_seconds += watch.lap();
+      worker.update_seconds += worker.watch.lap();
     });
     if constexpr (is_measured) {
       find_factors(at);
       for_each_block([&](const Block& block, std::size_t, Worker& worker) {
-        detail::StopWatch watch;
         scaled_step(block, next, at, worker);
-        worker.update_seconds += watch.lap();
         if constexpr (!has_parameter_pass) source.updated(block.range, next.theta.data() + block.range.begin);
-        worker.gradient_seconds += watch.lap();
+        worker.update_seconds += worker.watch.lap();
       });
     }
     if constexpr (has_parameter_pass) {
@@ -185,9 +181,8 @@ class ParallelUpdate {
         worker.update_seconds += watch.lap();
       });
       for_each_block([&](const Block& block, std::size_t, Worker& worker) {
-        detail::StopWatch watch;
         source.updated(block.range, next.theta.data() + block.range.begin);
-        worker.gradient_seconds += watch.lap();
+        worker.update_seconds += worker.watch.lap();
       });
     }
     const bool finite = std::all_of(workers_.begin(), workers_.end(), [](const Worker& worker) { return worker.finite; });
@@ -336,6 +331,8 @@ class ParallelUpdate {
     Vector<Scalar> grad;   // of the largest block
     Vector<Scalar> steps;  // the same, for a proximal step
     detail::WorkspacesOf<R> workspaces;
+    detail::StopWatch watch;
+    std::uint64_t pass = 0;  // that the watch runs in
     double gradient_seconds = 0;
     double reduce_seconds = 0;
     double update_seconds = 0;
@@ -355,12 +352,14 @@ class ParallelUpdate {
       return optimizer_;
   }
 
+  /// A worker's watch runs on from block to block: with small batches the looks at it were to be felt.
   template <class Work>
   void for_each_block(const Work& work) {
-    team_->for_each(static_cast<Index>(tasks_.size()), [&](Index task, int w) {
+    team_->for_each(static_cast<Index>(tasks_.size()), [&, pass = ++pass_](Index task, int w) {
+      Worker& worker = workers_[static_cast<std::size_t>(w)];
+      if (std::exchange(worker.pass, pass) != pass) worker.watch.lap();
       const Range blocks = tasks_[static_cast<std::size_t>(task)];
-      for (auto i = static_cast<std::size_t>(blocks.begin); i < static_cast<std::size_t>(blocks.end); ++i)
-        work(blocks_[i], i, workers_[static_cast<std::size_t>(w)]);
+      for (auto i = static_cast<std::size_t>(blocks.begin); i < static_cast<std::size_t>(blocks.end); ++i) work(blocks_[i], i, worker);
     });
   }
 
@@ -608,6 +607,7 @@ class ParallelUpdate {
   std::vector<Range> tasks_;  // blocks that one thread does
   Index largest_ = 0;         // elements of a block
   std::vector<Worker> workers_;
+  std::uint64_t pass_ = 0;         // over all blocks, counted
   std::vector<double> penalties_;  // of every block, then of every parameter
   bool is_reserved_ = false;
   Vector<Scalar> grad_;         // (P), for a MeasuredOptimizer
