@@ -99,7 +99,7 @@ template <int V, int N, class Scalar, class InnerStride, class ColumnStride, cla
   using S = Simd<Scalar>;
   constexpr Index width = S::width;
   typename S::Vector sum[std::size_t{N}][std::size_t{V}];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int j = 0; j < N; ++j) {
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
@@ -110,7 +110,7 @@ template <int V, int N, class Scalar, class InnerStride, class ColumnStride, cla
     typename S::Vector column[std::size_t{V}];
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) column[v] = in_register(S::load(a + p * lda + v * width));
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int j = 0; j < N; ++j) {
       const auto factor = S::broadcast(b[p * b_inner + j * b_column]);
 #pragma GCC unroll 4
@@ -118,7 +118,7 @@ template <int V, int N, class Scalar, class InnerStride, class ColumnStride, cla
     }
   }
   finish(sum);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int j = 0; j < N; ++j) {
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
@@ -190,6 +190,11 @@ void pack_transposed(Index rows, Index inner, const Scalar* a, Index lda, Scalar
     }
   }
 }
+
+/// The columns of a strip are neighbours and need no address each, so that a tile of one vector of rows may be as wide as the strip where there are
+/// registers: its chains are as short as a shard, and beginning and ending them costs less.
+template <class Scalar, int V>
+inline constexpr int most_strip_columns = V == 1 && Simd<Scalar>::registers == 32 ? 16 : most_tile_columns<Scalar, V>;
 
 /// f(integral_constant n) for n, which is returned: the columns of a tile where `left` ≥ 1 are left of a strip. As many as a tile has, or a power of
 /// two: few tiles are compiled so, and of a whole strip, 16 columns, none is narrow.
@@ -402,7 +407,7 @@ template <class Scalar>
             next_shard += parts[last].ends;
           }
           for (Index j = 0, width_of_tile = 0; j < columns; j += width_of_tile) {
-            width_of_tile = detail::with_tile_of_strip<detail::most_tile_columns<Scalar, V>>(columns - j, [&](auto n) {
+            width_of_tile = detail::with_tile_of_strip<detail::most_strip_columns<Scalar, V>>(columns - j, [&](auto n) {
               constexpr int N = n;
               std::size_t s = shard;
               for (std::size_t p = first; p < last; ++p) {
@@ -414,7 +419,7 @@ template <class Scalar>
                 const auto add_left = [&](auto& sum) {
                   for (std::size_t rest = left; rest != 0; rest &= rest - 1) {
                     const Scalar* node = nodes[std::countr_zero(rest)] + j * (V * width);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
                     for (int k = 0; k < N; ++k) {
 #pragma GCC unroll 4
                       for (int u = 0; u < V; ++u) sum[k][u] = S::add(S::load(node + (k * V + u) * width), sum[k][u]);
