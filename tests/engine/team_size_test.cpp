@@ -21,6 +21,8 @@ struct Machine {
   bool alone = false;
   std::uint64_t overtaken = 0;
   int threads = 2;
+  double first_step = 1;  // how much longer the step after a switch takes
+  bool was_alone = false;
   TeamSize size{};
 
   /// The share of the time until `seconds` later in which the calling thread worked alone.
@@ -29,7 +31,7 @@ struct Machine {
     const double end = clock + seconds, begin = clock;
     double time_alone = 0;
     while (clock < end) {
-      const double last = alone ? step : step_of_team(generator);
+      const double last = (alone ? step : step_of_team(generator)) * (std::exchange(was_alone, alone) == alone ? 1 : first_step);
       clock += last;
       if (alone) time_alone += last;
       if (!alone) overtaken += overtaken_a_step;
@@ -78,6 +80,16 @@ TEST_CASE("where the team is slower than one thread it is hardly used") {
     CHECK(shared.share_alone(2, shared_core(0.3e-3, 0.1)) > 0.7);  // a step with the team takes 0.45 ms in the mean
     CHECK(shared.share_alone(5, shared_core(0.3e-3, 0.1)) > 0.85);
   }
+}
+
+TEST_CASE("a first step that is slow, as the caches of one core take over what those of others hold, decides nothing") {
+  Machine apart{0.13e-3};  // cores that share no cache, of which two are a little slower than one
+  apart.first_step = 2.5;
+  CHECK(apart.share_alone(1, [](auto&) { return 0.145e-3; }) > 0.9);
+  CHECK(apart.share_alone(5, [](auto&) { return 0.145e-3; }) > 0.95);
+  Machine near{0.13e-3};
+  near.first_step = 2.5;
+  CHECK(near.share_alone(5, [](auto&) { return 0.08e-3; }) < 0.03);
 }
 
 TEST_CASE("another program may come and go") {

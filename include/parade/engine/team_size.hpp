@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 #include <parade/core/types.hpp>
 
@@ -12,7 +13,7 @@ namespace parade::detail {
 /// of some microseconds are not worth waking anybody, and where another program keeps a core busy, the thread that shares this core may hold
 /// up the others more than it helps them.
 ///
-/// It starts with the team. Steps are timed in windows; now and then a window is given to the other size, which is kept if it was faster, and cut
+/// It starts with the team. Steps are timed in windows, without the one after a switch; now and then a window is given to the other size, which is kept if it was faster, and cut
 /// short if it cannot be. A trial of one thread may take `threads` times as long as the team, so the next one comes after a hundred times that, and
 /// later each time that it was lost; after ten times that where steps are seen that took much longer than others, or where one thread is at work.
 class TeamSize {
@@ -21,6 +22,11 @@ class TeamSize {
   /// `overtaken`: Team::overtaken().
   bool alone(double seconds, Index samples, std::uint64_t overtaken, int threads) {
     if (seconds < 0) return alone_;
+    if (std::exchange(switched_,
+                      false)) {  // θ and all that belongs to it come from the caches of other cores: that step says nothing of the next
+      switch_seconds_ = seconds;
+      return alone_;
+    }
     seconds_ += seconds;
     samples_ += samples;
     ++steps_;
@@ -39,10 +45,10 @@ class TeamSize {
     const double rate = static_cast<double>(samples_) / seconds_, step = seconds_ / static_cast<double>(steps_);
     if (trial_) {
       const bool won = rate > 1.03 * rate_;
-      if (!won) alone_ = !alone_;
+      if (!won) change();
       losses_ = won ? 1 : std::min(2 * losses_, 32);
       trial_ = false;
-      trial_seconds_ = seconds_;
+      trial_seconds_ = switch_seconds_ + seconds_;
       decided_seconds_ = 0;
       decided_rate_ = std::max(rate, rate_);
     } else {
@@ -56,9 +62,9 @@ class TeamSize {
       // Only a short step can be too short, or be held up by much.
       if (decided_seconds_ >= patience * losses_ * price && step < (alone_ || disturbed ? 20e-3 : 2e-3)) {
         trial_ = true;
-        alone_ = !alone_;
+        change();
       } else if (alone_ && step >= 20e-3) {
-        alone_ = false;
+        change();
       }
     }
     disturbed_ = disturbed;
@@ -67,7 +73,14 @@ class TeamSize {
     samples_ = steps_ = long_steps_ = 0;
   }
 
+  void change() {
+    alone_ = !alone_;
+    switched_ = true;
+  }
+
   bool alone_ = false, trial_ = false;  // a trial: this window is to compare
+  bool switched_ = false;               // before the last step
+  double switch_seconds_ = 0;           // that the step after the last switch took
   double rate_ = 0;                     // samples/s of what it is compared with
   double decided_rate_ = 0;             // of what was decided for, at that time
   double decided_seconds_ = 0;          // since then
