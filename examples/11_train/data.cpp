@@ -103,12 +103,29 @@ Rows weighted(const Rows& rows, const Preparation& p, int threads) {
   return p.unit_norm ? with_unit_norm(rows) : rows;
 }
 
+/// What errors call the columns that number_columns names: by name, and by the number that the command line knows.
+class NumberNames {
+ public:
+  explicit NumberNames(const Preparation& p) {
+    for (const std::size_t c : number_columns(p)) {
+      const std::string& name = p.columns[c].name;
+      const auto number = std::find(p.file_columns.begin(), p.file_columns.end(), name) - p.file_columns.begin();
+      names_.push_back("column '" + name + "' (number " + std::to_string(number) + " of the file, counted from 0)");
+    }
+  }
+  const std::string& operator[](Index k) const { return names_[static_cast<std::size_t>(k)]; }
+
+ private:
+  std::vector<std::string> names_;
+};
+
 /// The columns of a table that number_columns names.
 class TableNumbers final : public parade::Samples {
  public:
-  TableNumbers(const parade::Table& table, const Preparation& p) : rows_(table.rows) {
+  TableNumbers(const parade::Table& table, const Preparation& p) : rows_(table.rows), names_(p) {
     for (const std::size_t c : number_columns(p)) columns_.push_back(&table[p.columns[c].name].numbers);
   }
+  std::string feature(Index k) const override { return names_[k]; }
   Index size() const override { return rows_; }
   Index num_features() const override { return static_cast<Index>(columns_.size()); }
   void read(parade::Range range, double* x) const override {
@@ -118,6 +135,7 @@ class TableNumbers final : public parade::Samples {
 
  private:
   Index rows_;
+  NumberNames names_;
   std::vector<const Vector<double>*> columns_;
 };
 
@@ -170,6 +188,7 @@ std::string column_name(const parade::Table& table, const std::string& key) {
 
 /// What the command line calls columns becomes their names.
 void name_columns(const parade::Table& table, Preparation& p) {
+  for (const parade::Column& column : table.columns) p.file_columns.push_back(column.name);
   p.answer = column_name(table, p.answer);
   for (std::string& key : p.leave_out) key = column_name(table, key);
 }
@@ -197,7 +216,38 @@ parade::TableOptions table_options(const Preparation& p, bool answered) {
   return options;
 }
 
-/// The columns of the training file, in its order. That of the answer may be missing.
+/// What the training file calls columns of these names. A column without a name is called by its place, so that those behind the answer are another where
+/// that is missing: then the file must have all columns of the training file, or all but the answer. Throws DataError for one that is neither, and for one
+/// that lacks a column that is needed.
+std::vector<std::string> names_in_training(std::vector<std::string> names, const Preparation& p, const std::string& file) {
+  const auto by_place = [](std::size_t c) { return "column_" + std::to_string(c + 1); };
+  const auto place_in_training = [&](const std::string& name) {
+    return static_cast<std::size_t>(std::find(p.file_columns.begin(), p.file_columns.end(), name) - p.file_columns.begin());
+  };
+  const auto is_there = [&](const std::string& name) { return std::find(names.begin(), names.end(), name) != names.end(); };
+  const auto is_nameless = [&](const std::string& name) { return by_place(place_in_training(name)) == name; };
+  const std::size_t all = p.file_columns.size(), answer = place_in_training(p.answer);
+  if (std::any_of(p.columns.begin(), p.columns.end(), [&](const auto& column) { return is_nameless(column.name); })) {
+    const bool answer_is_there = is_nameless(p.answer) ? names.size() == all : is_there(p.answer);
+    if (names.size() != (answer_is_there ? all : all - 1))
+      throw parade::DataError(file + " must have the " + std::to_string(all) + " columns of the training file, or all but '" + p.answer +
+                              "' (number " + std::to_string(answer) +
+                              ", counted from 0), since some have no name and are known by their place; got " +
+                              std::to_string(names.size()) + " columns" + (names.size() == all ? ", none of them '" + p.answer + "'" : ""));
+    for (std::size_t c = answer; !answer_is_there && c < names.size(); ++c)
+      if (names[c] == by_place(c)) names[c] = by_place(c + 1);
+  }
+  for (const parade::Column& column : p.columns)
+    if (column.name != p.answer && !is_there(column.name)) {
+      std::string found;
+      for (const std::string& name : names) found += (found.empty() ? "" : ", ") + name;
+      throw parade::DataError(file + " must have the column '" + column.name + "' of the training file; it has " + found);
+    }
+  return names;
+}
+
+/// The columns of the training file, in its order, with its levels. That of the answer may be missing, and keeps its own levels: a label that training did not
+/// have is no missing one.
 parade::Table like_training(parade::Table table, const Preparation& p, bool& answered) {
   parade::Table picked{table.rows, {}}, reference{0, {}};
   answered = false;
@@ -206,9 +256,9 @@ parade::Table like_training(parade::Table table, const Preparation& p, bool& ans
     const auto found = std::find_if(table.columns.begin(), table.columns.end(), [&](const auto& c) { return c.name == column.name; });
     if (is_answer && found == table.columns.end()) continue;
     answered |= is_answer;
-    if (found == table.columns.end()) table[column.name];  // throws
     picked.columns.push_back(std::move(*found));
     reference.columns.push_back(column);
+    reference.columns.back().knows_levels &= !is_answer;
   }
   return parade::with_levels_of(std::move(picked), reference);
 }
@@ -233,8 +283,9 @@ void number_classes(Data& data, const std::vector<std::string>& names, Preparati
       number = static_cast<Label>(found - p.labels.begin());
   Vector<Label> numbered = data.rows.labels();
   for (Label& y : numbered) {
-    y = classes.at(y);
-    data.unknown += y < 0;
+    const Label of_training = classes.at(y);
+    if (of_training < 0 && data.unknown++ == 0) data.unknown_label = text(y);
+    y = of_training;
   }
   data.rows = data.rows.with_labels(std::move(numbered));
 }
@@ -267,9 +318,10 @@ D read_block(const parade::CacheFile& cache, Index block) {
   const Index n = cache.rows(block), entries = cache.entries(block);
   Vector<Label> labels(info.has_labels ? n : 0);
   Matrix<double> targets(info.num_targets, n);
+  Vector<std::int64_t> queries(info.has_queries ? n : 0);  // of no use here
   const auto read = [&](Vector<std::uint32_t>& lengths, Vector<std::int32_t>& indices, auto& values) {
-    cache.read_block(block,
-                     {targets.data(), nullptr, labels.data(), lengths.data(), indices.data(), reinterpret_cast<std::byte*>(values.data())});
+    cache.read_block(block, {targets.data(), nullptr, labels.data(), lengths.data(), indices.data(),
+                             reinterpret_cast<std::byte*>(values.data()), nullptr, queries.data()});
   };
   const auto with_answers = [&](D data) {
     if (info.has_labels) data = data.with_labels(std::move(labels));
@@ -321,16 +373,22 @@ class BlockOf {
 template <class Load, class Take>
 class CacheNumbers final : public parade::Samples {
  public:
-  CacheNumbers(const parade::CacheFile& cache, std::size_t features, Load load, Take take)
-      : size_(cache.info().samples), features_(static_cast<Index>(features)), block_of_(cache, std::move(load)), take_(std::move(take)) {}
+  CacheNumbers(const parade::CacheFile& cache, const Preparation& p, Load load, Take take)
+      : size_(cache.info().samples),
+        features_(static_cast<Index>(number_columns(p).size())),
+        names_(p),
+        block_of_(cache, std::move(load)),
+        take_(std::move(take)) {}
   Index size() const override { return size_; }
   Index num_features() const override { return features_; }
+  std::string feature(Index k) const override { return names_[k]; }
   void read(parade::Range range, double* x) const override {
     for (Index i = range.begin; i < range.end; ++i, x += features_) take_(block_of_(i), block_of_.row(i), x);
   }
 
  private:
   Index size_, features_;
+  NumberNames names_;
   BlockOf<Load> block_of_;
   Take take_;
 };
@@ -412,8 +470,7 @@ std::filesystem::path cache_of_csv(const std::string& data_file, Preparation& p,
       if (const Index k = number_of(row.indices[e]); k >= 0) x[k] = row.value(e);
   };
   parade::Team alone{1};
-  p.scaler.fit_samples(CacheNumbers{cache, columns.size(), [&](Index block) { return read_block<Exact>(cache, block); }, take_numbers},
-                       alone);
+  p.scaler.fit_samples(CacheNumbers{cache, p, [&](Index block) { return read_block<Exact>(cache, block); }, take_numbers}, alone);
   const auto standardized_file = folder / "standardized";
   parade::CacheWriter<Rows> writer{standardized_file, {.num_features = cache.info().num_features}};
   std::vector<double> x(columns.size()), z(columns.size());
@@ -475,8 +532,7 @@ std::filesystem::path cache_of_npy(const std::string& data_file, Preparation& p,
       for (const Index feature : features) *to++ = data.values()(feature, i);
     };
     parade::Team alone{1};
-    p.scaler.fit_samples(CacheNumbers{cache, features.size(), [&](Index block) { return read_block<Dense>(cache, block); }, take_numbers},
-                         alone);
+    p.scaler.fit_samples(CacheNumbers{cache, p, [&](Index block) { return read_block<Dense>(cache, block); }, take_numbers}, alone);
   }
   const auto rows_file = folder / "rows";
   parade::CacheWriter<Rows> writer{rows_file};
@@ -511,16 +567,25 @@ Data read(const std::string& file, Preparation& p, bool fit, int threads) {
     data.rows = parade::read_cache<Rows>(file, threads);
   } else {
     parade::Table table;
+    std::vector<std::string> names;  // in the training file
     if (p.format == "npy") {
       table = table_of(parade::read_npy<double>(file));
+      for (const parade::Column& column : table.columns) names.push_back(column.name);
+      if (!fit) names = names_in_training(std::move(names), p, file);
     } else {
       parade::CsvOptions options;
       options.header = p.header;
       options.threads = threads;
-      for (const parade::Column& column : p.columns)
-        if (column.type == parade::ColumnType::text && column.name != p.answer) options.types[column.name] = column.type;
+      if (!fit) {
+        const std::vector<std::string> own = parade::read_csv_names(file, options);
+        names = names_in_training(own, p, file);
+        for (const parade::Column& column : p.columns)
+          if (column.type == parade::ColumnType::text && column.name != p.answer)
+            options.types[own[static_cast<std::size_t>(std::find(names.begin(), names.end(), column.name) - names.begin())]] = column.type;
+      }
       table = parade::read_csv(file, options).table;
     }
+    for (std::size_t c = 0; !fit && c < table.columns.size(); ++c) table.columns[c].name = names[c];
     if (fit) {
       name_columns(table, p);
       leave_out(table, p);

@@ -30,20 +30,22 @@ struct Preparation {
   bool on_labels = true, header = true, standardize = false, tf_idf = false, unit_norm = false;
   int hash_bits = 0, index_base = 1;
   Index num_features = 0;
-  std::string answer;                   // csv, npy: the column of labels or targets
-  std::vector<std::string> leave_out;   // csv, npy
-  std::vector<parade::Column> columns;  // csv, npy: of the training file, without their values
-  parade::Standardize scaler;           // of those of numbers, in their order, but the answer
-  parade::TfIdf weights;                // of features
-  std::vector<std::string> features;    // csv, npy, unless hashed: names
-  std::vector<std::string> labels;      // of class 0, 1, ...
+  std::string answer;                     // csv, npy: the column of labels or targets
+  std::vector<std::string> leave_out;     // csv, npy
+  std::vector<std::string> file_columns;  // csv, npy: the names of all columns of the training file
+  std::vector<parade::Column> columns;    // csv, npy: of the training file, without their values
+  parade::Standardize scaler;             // of those of numbers, in their order, but the answer
+  parade::TfIdf weights;                  // of features
+  std::vector<std::string> features;      // csv, npy, unless hashed: names
+  std::vector<std::string> labels;        // of class 0, 1, ...
 };
 
 struct Data {
-  Rows rows;             // with classes 0, 1, …, −1 where training knows no such label; or targets
-  bool answered = true;  // there are labels or targets
-  Index unknown = 0;     // rows of class −1
-  Index left_out = 0;    // entries whose features training did not have
+  Rows rows;                  // with classes 0, 1, …, −1 where training knows no such label; or targets
+  bool answered = true;       // there are labels or targets
+  Index unknown = 0;          // rows of class −1
+  std::string unknown_label;  // of the first of them
+  Index left_out = 0;         // entries whose features training did not have
 };
 
 /// Reads a file: with `fit` the training file, from which p takes what it does not know yet.

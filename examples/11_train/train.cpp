@@ -30,7 +30,7 @@ namespace {
 // --- the file of a model -------------------------------------------------------------------------------------------------------------------
 
 using Json = nlohmann::ordered_json;
-constexpr std::string_view program = "parade train 2";
+constexpr std::string_view program = "parade train 3";
 
 parade::Vector<float> read_block(const parade::NpzFile& npz, const parade::ParameterBlock& block) {
   const Matrix<float> values = npz.read<float>(block.name);  // (1,n) for a vector
@@ -54,8 +54,8 @@ void save_model(const std::string& file, const Model& model) {
                   {"tf_idf", p.tf_idf},         {"sublinear", p.weights.sublinear},
                   {"unit_norm", p.unit_norm},   {"hash_bits", p.hash_bits},
                   {"index_base", p.index_base}, {"answer", p.answer},
-                  {"columns", columns},         {"features", p.features},
-                  {"labels", p.labels}};
+                  {"columns", columns},         {"file_columns", p.file_columns},
+                  {"features", p.features},     {"labels", p.labels}};
   const std::string text = json.dump();  // throws for text that is not UTF-8
   const Vector<std::uint8_t> description =
       Eigen::Map<const Vector<std::uint8_t>>(reinterpret_cast<const std::uint8_t*>(text.data()), static_cast<Index>(text.size()));
@@ -88,7 +88,7 @@ Model load_model(const std::string& file) {
     json.at("standardize").get_to(p.standardize), json.at("tf_idf").get_to(p.tf_idf), json.at("sublinear").get_to(p.weights.sublinear),
         json.at("unit_norm").get_to(p.unit_norm);
     json.at("hash_bits").get_to(p.hash_bits), json.at("index_base").get_to(p.index_base), json.at("answer").get_to(p.answer);
-    json.at("features").get_to(p.features), json.at("labels").get_to(p.labels);
+    json.at("file_columns").get_to(p.file_columns), json.at("features").get_to(p.features), json.at("labels").get_to(p.labels);
     for (const auto& column : json.at("columns")) {
       p.columns.push_back({});
       column.at("name").get_to(p.columns.back().name);
@@ -137,8 +137,6 @@ void check_options(const Options& o) {
   only(o.hash_bits > 0, o.format == "libsvm" || o.format == "csv", "--hash-bits",
        "--format libsvm and csv; the columns of a matrix are few enough, and a cache does not know the numbers of the text");
   only(o.memory.has_value(), !o.dense, "--memory", "sparse rows; --dense holds all of the data as a matrix");
-  only(o.memory.has_value(), table || !o.data.ends_with(".gz"), "--memory",
-       "plain files with --format libsvm; what gzip packed is unpacked in memory");
   only(o.dense, o.model != "fm", "--dense", "--model linear and mlp");
   only(o.factors.has_value(), o.model == "fm", "--factors", "--model fm");
   only(!o.hidden.empty(), o.model == "mlp", "--hidden", "--model mlp");
@@ -208,7 +206,8 @@ std::string text_of(const Data& data) {
   std::ostringstream out;
   out << data.rows.size() << " rows, " << data.rows.num_features() << " features, " << data.rows.nonzeros() << " nonzeros";
   if (data.left_out > 0) out << "; left out " << data.left_out << " values of features that training did not have";
-  if (data.unknown > 0) out << "; " << data.unknown << " labels that training did not have, counted as wrong";
+  if (data.unknown > 0)
+    out << "; " << data.unknown << " labels that training did not have (the first: " << data.unknown_label << "), counted as wrong";
   return out.str();
 }
 

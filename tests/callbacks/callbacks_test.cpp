@@ -298,10 +298,16 @@ TEST_CASE("the progress bar says of a file what is read, the rates and what is l
 
 TEST_CASE("bytes and times are printed to three digits, and in two units") {
   using parade::detail::bytes_text, parade::detail::seconds_text;
-  const std::vector<std::pair<double, std::string>> bytes{
-      {0, "0 B"},     {1, "1 B"},         {999, "999 B"},      {999.4, "999 B"},  {999.6, "1 kB"},
-      {1000, "1 kB"}, {1044, "1.04 kB"},  {999'400, "999 kB"}, {999'900, "1 MB"}, {15'250'000, "15.2 MB"},
-      {6e9, "6 GB"},  {2.5e12, "2.5 TB"}, {3e15, "3 PB"}};
+  const std::vector<std::pair<double, std::string>> bytes{{0, "0 B"},         {1, "1 B"},
+                                                          {999, "999 B"},     {999.4, "999 B"},
+                                                          {999.6, "1 kB"},    {1000, "1 kB"},
+                                                          {1044, "1.04 kB"},  {999'400, "999 kB"},
+                                                          {999'900, "1 MB"},  {15'250'000, "15.2 MB"},
+                                                          {6e9, "6 GB"},      {2.5e12, "2.5 TB"},
+                                                          {3e15, "3 PB"},     {999.4e15, "999 PB"},
+                                                          {1e18, "1 EB"},     {0x1p64, "18.4 EB"},
+                                                          {2.5e21, "2.5 ZB"}, {999e30, "999 QB"},
+                                                          {1e33, "> 999 QB"}, {std::numeric_limits<double>::infinity(), "> 999 QB"}};
   for (const auto& [count, text] : bytes) CHECK(bytes_text(count) == text);
   const std::vector<std::pair<double, std::string>> times{{0, "0 s"},
                                                           {0.6, "1 s"},

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -122,7 +123,6 @@ TEST_CASE("train: a bad command line ends with status 2, before a file is read, 
       {"--data nowhere --memory 0", "--memory", "in [1, 1000000]"},
       {"--data nowhere --memory 1 --dense", "--memory", "--dense holds all"},
       {"--data nowhere --memory 1 --format csv --label 0 --dense", "--memory", "--dense holds all"},
-      {"--data nowhere.gz --memory 1", "--memory", "plain files with --format libsvm"},
       {"--data nowhere --format cache --hash-bits 10", "--hash-bits", "libsvm and csv"},
       {"--data nowhere --format cache --standardize", "--standardize", "csv and npy"},
       {"--data nowhere --tfidf --unit-norm", "--unit-norm", "rows without --tfidf"},
@@ -222,6 +222,122 @@ TEST_CASE("train: a table with categories and missing values, and predictions wi
   REQUIRE(run(folder, "--data train.csv --format csv --label -2 --leave-out weight,0 --json r").status == 0);
   CHECK(result(folder)["features"] == 3);
 }
+
+TEST_CASE("train: a column without a name is known by its place, also where that of the answer is missing") {
+  const Folder folder;
+  // Columns: a word, of no use; the label or target; a word; a number.
+  const parade::Random random{1, parade::Purpose::user};
+  std::string all, without, bare;
+  parade::Matrix<double> x(4, 200), x_without(3, 200);
+  for (std::uint64_t i = 0; i < 200; ++i) {
+    const std::uint64_t word = random.below(3 * i, 2), number = random.below(3 * i + 1, 1000);
+    const std::string junk = "w" + std::to_string(random.below(3 * i + 2, 5)), label = (number < 500) == (word == 1) ? "yes" : "no",
+                      rest = std::string(word == 1 ? "p" : "q") + ',' + std::to_string(number) + ".5";
+    all += junk + ',' + label + ',' + rest + '\n';
+    without += junk + ',' + rest + '\n';
+    bare += rest + '\n';
+    const auto j = static_cast<parade::Index>(i);
+    x.col(j) << static_cast<double>(random.below(3 * i + 2, 5)), 3 * static_cast<double>(number) + 1, static_cast<double>(word),
+        static_cast<double>(number);
+    x_without.col(j) << x(0, j), x(2, j), x(3, j);
+  }
+  write(folder.path / "all", all);
+  write(folder.path / "without", without);
+  write(folder.path / "bare", bare);
+  write(folder.path / "named", "junk,answer,,\n" + all);
+  write(folder.path / "named without", "junk,,\n" + without);
+  write(folder.path / "named other", "junk,,,\n" + all);
+  parade::write_npy(folder.path / "all.npy", x);
+  parade::write_npy(folder.path / "without.npy", x_without);
+  parade::write_npy(folder.path / "bare.npy", parade::Matrix<double>{x.bottomRows(2)});
+  struct Setting {
+    std::string train, all, without, bad, why;
+  };
+  const auto setting = GENERATE(values<Setting>({
+      {"all --format csv --no-header --label 1 --standardize", "all", "without", "bare", "all but 'column_2' (number 1, counted from 0)"},
+      {"all --format csv --no-header --label 1 --leave-out 0", "all", "without", "bare", "got 2 columns"},
+      {"all --format csv --no-header --label column_2 --leave-out column_4 --hash-bits 6", "all", "without", "bare", "got 2 columns"},
+      {"all --format csv --no-header --label 1 --leave-out 0 --memory 9", "all", "without", "bare", "got 2 columns"},
+      {"named --format csv --label answer --leave-out junk", "named", "'named without'", "'named other'", "none of them 'answer'"},
+      {"all.npy --format npy --target 1 --leave-out 0 --loss squared --standardize", "all.npy", "without.npy", "bare.npy", "got 2 columns"},
+  }));
+  CAPTURE(setting.train);
+  const auto trained = run(folder, "--data " + setting.train + " --epochs 20 --save m");
+  CAPTURE(trained.err);
+  REQUIRE(trained.status == 0);
+  const auto predicted = run(folder, "predict --model m --data " + setting.all + " --output with --scores");
+  CAPTURE(predicted.err);
+  REQUIRE(predicted.status == 0);
+  CHECK_THAT(predicted.out, ContainsSubstring("prediction "));
+  const auto blind = run(folder, "predict --model m --data " + setting.without + " --output p --scores");
+  CAPTURE(blind.err);
+  REQUIRE(blind.status == 0);
+  CHECK_THAT(blind.out, !ContainsSubstring("prediction "));
+  CHECK(read(folder.path / "with") == read(folder.path / "p"));
+  const auto bad = run(folder, "predict --model m --data " + setting.bad + " --output q");
+  CHECK(bad.status == 1);
+  CHECK_THAT(bad.err, ContainsSubstring("columns of the training file") && ContainsSubstring(setting.why));
+  CHECK(!fs::exists(folder.path / "q"));
+}
+
+TEST_CASE("train: a file to predict that lacks a column of the training file is refused by the name of that") {
+  const Folder folder;
+  write(folder.path / "train.csv", csv(300, true, 1));
+  REQUIRE(run(folder, "--data train.csv --format csv --label taste --leave-out size --save m").status == 0);
+  write(folder.path / "new.csv", "weight,taste,size\n1,sour,2\n");
+  const auto [status, out, err] = run(folder, "predict --model m --data new.csv --output p");
+  CHECK(status == 1);
+  CHECK_THAT(err, ContainsSubstring("new.csv must have the column 'colour' of the training file; it has weight, taste, size"));
+  write(folder.path / "new.csv", "weight,unknown,colour\n1.5,x,red\n");  // another order, and more
+  CHECK(run(folder, "predict --model m --data new.csv --output p").status == 0);
+}
+
+TEST_CASE("train: numbers that cannot be standardized are named by their column in the file") {
+  const Folder folder;
+  write(folder.path / "t.csv", "word,label,left,price\nx,1,2,1e200\ny,0,3,-1e200\nx,1,4,5\n");
+  write(folder.path / "t", "x,1,2,1e200\ny,0,3,-1e200\nx,1,4,5\n");
+  parade::Matrix<double> x{{1, 2, 3}, {0, 1, 0}, {5, 6, 7}, {1e200, -1e200, 0}};
+  parade::write_npy(folder.path / "x.npy", x);
+  x(3, 1) = std::numeric_limits<double>::infinity();
+  parade::write_npy(folder.path / "infinite.npy", x);
+  for (const std::string memory : {"", " --memory 9"}) {
+    CAPTURE(memory);
+    const auto error = [&](const std::string& arguments) {
+      const auto [status, out, err] = run(folder, "--data " + arguments + " --standardize --label 1" + memory);
+      CHECK(status == 1);
+      return err;
+    };
+    CHECK_THAT(
+        error("t.csv --format csv --leave-out left"),
+        ContainsSubstring("column 'price' (number 3 of the file, counted from 0) must hold numbers whose mean and variance are finite"));
+    CHECK_THAT(error("t --format csv --no-header --leave-out 0"),
+               ContainsSubstring("column 'column_4' (number 3 of the file, counted from 0) must"));
+    CHECK_THAT(error("x.npy --format npy --leave-out 0"),
+               ContainsSubstring("column 'column_4' (number 3 of the file, counted from 0) must"));
+    CHECK_THAT(error("infinite.npy --format npy --leave-out 0,2"),
+               ContainsSubstring("got inf in column 'column_4' (number 3 of the file, counted from 0) of sample 1"));
+  }
+}
+
+#if PARADE_HAS_ZLIB
+TEST_CASE("train: --memory takes packed LIBSVM files, and queries are no trouble") {
+  const Folder folder;
+  std::string text = libsvm({"-1", "1"}, 3000, 1);
+  for (std::size_t at = 0, row = 0; (at = text.find(' ', at)) != std::string::npos; at = text.find('\n', at), ++row)
+    text.insert(at, " qid:" + std::to_string(row / 10));
+  write(folder.path / "t", text);
+  parade::detail::write_file(folder.path / "t.gz", {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+  std::set<std::string> hashes;
+  for (const char* arguments : {"t", "t --memory 9", "t.gz", "t.gz --memory 9"}) {
+    const auto [status, out, err] = run(folder, std::string("--data ") + arguments + " --epochs 2 --json r");
+    CAPTURE(arguments, err);
+    REQUIRE(status == 0);
+    hashes.insert(result(folder)["theta_hash"]);
+  }
+  CHECK(hashes.size() == 1);
+  CHECK(run(folder, "--data t.gz --memory 9 --hash-bits 8").status == 0);
+}
+#endif
 
 TEST_CASE("train: regression on a matrix, and from its model the same numbers") {
   const Folder folder;
@@ -641,6 +757,17 @@ TEST_CASE("train: features and labels that training did not have are counted") {
   CHECK_THAT(out, ContainsSubstring("1 labels that training did not have"));
   CHECK(std::abs(result(folder)["test_accuracy"].get<double>() - 2.0 / 3) < 1e-12);
   CHECK(result(folder)["test_loss"].is_null());
+
+  // Labels that are text are not taken for missing ones.
+  write(folder.path / "train.csv", "a,label\n1,no\n0,yes\n1,no\n0,yes\n");
+  write(folder.path / "test.csv", "a,label\n1,no\n0,yes.\n1,other\n");
+  REQUIRE(run(folder, "--data train.csv --format csv --label label --epochs 20 --rate 1 --intercept --batch 2 --save m").status == 0);
+  const auto predicted = run(folder, "predict --model m --data test.csv --output p");
+  CAPTURE(predicted.err);
+  REQUIRE(predicted.status == 0);
+  CHECK_THAT(predicted.out, ContainsSubstring("2 labels that training did not have (the first: yes.), counted as wrong"));
+  CHECK_THAT(predicted.out, ContainsSubstring("accuracy 33.3333 %"));
+  CHECK(read(folder.path / "p") == "no\nyes\nno\n");
 }
 
 TEST_CASE("train: a run that diverges ends with status 1, without a model") {

@@ -44,8 +44,8 @@ void put_hashes_right(std::vector<std::uint8_t>& bytes) {
       std::uint64_t from = at;
       const bool values = header.has(CacheHeader::values);
       for (const std::uint64_t size : {8 * rows * header.row_targets(), header.has(CacheHeader::weights) ? 8 * rows : 0,
-                                       header.has(CacheHeader::labels) ? 4 * rows : 0, 4 * rows * header.row_words(), 4 * rows,
-                                       4 * of.entries, values ? 4 * of.entries : 0}) {
+                                       header.has(CacheHeader::queries) ? 8 * rows : 0, header.has(CacheHeader::labels) ? 4 * rows : 0,
+                                       4 * rows * header.row_words(), 4 * rows, 4 * of.entries, values ? 4 * of.entries : 0}) {
         if (size > 0) hashes.push_back(fast_hash(part(from, size)));
         from += size;
       }
@@ -82,6 +82,7 @@ void check(const std::filesystem::path& file, Index batch) {
                             std::equal(row.indices.begin(), row.indices.end(), window.indices().data() + begin),
                         "rows differ");
           if (data.has_labels()) fuzz::require(window.labels()[s] == data.labels()[i], "labels differ");
+          if (data.has_queries()) fuzz::require(window.queries()[s] == data.queries()[i], "queries differ");
           if (data.has_label_sets()) {
             const auto set = data.label_set(i);
             for (Index c = 0; c < window.num_targets(); ++c)

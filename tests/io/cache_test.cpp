@@ -47,6 +47,8 @@ void check_same(const SparseRows<S>& a, const SparseRows<S>& b) {
   if (a.has_labels()) CHECK(a.labels() == b.labels());
   if (a.has_weights()) CHECK(a.weights() == b.weights());
   if (a.num_targets() > 0) CHECK(a.targets() == b.targets());
+  REQUIRE(a.has_queries() == b.has_queries());
+  if (a.has_queries()) CHECK(a.queries() == b.queries());
   REQUIRE(a.has_label_sets() == b.has_label_sets());
   for (Index i = 0; a.has_label_sets() && i < a.size(); ++i) CHECK(std::ranges::equal(a.label_set(i), b.label_set(i)));
 }
@@ -82,6 +84,12 @@ void check_same(const DenseData<T>& a, const DenseData<T>& b) {
   if (a.has_labels()) CHECK(a.labels() == b.labels());
   if (a.has_weights()) CHECK(a.weights() == b.weights());
   if (a.num_targets() > 0) CHECK(a.targets() == b.targets());
+}
+
+Vector<std::int64_t> queries_of(Index n) {
+  Vector<std::int64_t> queries(n);
+  for (Index i = 0; i < n; ++i) queries[i] = i == 1 ? std::numeric_limits<std::int64_t>::min() : 999'999'999'999'999'999 - i / 4;
+  return queries;
 }
 
 Vector<double> weights_of(Index n) {
@@ -137,15 +145,19 @@ TEMPLATE_TEST_CASE("sparse rows come back from a cache as they were", "", float,
   const bool values = GENERATE(true, false);
   const int what = GENERATE(0, 1, 2);
   const Index n = GENERATE(0, 1, 53), block = GENERATE(0, 1, 7, 1000);
-  CAPTURE(values, what, n, block);
+  const bool queries = GENERATE(false, true);
+  CAPTURE(values, what, n, block, queries);
   auto rows = sparse::random_rows<S>(30, n, 3, values);  // row 5 is empty
   if (what == 1)
     rows = SparseRows<S>(rows.offsets(), rows.indices(), rows.values(), 31).with_targets(training::random_matrix<double>(2, n, 3));
   if (what == 2) rows = rows.with_weights(weights_of(n)).with_targets(training::random_matrix<double>(1, n, 3));
+  if (queries) rows = rows.with_queries(queries_of(n));
   const CacheSchema schema{{"one", "", "drei: \xC3\xA4"}, {}, {"a note"}};
   write_cache(file, rows, {.rows_per_block = block, .schema = schema});
   check_same(read_cache<SparseRows<S>>(file, 3), rows);
   const CacheInfo info = CacheFile{file}.info();
+  CHECK(info.has_queries == queries);
+  CHECK(CacheFile{file}.header().version == (queries ? 3u : 1u));
   CHECK(info.schema == schema);
   CHECK(info.samples == n);
   CHECK(info.nonzeros == rows.nonzeros());
@@ -201,6 +213,64 @@ TEST_CASE("label sets come back from a cache as they were, also of LIBSVM text, 
   CHECK_THROWS_WITH(make_cache<float>(text, other, sets, {.num_labels = 3}),
                     Catch::Matchers::ContainsSubstring("labels must be below num_labels, 3; got "));
   CHECK(CacheFile{other}.info().num_labels == 101);
+}
+
+TEST_CASE("queries come out of a cache window by window, also of rows that wait for the next window, and of LIBSVM text") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "rows.cache", text = folder.path / "rows.txt", other = folder.path / "other.cache";
+  const Index n = 53, block = GENERATE(1, 7, 1000);
+  const bool sets = GENERATE(false, true);
+  CAPTURE(block, sets);
+  const auto without = sets ? multilabel_rows<float>(n, 33) : sparse::random_rows<float>(30, n).with_weights(weights_of(n));
+  const auto rows = without.with_queries(queries_of(n));
+  write_cache(file, rows, {.rows_per_block = block});
+  check_same(read_cache<SparseRows<float>>(file, 3), rows);
+  CHECK(CacheFile{file}.header().version == 3);
+  const CachedRows<float> cached{file, {.window_blocks = 2}};
+  const auto stream = cached.open({.batch_size = 5, .seed = 3});
+  Index seen = 0;
+  for (bool more = true; more;) {
+    const auto& window = stream->next();
+    CHECK(window.has_queries());
+    for (const Index row : window.samples()) {
+      CHECK(window.queries()[row] == rows.queries()[window.number(row)]);
+      ++seen;
+    }
+    more = !window.ends_epoch();
+  }
+  CHECK(seen == n);
+  CacheWriter<SparseRows<float>> writer{file};
+  writer.add(rows);
+  CHECK_THROWS_WITH(writer.add(without), "labels, targets, weights and queries must be there as in what was added first");
+
+  Vector<std::int64_t> queries = queries_of(n).cwiseAbs();
+  queries[1] = 0;  // as LIBSVM has them
+  write_libsvm(text, rows.with_queries(queries), 0);
+  LibsvmOptions options;
+  if (sets) options.targets = LibsvmTargets::label_sets;
+  const auto read = read_libsvm<float>(text, options).rows;
+  REQUIRE(read.has_queries());
+  write_cache(file, read, {.rows_per_block = block});
+  detail::make_cache<float>(text, other, options, CacheOptions{.rows_per_block = block}, 60);
+  CHECK((bytes_of(other) == bytes_of(file)));
+  {  // the first pieces hold no rows
+    std::string lines(70 * 64, '\n');
+    write_bytes(text, lines + bytes_of(text) + lines + "# nothing\n");
+    detail::make_cache<float>(text, other, options, CacheOptions{.rows_per_block = block}, 60);
+    CHECK((bytes_of(other) == bytes_of(file)));
+  }
+
+  const std::string whole = bytes_of(file);
+  detail::CacheHeader header;
+  for (const std::uint32_t version : {1u, 2u}) {
+    std::string bytes = whole;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    header.version = version;
+    header.header_hash = header.hash();
+    std::memcpy(bytes.data(), &header, sizeof header);
+    write_bytes(file, bytes);
+    CHECK_THROWS_WITH(CacheFile{file}, Catch::Matchers::ContainsSubstring("expected flags of version " + std::to_string(version)));
+  }
 }
 
 TEST_CASE("what label sets a cache cannot hold is refused, and so is one that claims another version or labels that there are not") {
@@ -304,12 +374,11 @@ TEST_CASE("a cache that is not finished leaves nothing, and what it cannot hold 
     writer.add(rows);
     CHECK(!is_empty());
     CHECK_THROWS_WITH(writer.add(rows.with_weights(weights_of(10))),
-                      "labels, targets and weights must be there as in what was added first");
+                      "labels, targets, weights and queries must be there as in what was added first");
   }
   CHECK(is_empty());
   CHECK_THROWS_WITH(write_cache(file, rows, {.num_features = 29}), "rows must have at most num_features = 29 features; got 30");
   CHECK_THROWS_AS(write_cache(file, rows, {.rows_per_block = -1}), OptionError);
-  CHECK_THROWS_AS(write_cache(file, rows.with_queries(Vector<std::int64_t>::Zero(10))), DataError);
   CHECK_THROWS_AS((CacheWriter<SparseRows<float>>{file, {.all_ones = true}}.add(rows)), DataError);
   CHECK_THROWS_AS(CacheWriter<DenseData<float>>{file}.finish(), DataError);
   CHECK_THROWS_AS(write_cache(folder.path / "none" / "x", rows), FileError);
@@ -329,7 +398,8 @@ TEST_CASE("a cache that is cut off anywhere, or has a byte changed, is refused")
   const auto file = folder.path / "x.cache", damaged = folder.path / "damaged.cache";
   const bool sparse = GENERATE(true, false);
   if (sparse)
-    write_cache(file, sparse::random_rows<float>(20, 9).with_weights(weights_of(9)), {.rows_per_block = 4, .schema = {{"a"}, {}, {"b"}}});
+    write_cache(file, sparse::random_rows<float>(20, 9).with_weights(weights_of(9)).with_queries(queries_of(9)),
+                {.rows_per_block = 4, .schema = {{"a"}, {}, {"b"}}});
   else
     write_cache(file, DenseData<std::uint8_t>(Matrix<std::uint8_t>::Constant(3, 9, 7)).with_labels(Vector<Label>::Ones(9)),
                 {.rows_per_block = 4});
@@ -386,14 +456,15 @@ TEST_CASE("sizes that a cache claims are checked before memory is taken, with th
   check([](Header& h) { h.kind = 2; }, "found ");
   check([](Header& h) { h.scalar = detail::CacheScalar{9}; }, "scalar type 9");
   check([](Header& h) { h.flags = 8; }, "flags 8, expected flags of version 1");
-  check([](Header& h) { h.flags = 16; }, "flags 16");
+  check([](Header& h) { h.flags = 32; }, "flags 32");
+  check([](Header& h) { h.version = 3; }, "flags 3, expected flags of version 3");
   check([](Header& h) { h.targets = 1u << 31; }, "targets a row");
   check([](Header& h) { h.index_begin = huge; }, "as many as its header says");
   check([](Header& h) { h.schema_bytes = huge; }, "as many as its header says");
   check([](Header& h) { h.schema_bytes -= 8, h.index_begin += 8; }, "damaged index");
   check([](Header& h) { h.scale = std::numeric_limits<double>::quiet_NaN(); }, "finite numbers");
   check([](Header& h) { h.version = 2; }, "flags 3, expected flags of version 2");
-  check([](Header& h) { h.version = 3; }, "version 3, expected version 1 or 2");
+  check([](Header& h) { h.version = 4; }, "version 4, expected version 1, 2 or 3");
   check([](Header& h) { h.endianness = 0x04030201; }, "another order of bytes");
 }
 
@@ -464,8 +535,6 @@ TEST_CASE("a LIBSVM file becomes the cache of its rows, piece by piece") {
   CHECK(skipped.skipped == 1);
   CHECK(skipped.messages.size() == 1);
   CHECK(read_cache<SparseRows<float>>(file).size() == 2);
-  write_bytes(text, "1 qid:4 3:1\n");
-  CHECK_THROWS_WITH(make_cache<float>(text, file), Catch::Matchers::ContainsSubstring("rows.txt: a cache holds no queries"));
   write_bytes(text, "");
   make_cache<float>(text, file);
   CHECK(read_cache<SparseRows<float>>(file).size() == 0);

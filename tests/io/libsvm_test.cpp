@@ -24,6 +24,7 @@ namespace libsvm_test {
 namespace {
 
 namespace fs = std::filesystem;
+using Catch::Matchers::ContainsSubstring;
 using Catch::Matchers::Message;
 using parade::DataError;
 using parade::FileError;
@@ -329,6 +330,65 @@ TEST_CASE("a file is read like text in memory, packed or not, and a line may be 
                        Message((folder.path / "bad").string() + ": line 2, column 1: found '?', expected a label: a number"));
 }
 
+#if PARADE_HAS_ZLIB
+TEST_CASE("a packed file is unpacked by and by, whatever its lines and pieces are") {
+  const TemporaryFolder folder;
+  const std::string lines = random_lines(3000, true), text = lines.substr(0, lines.size() - 1);  // no line end at the end
+  parade::detail::write_file(folder.path / "t.gz", {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+  const auto options = with(skip);
+  const auto expected = parse_libsvm<float>(text, options, (folder.path / "t.gz").string());
+  for (const std::size_t piece : {1u, 3u, 50u, 1000u, 1u << 18})
+    for (const int threads : {1, 3}) {
+      CAPTURE(piece, threads);
+      auto own = options;
+      own.threads = threads;
+      const auto found = parade::detail::read_libsvm<float>(
+          parade::detail::TextSource{folder.path / "t.gz", parade::detail::Unpack::by_and_by}, own, piece);
+      CHECK(content(found.rows) == content(expected.rows));
+      CHECK(found.report.messages == expected.report.messages);
+      CHECK(found.report.bytes == text.size());
+    }
+  // No more is in memory than what is loaded and the line that it ends in.
+  parade::detail::TextSource source{folder.path / "t.gz", parade::detail::Unpack::by_and_by};
+  std::uint64_t begin = 0;
+  for (std::uint64_t end; (end = source.load(begin, begin + 1000)) > begin; begin = end) {
+    CHECK(source.size() >= end);
+    CHECK(source.size() <= end + (1 << 16));
+    std::string there(end - begin, '\0');
+    source.read(begin, there);
+    CHECK((there == text.substr(begin, end - begin)));
+  }
+  CHECK(begin == text.size());
+  CHECK(source.load(0, 10) == 10);  // and from the beginning again
+}
+
+TEST_CASE("a packed file that is damaged is that and nothing else, for any piece and number of threads") {
+  const TemporaryFolder folder;
+  std::string text = "1 1:x\n";  // which is wrong, too
+  for (int i = 0; i < 40000; ++i)
+    text += std::to_string(i % 7) + " " + std::to_string(i % 1000 + 1) + ":" + std::to_string(i * 37 % 1009) + "\n";
+  const auto file = folder.path / "t.gz";
+  parade::detail::write_file(file, {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+  const auto check = [&](const std::string& why) {
+    for (const OnError on_error : {OnError::stop, OnError::skip})
+      for (const std::size_t piece : {100u, 1u << 18})
+        for (const int threads : {1, 3}) {
+          CAPTURE(piece, threads);
+          LibsvmOptions options;
+          options.on_error = on_error;
+          options.threads = threads;
+          CHECK_THROWS_WITH(
+              parade::detail::read_libsvm<float>(parade::detail::TextSource{file, parade::detail::Unpack::by_and_by}, options, piece),
+              ContainsSubstring(why));
+        }
+  };
+  fs::resize_file(file, fs::file_size(file) - 5);
+  check("found the end of the file, expected a whole gzip file");
+  fs::resize_file(file, fs::file_size(file) / 2);
+  check("found the end of the file, expected a whole gzip file");
+}
+#endif
+
 TEST_CASE("a line that holds something else is reported before the part of the file behind it that cannot be read") {
   const TemporaryFolder folder;
   std::string lines = "1";  // long, so that the other thread fails first
@@ -336,13 +396,13 @@ TEST_CASE("a line that holds something else is reported before the part of the f
   const std::size_t cut = lines.size() + 3;
   for (const auto& [end, on_error] : {std::pair{" x\n", OnError::stop}, {" x\n", OnError::skip}, {" \n\n", OnError::stop}}) {
     const auto file = write(folder.path / "file", lines + end + "1\n");
-    const parade::detail::TextSource source{file};
+    parade::detail::TextSource source{file};
     fs::resize_file(file, cut);  // while it is open
     LibsvmOptions options;
     options.on_error = on_error;
     options.threads = 2;
     const bool bad_line = end == std::string{" x\n"} && on_error == OnError::stop;
-    CHECK_THROWS_MATCHES(parade::detail::read_libsvm<float>(source, options, cut), FileError,
+    CHECK_THROWS_MATCHES(parade::detail::read_libsvm<float>(std::move(source), options, cut), FileError,
                          Message(file.string() + (bad_line ? text(": line 1, column ", cut - 1, ": found 'x', expected index:value")
                                                            : text(": byte ", cut, ": found the end of the file, expected ", cut + 2,
                                                                   " bytes as when it was opened"))));

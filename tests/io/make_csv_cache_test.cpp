@@ -325,11 +325,91 @@ TEST_CASE("a first record far behind blank or malformed lines of a CSV file is f
     write_text(file, one.text);
     if (one.error.empty())
       CHECK(check_same<DenseData<float>>(file, read_with(one.set), {}, sizes) == "");
-    else if (sizes.chunk < 3000)  // else the whole file is seen at once
+    else
       CHECK_THROWS_WITH(detail::make_cache<DenseData<float>>(CsvFile{file, read_with(one.set), {}}, folder.path / "made.cache", {}, sizes),
                         ContainsSubstring(one.error));
   }
 }
+
+TEST_CASE("what is too long in a CSV file does not depend on how it is cut into chunks and pieces") {
+  using D = SparseRows<float>;
+  const TemporaryFolder folder;
+  const auto file = folder.path / "t";
+  const Random random{11, Purpose::user};
+  std::uint64_t next = 0;
+  const auto below = [&](std::uint64_t end) { return random.bits(next++) % end; };
+  const std::string parts[] = {"a",  "b,",    ",",    ";",     "\t",    "\n",   "\n\n",         " ",
+                               "\"", "\"x\n", "\"\"", "1,2\n", "3,4\n", "\r\n", "\xEF\xBB\xBF", "longer"};
+  TableOptions use;
+  use.text = Encoding::hashed;
+  use.hash_bits = 3;
+  use.keep_missing = true;
+  int too_long = 0, made = 0, others = 0;
+  for (int i = 0; i < 600; ++i) {
+    std::string text = below(3) ? "c,d\n" : "";
+    for (std::uint64_t k = below(24); k > 0; --k) text += parts[below(std::size(parts))];
+    write_text(file, text);
+    CsvOptions read;
+    read.threads = 1;
+    read.header = below(2);
+    read.on_error = below(2) ? OnError::skip : OnError::stop;
+    read.trim = below(2);
+    if (below(2)) read.separator = ',';
+    const std::size_t most = below(2) ? 6 : 15;
+    std::string expected;
+    for (const std::size_t chunk : {1u << 20, 1u, 2u, 5u, 7u, 16u, 40u}) {
+      CAPTURE(text, most, chunk, read.header, read.trim, read.separator, read.on_error == OnError::skip);
+      std::string answer;
+      try {
+        const auto report =
+            detail::make_cache<D>(CsvFile{file, read, use}, folder.path / "c", {.rows_per_block = 2}, {chunk, 1 + chunk / 2, most});
+        answer = std::to_string(report.report.rows) + " rows, " + std::to_string(report.report.skipped) + " skipped, " +
+                 bytes_of(folder.path / "c");
+      } catch (const std::exception& refused) {
+        answer = refused.what();
+      }
+      if (chunk == 1u << 20) expected = answer;
+      CHECK((answer == expected));
+    }
+    (expected.find(": found a record of more than") != std::string::npos || expected.find(": found more than") != std::string::npos
+         ? too_long
+     : expected.find(" skipped, ") != std::string::npos ? made
+                                                        : others)++;
+  }
+  CHECK(std::min({too_long, made, others}) > 50);
+
+  // A record of exactly so many bytes is none that is too long, wherever it stands.
+  const CsvOptions read;
+  for (const std::size_t chunk : {1u, 10u, 11u, 12u, 100u})
+    for (const std::string end : {"", "\n", "\n1,2\n"})
+      for (const std::string& record : {std::string{"\"1\n345\",89"}, std::string{"1234567,90"}}) {
+        CAPTURE(chunk, end, record);
+        const CsvSizes sizes{chunk, 5, 10};
+        write_text(file, "a,b\n" + record + end);
+        CHECK_NOTHROW(detail::make_cache<D>(CsvFile{file, read, use}, folder.path / "c", {}, sizes));
+        write_text(file, "a,b\n1,2\n" + record + "1" + end);
+        CHECK_THROWS_WITH(detail::make_cache<D>(CsvFile{file, read, use}, folder.path / "c", {}, sizes),
+                          ContainsSubstring("line 3, column 1: found a record of more than 10 bytes"));
+        write_text(file, "a,b\n1,2,3\n" + record + "1" + end);  // what is wrong before it comes first
+        CHECK_THROWS_WITH(detail::make_cache<D>(CsvFile{file, read, use}, folder.path / "c", {}, sizes),
+                          ContainsSubstring("line 2, column 5: found 3 values"));
+      }
+}
+
+#if PARADE_HAS_ZLIB
+TEST_CASE("a packed CSV file that is damaged is that and nothing else, in chunks of every size") {
+  const TemporaryFolder folder;
+  std::string text = "a,b\n1,2,3\n";
+  for (int i = 0; i < 20000; ++i) text += std::to_string(i * 37 % 1009) + ",2\n";
+  const auto file = write_text(folder.path / "t.gz", text);
+  fs::resize_file(file, fs::file_size(file) - 5);
+  for (const std::size_t chunk : {10u, 1000u, 1u << 20}) {
+    CAPTURE(chunk);
+    CHECK_THAT(check_same<SparseRows<float>>(file, {}, {}, {chunk, 20, 1 << 26}), ContainsSubstring("expected a whole gzip file"));
+  }
+  CHECK_THROWS_WITH(read_csv_names(write_text(folder.path / "names.gz", "a,a\n"), read_with([](auto&) {})), ContainsSubstring("'a' again"));
+}
+#endif
 
 TEST_CASE("a CSV file that changes between the passes is an error before anything of it is used") {
   const TemporaryFolder folder;

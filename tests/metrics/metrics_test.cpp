@@ -289,6 +289,20 @@ TEST_CASE("R squared of targets that differ by very little or very much", "[metr
     CHECK(r_squared(targets * size, targets * size) == 1);
   }
   CHECK(r_squared(Matrix<double>::Constant(1, 4, 1e-300), Matrix<double>::Zero(1, 4)) == 0);  // not perfect, though its square is 0
+
+  // Sums, differences and squares of these are not finite.
+  const double most = std::numeric_limits<double>::max();
+  const Matrix<double> apart{{-most, most, most, -most}}, near{{1e308, 1.2e308, 1.4e308, 1.6e308}};
+  CHECK(r_squared(apart, apart) == 1);
+  CHECK(r_squared(Matrix<double>::Zero(1, 4), apart) == 0);
+  CHECK(r_squared(-apart, apart) == -3);
+  CHECK(r_squared(near, near) == 1);
+  const Vector<double> weights = numbers_of({1, 3, 0.5, 2});
+  const Matrix<double> scores_near{{1.1e308, 1.1e308, 1.5e308, 1.5e308}};
+  for (const auto& w : {Vector<double>{}, weights})
+    CHECK(r_squared(scores_near, near, w) == Approx(r_squared(scores_near * 0x1p-600, near * 0x1p-600, w)).epsilon(1e-14));
+  CHECK(r_squared(Matrix<double>::Constant(1, 4, most), Matrix<double>{{1, 2, 3, 4}}) == -std::numeric_limits<double>::infinity());
+  CHECK(std::isnan(r_squared(targets, Matrix<double>{{1, 2, 3, std::numeric_limits<double>::infinity()}})));
 }
 
 TEST_CASE("metrics refuse what does not fit, and say why", "[metrics]") {

@@ -222,6 +222,27 @@ TEST_CASE("TF-IDF is that of scikit-learn, for every choice of options") {
   CHECK(std::abs(bare.idf[6] - (1 + std::log(30.0))) < 1e-14);
 }
 
+TEST_CASE("TF-IDF with logarithms refuses negative counts, and says where they are; without they are numbers like others") {
+  Matrix<double> counts = Matrix<double>::Ones(5, 9);
+  counts(0, 6) = 0;
+  const Pipeline fitted{TfIdf(TfIdf{.sublinear = true}).fit(counts), MaxAbs(MaxAbs{}).fit(counts)};
+  counts(3, 7) = -2;
+  const std::string why = "TfIdf.sublinear takes 1 + log of counts, which must be at least 0; got -2 in ";
+  const auto tf_idf = TfIdf(TfIdf{.sublinear = true}).fit(counts);
+  CHECK_THROWS_MATCHES(tf_idf.transform(counts, 3), DataError, Message(why + "column 3 of sample 7"));
+  CHECK_THROWS_MATCHES(tf_idf.transform(sparse(counts), 3), DataError, Message("row 7: " + why + "feature 3"));
+  CHECK_THROWS_MATCHES(fitted.transform(counts), DataError, Message(why + "column 3 of sample 7"));
+  CHECK_THROWS_MATCHES((Pipeline{TfIdf{.sublinear = true}, MaxAbs{}}.fit(sparse(counts))), DataError,
+                       Message("row 7: " + why + "feature 3"));
+  CHECK(TfIdf{}.fit(counts).transform(counts)(3, 7) < 0);
+  counts(3, 7) = not_a_number;
+  CHECK(std::isnan(tf_idf.transform(counts)(3, 7)));
+
+  auto damaged = tf_idf;
+  damaged.idf[2] = std::numeric_limits<double>::infinity();
+  CHECK_THROWS_MATCHES(damaged.settle(), DataError, Message("tf_idf: idf must be finite; got inf for feature 2"));
+}
+
 TEST_CASE("impute is that of scikit-learn") {
   for (const auto& [name, by] :
        {std::pair{"mean", Fill::mean}, std::pair{"median", Fill::median}, std::pair{"most_frequent", Fill::most_frequent}}) {
@@ -428,7 +449,7 @@ TEST_CASE("misuse of a preparation is an error in words") {
   Matrix<double> infinite = x;
   infinite(2, 1) = -std::numeric_limits<double>::infinity();
   CHECK_THROWS_MATCHES(stage.fit(infinite), DataError,
-                       Message("features must be finite, or NaN where they are missing; got -inf in row 2 of sample 1"));
+                       Message("features must be finite, or NaN where they are missing; got -inf in column 2 of sample 1"));
   CHECK(same_bits(stage.mean, mean));
   CHECK_THROWS_MATCHES(stage.transform(x.topRows(2)), DataError,
                        Message("the data must have the 3 features that standardize was fitted to; got 2"));
@@ -456,6 +477,20 @@ TEST_CASE("numbers too large for a variance or a range are an error, and what wa
                        Message("column 1 must have a finite range; got -1e+308 to 1e+308: divide it by a constant first"));
   CHECK(standardize.mean[1] == 2);
   CHECK(min_max.maximum[1] == 3);
+
+  // Whoever gives samples of his own says what their features are called.
+  struct Named final : parade::Samples {
+    explicit Named(const parade::Matrix<double>& values) : x(values) {}
+    Index size() const override { return x.cols(); }
+    Index num_features() const override { return x.rows(); }
+    void read(parade::Range range, double* to) const override { std::copy_n(x.col(range.begin).data(), range.size() * x.rows(), to); }
+    std::string feature(Index k) const override { return k == 1 ? "the price" : "another"; }
+    const parade::Matrix<double>& x;
+  };
+  parade::Team team{1};
+  CHECK_THROWS_WITH(standardize.fit_samples(Named{large}, team), ContainsSubstring("the price must hold numbers whose mean and variance"));
+  large(1, 2) = std::numeric_limits<double>::infinity();
+  CHECK_THROWS_WITH(standardize.fit_samples(Named{large}, team), ContainsSubstring("got inf in the price of sample 2"));
 
   standardize.fit(parade::DenseData<double>{parade::Matrix<double>::Constant(1, 5000, 1e160)});
   CHECK(standardize.mean[0] == 1e160);

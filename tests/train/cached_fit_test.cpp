@@ -310,6 +310,50 @@ TEST_CASE("partial_fit on a window is a step on the samples that it says, in its
   CHECK_THROWS_WITH(run_all(), Catch::Matchers::ContainsSubstring("the label of sample 150 is 5"));
 }
 
+TEST_CASE("partial_fit on a window that has no sample to visit is checked, and changes nothing") {
+  const TemporaryFolder folder;
+  const auto check = [](auto& trainer, auto& other, const auto& cached) {
+    CAPTURE(cached.num_features());
+    const WindowPlan plan{.batch_size = 70, .seed = 9, .epochs = 1};  // more than two windows hold
+    Index empty = 0;
+    const auto stream = cached.open(plan), same = cached.open(plan);
+    for (bool more = true; more;) {
+      const auto& window = stream->next();
+      const bool is_empty = window.samples().empty();
+      const std::int64_t steps = trainer.steps();
+      if (empty == 0 && is_empty) CHECK_THROWS_AS(trainer.theta(), std::logic_error);
+      const BatchSum sum = trainer.partial_fit(window, {.seed = 5});
+      CHECK(sum.samples == static_cast<Index>(window.samples().size()));
+      CHECK(trainer.steps() == steps + (is_empty ? 0 : 1));
+      if (is_empty) {
+        CHECK((sum.loss == 0 && sum.weight == 0));
+        CHECK_THROWS_AS(trainer.partial_fit(window, {.threads = -1}), OptionError);
+        if (empty++ == 0) CHECK_THROWS_AS(trainer.theta(), std::logic_error);
+      }
+      const auto& again = same->next();
+      if (!again.samples().empty()) other.partial_fit(again, {.seed = 5});
+      more = !window.ends_epoch();
+    }
+    CHECK(empty > 0);
+    CHECK(trainer.theta() == other.theta());
+  };
+  write_cache(folder.path / "rows", sparse::random_rows<float>(d, n), {.rows_per_block = 7});
+  auto a = sparse_trainer(), b = sparse_trainer();
+  check(a, b, CachedRows<float>{folder.path / "rows", {.window_blocks = 3}});
+  write_cache(folder.path / "dense", training::labelled_data<float>(d, n, 3), {.rows_per_block = 7});
+  const auto dense_trainer = [] {
+    return Trainer{Linear<float>{d, 3}, SoftmaxCrossEntropy{}, NoRegularizer{}, Sgd{.rate = 0.1, .momentum = 0.5}};
+  };
+  auto x = dense_trainer(), y = dense_trainer();
+  check(x, y, CachedDense<float>{folder.path / "dense", {.window_blocks = 3}});
+  // One of another shape is refused all the same.
+  write_cache(folder.path / "wide", sparse::random_rows<float>(d + 1, n), {.rows_per_block = 7});
+  const auto stream = CachedRows<float>{folder.path / "wide", {.window_blocks = 1}}.open({.batch_size = 70});
+  const auto& window = stream->next();
+  REQUIRE(window.samples().empty());
+  CHECK_THROWS_AS(a.partial_fit(window), DataError);
+}
+
 TEST_CASE("a window that holds all blocks is the order of data in memory, and no shuffling that of the file") {
   const TemporaryFolder folder;
   const auto rows = sparse::random_rows<float>(d, n);

@@ -87,11 +87,13 @@ inline std::int64_t whole(double rate) {
   return static_cast<std::int64_t>(std::round(rate / unit) * unit);
 }
 
-/// Bytes as they are printed, to three digits: 999 B, 1.04 kB, 6 GB.
+/// Bytes as they are printed, to three digits: 999 B, 1.04 kB, 6 GB. 64 bits count to 18.4 EB; a rate over a time that is next to nothing may be more, and
+/// beyond all units is "> 999 QB".
 inline std::string bytes_text(double bytes) {
-  constexpr std::array units{"B", "kB", "MB", "GB", "TB", "PB"};
+  constexpr std::array units{"B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB", "RB", "QB"};
   std::size_t unit = 0;
   for (; bytes >= 999.5 && unit + 1 < units.size(); ++unit) bytes /= 1000;
+  if (bytes >= 999.5) return std::string("> 999 ") + units.back();
   std::ostringstream out;
   out.imbue(std::locale::classic());
   out << std::setprecision(3) << (unit == 0 ? std::round(bytes) : bytes) << ' ' << units[unit];

@@ -38,8 +38,8 @@ struct CacheOptions {
 ///   while (…) writer.add(chunk);
 ///   writer.finish();                  // now the file is there: until then it has another name, and without this nothing is left of it
 ///
-/// The first chunk says whether there are labels, targets and weights; for dense data, also scale, offset and d. Throws DataError for a chunk of another kind, and
-/// for queries, which a cache does not hold; OptionError for options that break a rule; FileError when the file cannot be written.
+/// The first chunk says whether there are labels, targets, weights and queries; for dense data, also scale, offset and d. Throws DataError for a chunk of another
+/// kind; OptionError for options that break a rule; FileError when the file cannot be written.
 template <class D>
 class CacheWriter {
   static constexpr bool is_sparse = detail::is_sparse_rows<D>;
@@ -96,7 +96,7 @@ class CacheWriter {
     auto targets = static_cast<std::uint32_t>(data.num_targets());
     const auto features = static_cast<std::uint64_t>(data.num_features());
     if constexpr (is_sparse) {
-      if (data.has_queries()) throw DataError("a cache holds no queries");
+      if (data.has_queries()) flags |= detail::CacheHeader::queries;
       if (data.has_label_sets()) {
         if (targets > 0) throw DataError("a cache holds targets or label sets, not both");
         flags |= detail::CacheHeader::label_sets;
@@ -120,7 +120,7 @@ class CacheWriter {
       header_.offset = data.offset();
     }
     if (!is_first_ && (flags != header_.flags || targets != header_.targets))
-      throw DataError("labels, targets and weights must be there as in what was added first");
+      throw DataError("labels, targets, weights and queries must be there as in what was added first");
     if (targets > 1 << 24) throw DataError(detail::text("a cache holds at most 2^24 targets a row; got ", targets));
     header_.flags = flags;
     header_.targets = targets;
@@ -146,6 +146,7 @@ class CacheWriter {
     if (data.has_weights()) add(weights_, data.weights().data() + first, count);
     if (const Index k = data.num_targets(); k > 0) add(targets_, data.targets().data() + first * k, count * k);
     if constexpr (is_sparse) {
+      if (data.has_queries()) add(queries_, data.queries().data() + first, count);
       if (data.has_label_sets())
         for (Index i = first; i < first + count; ++i) {
           const std::size_t begin = sets_.size();
@@ -170,11 +171,12 @@ class CacheWriter {
     const detail::CacheBlockParts<const std::byte> parts{targets_.data(), weights_.data(),
                                                          labels_.data(),  lengths_.data(),
                                                          indices_.data(), reinterpret_cast<const std::byte*>(values_.data()),
-                                                         sets_.data()};
+                                                         sets_.data(),    queries_.data()};
     out_.write_block(header_, parts, static_cast<std::uint64_t>(pending_), indices_.size());
     rows_ += pending_;
     pending_ = 0;
-    targets_.clear(), weights_.clear(), labels_.clear(), lengths_.clear(), indices_.clear(), values_.clear(), sets_.clear();
+    targets_.clear(), weights_.clear(), labels_.clear(), lengths_.clear(), indices_.clear(), values_.clear(), sets_.clear(),
+        queries_.clear();
   }
 
   CacheOptions options_;
@@ -186,6 +188,7 @@ class CacheWriter {
   std::vector<double> targets_, weights_;
   std::vector<Label> labels_;
   std::vector<std::uint32_t> lengths_, sets_;
+  std::vector<std::int64_t> queries_;
   std::vector<std::int32_t> indices_;
   std::vector<Value> values_;
 };
@@ -239,6 +242,7 @@ D read_cache(const std::filesystem::path& file, int threads = 0, NotFinite not_f
 
   const auto words = static_cast<Index>(cache.header().row_words());
   std::vector<std::uint32_t> sets(static_cast<std::size_t>(n * words));
+  Vector<std::int64_t> queries(info.has_queries ? n : 0);
   const int workers = static_cast<int>(std::clamp<Index>(threads > 0 ? threads : available_threads(), 1, std::max<Index>(1, info.blocks)));
   const auto read = [&](std::int32_t* indices, auto* values, std::int64_t* offsets, Index values_a_row) {
     using Lengths = std::vector<std::uint32_t>;
@@ -248,7 +252,7 @@ D read_cache(const std::filesystem::path& file, int threads = 0, NotFinite not_f
       auto* const at = values + (info.is_sparse ? (info.all_ones ? 0 : entry) : row * values_a_row);
       cache.read_block(block, {targets.data() + row * info.num_targets, weights.data() + (info.has_weights ? row : 0),
                                labels.data() + (info.has_labels ? row : 0), lengths.data(), info.is_sparse ? indices + entry : indices,
-                               reinterpret_cast<std::byte*>(at), sets.data() + row * words});
+                               reinterpret_cast<std::byte*>(at), sets.data() + row * words, queries.data() + (info.has_queries ? row : 0)});
       Index end = entry;
       for (std::size_t i = 0; i < lengths.size(); ++i) offsets[row + static_cast<Index>(i) + 1] = end += lengths[i];
     });
@@ -266,6 +270,7 @@ D read_cache(const std::filesystem::path& file, int threads = 0, NotFinite not_f
     Vector<typename D::Value> values(info.all_ones ? 0 : info.nonzeros);
     read(indices.data(), values.data(), offsets.data(), 0);
     D rows = with_targets(D(std::move(offsets), std::move(indices), std::move(values), d, not_finite));
+    if (info.has_queries) rows = rows.with_queries(std::move(queries));
     if (info.has_label_sets) {
       Vector<std::int64_t> ends(n + 1);
       std::vector<Label> ids;

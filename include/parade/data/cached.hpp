@@ -202,6 +202,9 @@ class CachedRowsWindow : public detail::CacheWindow<CachedRowsWindow<S>, S> {
   Eigen::Map<const Vector<std::int32_t>> indices() const { return {indices_.data(), offsets_.data()[this->rows_]}; }
   Eigen::Map<const Vector<S>> values() const { return {values_.data(), all_ones() ? 0 : offsets_.data()[this->rows_]}; }
   bool all_ones() const { return this->info_->all_ones; }
+  bool has_queries() const { return this->info_->has_queries; }
+  /// (rows)
+  Eigen::Map<const Vector<std::int64_t>> queries() const { return {queries_.data(), has_queries() ? this->rows_ : 0}; }
 
   Index number(Index row) const { return this->number_at(row); }
   Index most_batch_entries() const { return most_batch_entries_; }
@@ -225,6 +228,7 @@ class CachedRowsWindow : public detail::CacheWindow<CachedRowsWindow<S>, S> {
         targets(lengths.size() * static_cast<std::size_t>(info.num_targets));
     std::vector<Label> labels(info.has_labels ? lengths.size() : 0);
     std::vector<std::uint32_t> sets(lengths.size() * static_cast<std::size_t>(file.header().row_words()));
+    std::vector<std::int64_t> queries(info.has_queries ? lengths.size() : 0);
     Index at = 0;
     for (Index block = 0; block < blocks; ++block) {
       detail::CacheBlockParts<std::byte> to;
@@ -233,6 +237,7 @@ class CachedRowsWindow : public detail::CacheWindow<CachedRowsWindow<S>, S> {
       to.lengths = lengths.data();
       to.targets = targets.data();
       to.sets = sets.data();
+      to.queries = queries.data();
       if (info.has_weights) to.weights = weights.data();
       if (info.has_labels) to.labels = labels.data();
       file.read_block(block, to);
@@ -248,18 +253,21 @@ class CachedRowsWindow : public detail::CacheWindow<CachedRowsWindow<S>, S> {
     offsets_.reserve(static_cast<std::size_t>(rows) + 1)[0] = 0;
     indices_.reserve(static_cast<std::size_t>(entries));
     values_.reserve(all_ones() ? 0 : static_cast<std::size_t>(entries));
+    queries_.reserve(has_queries() ? static_cast<std::size_t>(rows) : 0);
   }
   void copy_features(const CachedRowsWindow& before, Index from, Index to, Index entry) {
     const Index begin = before.offsets_.data()[from], count = before.entries(from);
     offsets_.data()[to + 1] = entry + count;
     std::copy_n(before.indices_.data() + begin, count, indices_.data() + entry);
     if (!all_ones()) std::copy_n(before.values_.data() + begin, count, values_.data() + entry);
+    if (has_queries()) queries_.data()[to] = before.queries_.data()[from];
   }
   void begin_blocks() {}
-  detail::CacheBlockParts<std::byte> features_at(Index, Index entry) const {
+  detail::CacheBlockParts<std::byte> features_at(Index row, Index entry) const {
     detail::CacheBlockParts<std::byte> to;
     to.indices = indices_.data() + entry;
     to.values = reinterpret_cast<std::byte*>(all_ones() ? nullptr : values_.data() + entry);
+    to.queries = has_queries() ? queries_.data() + row : nullptr;
     return to;
   }
   void took_block(Index, Index row, Index entry, std::span<const std::uint32_t> lengths) {
@@ -275,13 +283,14 @@ class CachedRowsWindow : public detail::CacheWindow<CachedRowsWindow<S>, S> {
       most_batch_entries_ = std::max(most_batch_entries_, sum);
     }
   }
-  std::size_t feature_bytes() const { return offsets_.bytes() + indices_.bytes() + values_.bytes(); }
+  std::size_t feature_bytes() const { return offsets_.bytes() + indices_.bytes() + values_.bytes() + queries_.bytes(); }
 
   SparseShape shape_;
   Index most_batch_entries_ = 0;
   detail::Room<std::int64_t> offsets_;
   detail::Room<std::int32_t> indices_;
   detail::Room<S> values_;
+  detail::Room<std::int64_t> queries_;
 };
 
 /// Dense samples of a cache that are in memory: a Dataset, whose samples keep the names that they have in the whole data, so that whatever is keyed by
@@ -489,7 +498,7 @@ struct CachedOptions {
 /// same bits of θ. Batches are cut from this order as always: where a window ends within one, its first samples are kept for the next window. Evaluation is in
 /// the order of the file, with the same bits as in memory.
 ///
-/// Label sets come as targets (k), 1 for each label that a row has, else 0, for MultilabelLogistic: as SparseRows::with_label_set_targets has them.
+/// Queries are kept: `queries()` of a window. Label sets come as targets (k), 1 for each label that a row has, else 0, for MultilabelLogistic: as SparseRows::with_label_set_targets has them.
 ///
 /// Throws FileError as CacheFile, and for a cache of another kind; OptionError where the memory does not hold two windows of the least size. A file that is
 /// changed, cut off or gone while it is read ends the run with FileError, naming file and block; θ is that of the last step.
@@ -542,7 +551,7 @@ class Cached {
     const std::size_t value = sizeof(Value), k = static_cast<std::size_t>(num_targets()), d = static_cast<std::size_t>(i.num_features);
     const std::size_t row = sizeof(Index) + (i.has_labels ? sizeof(Label) : 0u) + (i.has_weights ? sizeof(double) : 0u) +
                             k * sizeof(double) + (i.has_label_sets ? (k + 31) / 32 * sizeof(std::uint32_t) : 0u) +
-                            (i.is_sparse ? sizeof(std::int64_t) : d * value);
+                            (i.has_queries ? sizeof(std::int64_t) : 0u) + (i.is_sparse ? sizeof(std::int64_t) : d * value);
     const std::size_t entry = i.is_sparse ? sizeof(std::int32_t) + (i.all_ones ? 0 : value) : 0;
     const auto count = static_cast<std::size_t>(rows);
     return 2 * (count * row + static_cast<std::size_t>(entries) * entry) + WindowOrder::bytes(count);

@@ -43,7 +43,7 @@ LibsvmReport make_cache(const std::filesystem::path& text_file, const std::files
                         CacheOptions cache, std::size_t piece_bytes) {
   check_libsvm_options(options);
   check_is_another(text_file, file);
-  const TextSource source{text_file};
+  TextSource source{text_file, Unpack::by_and_by};
   LibsvmRules rules{options.index_base, options.targets, std::nullopt};
   bool all_ones = true;
   double last_label = -1;
@@ -62,7 +62,6 @@ LibsvmReport make_cache(const std::filesystem::path& text_file, const std::files
     again = complete_rules(rules, facts, options);
     options.num_features = libsvm_features(options, facts, *rules.index_base);
   }
-  if (rules.queries == true) throw DataError(text(source.name(), ": a cache holds no queries"));
   if (rules.targets == LibsvmTargets::label_sets && cache.num_labels == 0) {
     if (last_label >= 1 << 24)
       throw DataError(text(source.name(), ": a cache holds label sets of at most 2^24 labels; got label ", last_label));
@@ -77,7 +76,9 @@ LibsvmReport make_cache(const std::filesystem::path& text_file, const std::files
     LibsvmRows<Scalar> rows{*rules.index_base};
     rows.add(pieces, count, 1, threads);
     report.nonzeros += rows.entries();
-    writer.add(rows.finish(options.num_features, *rules.index_base, rules.targets, options.not_finite));
+    auto data = rows.finish(options.num_features, *rules.index_base, rules.targets, options.not_finite);
+    if (rules.queries == true && data.size() == 0) data = data.with_queries({});  // nothing but comments
+    writer.add(data);
   });
   report.rows = writer.size();
   report.index_base = *rules.index_base;
@@ -89,12 +90,12 @@ LibsvmReport make_cache(const std::filesystem::path& text_file, const std::files
 }  // namespace detail
 
 /// Writes the rows of a LIBSVM file as a cache, in two passes over the text: the first finds out how many features there are, what the labels are, and
-/// whether all values are 1. The memory it takes does not grow with the text (some tens of megabytes, more for each thread), unless that is packed by gzip: then
-/// it is unpacked in memory.
+/// whether all values are 1. The memory it takes does not grow with the text (some tens of megabytes, more for each thread), packed or not: what gzip packed
+/// is unpacked some megabytes at a time, once for each pass.
 ///
 ///   parade::make_cache<float>("train.txt", "train.cache");      // then: parade::CachedRows<float> rows{"train.cache"};
 ///
-/// Label sets are kept: see CachedRows. Throws as read_libsvm and CacheWriter; DataError for queries. What was there under the name of the cache is then left as it was.
+/// Label sets and queries are kept: see CachedRows. Throws as read_libsvm and CacheWriter. What was there under the name of the cache is then left as it was.
 template <class Scalar>
 LibsvmReport make_cache(const std::filesystem::path& text_file, const std::filesystem::path& file, const LibsvmOptions& options = {},
                         const CacheOptions& cache = {}) {

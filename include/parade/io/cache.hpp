@@ -37,12 +37,13 @@
 //   …                           schema: three lists of texts (feature names, class names, notes), each a number of 64 bits, then of each text its
 //                               length (32 bits) and its bytes
 //
-//   a block: targets (k · rows, 64 bits), weights (rows, 64 bits), values if double, labels (rows, 32 bits), label sets (rows, one bit for each of the
+//   a block: targets (k · rows, 64 bits), weights (rows, 64 bits), queries (rows, 64 bits), values if double, labels (rows, 32 bits), label sets (rows, one bit for each of the
 //            k labels, from the lowest bit on, in words of 32 bits), for sparse rows the number of
 //            entries of each row (32 bits) and indices (entries, 32 bits), values if float, values if 8-bit, zeros up to a multiple of 8 bytes; of
 //            these what the header says that there is. Its hash is fast_hash of the fast_hashes of these parts, in this order.
 //
-// A file with label sets is of version 2, in which k is their number of labels and there are no targets; all others are of version 1.
+// A file with queries is of version 3, one without them but with label sets of version 2, all others of version 1: what could be written before is written
+// as before. With label sets k is their number of labels, and there are no targets.
 namespace parade {
 
 /// The text that a cache carries beside its numbers; any of it may be missing.
@@ -64,7 +65,7 @@ struct CacheInfo {
   Index rows_per_block = 1;  // of each block but the last
   Index blocks = 0;
   bool all_ones = false;  // sparse rows without values: all are 1
-  bool has_labels = false, has_weights = false, has_label_sets = false;
+  bool has_labels = false, has_weights = false, has_label_sets = false, has_queries = false;
   Index num_targets = 0;         // k
   Index num_labels = 0;          // of label sets: labels are in [0, num_labels)
   double scale = 1, offset = 0;  // of dense values, as of DenseData
@@ -90,7 +91,7 @@ inline constexpr std::array<char, 8> cache_magic{'\x89', 'P', 'A', 'R',
                                                  'A',    'D', 'E', '\n'};  // no text, and damaged by whoever takes it for one
 
 struct CacheHeader {
-  enum Flags : std::uint32_t { values = 1, labels = 2, weights = 4, label_sets = 8 };
+  enum Flags : std::uint32_t { values = 1, labels = 2, weights = 4, label_sets = 8, queries = 16 };
 
   std::array<char, 8> magic = cache_magic;
   std::uint32_t version = 1;
@@ -112,6 +113,8 @@ struct CacheHeader {
 
   bool is_sparse() const { return kind == 1; }
   bool has(Flags what) const { return (flags & what) != 0; }
+  /// That files with such parts are of.
+  std::uint32_t version_of_parts() const { return has(queries) ? 3 : has(label_sets) ? 2 : 1; }
   std::uint64_t hash() const { return fast_hash(std::as_bytes(std::span(this, 1)).first(sizeof(CacheHeader) - sizeof header_hash)); }
 
   std::uint64_t values_of(std::uint64_t rows, std::uint64_t entries) const {
@@ -122,7 +125,7 @@ struct CacheHeader {
   std::uint64_t row_words() const { return has(label_sets) ? (std::uint64_t{targets} + 31) / 32 : 0; }
   /// Of each row, whatever entries it has.
   std::uint64_t row_bytes() const {
-    return 8 * row_targets() + 4 * row_words() + (has(weights) ? 8 : 0) + (has(labels) ? 4 : 0) +
+    return 8 * row_targets() + 4 * row_words() + (has(weights) ? 8 : 0) + (has(queries) ? 8 : 0) + (has(labels) ? 4 : 0) +
            (is_sparse() ? 4 : features * size_of(scalar));
   }
   std::uint64_t entry_bytes() const { return is_sparse() ? 4 + (has(values) ? size_of(scalar) : 0) : 0; }
@@ -148,6 +151,7 @@ struct CacheBlockParts {
   SameConst<Byte, std::int32_t>* indices = nullptr;   // (entries)
   Byte* values = nullptr;                             // (entries) or (d, rows)
   SameConst<Byte, std::uint32_t>* sets = nullptr;     // (words, rows): label sets
+  SameConst<Byte, std::int64_t>* queries = nullptr;   // (rows)
 };
 
 /// The words of a label set.
@@ -170,6 +174,7 @@ void for_each_cache_part(const CacheHeader& header, const CacheBlockParts<Byte>&
   };
   give(at.targets, 8 * rows * header.row_targets());
   if (header.has(CacheHeader::weights)) give(at.weights, 8 * rows);
+  if (header.has(CacheHeader::queries)) give(at.queries, 8 * rows);
   if (header.scalar == CacheScalar::float64) give(at.values, values);
   if (header.has(CacheHeader::labels)) give(at.labels, 4 * rows);
   give(at.sets, 4 * rows * header.row_words());
@@ -215,7 +220,7 @@ class CacheOutput {
   }
 
   void finish(CacheHeader header, const CacheSchema& schema) {
-    header.version = header.has(CacheHeader::label_sets) ? 2 : 1;
+    header.version = header.version_of_parts();
     header.blocks = index_.size();
     header.nonzeros = nonzeros_;
     if (header.is_sparse() && nonzeros_ == 0) header.flags &= ~std::uint32_t{CacheHeader::values};  // as in SparseRows
@@ -305,7 +310,7 @@ class CacheFile {
   void read_block(Index block, const detail::CacheBlockParts<std::byte>& to) const {
     const auto rows = static_cast<std::uint64_t>(this->rows(block)), entries = index_[static_cast<std::size_t>(block)].entries;
     std::uint64_t at = begins_[static_cast<std::size_t>(block)];
-    std::array<std::uint64_t, 7> hashes{};
+    std::array<std::uint64_t, 8> hashes{};
     std::size_t parts = 0;
     detail::for_each_cache_part(header_, to, rows, entries, [&](std::byte* data, std::size_t size) {
       read_of_block(block, at, data, size);
@@ -349,15 +354,14 @@ class CacheFile {
     const std::uint64_t size = source_.size();
     const auto& h = header_;
     if (h.magic != detail::cache_magic) fail(0, "other bytes", "those that a cache of parade begins with");
-    if (h.version != 1 && h.version != 2) fail(8, text("version ", h.version), "version 1 or 2");
+    if (h.version < 1 || h.version > 3) fail(8, text("version ", h.version), "version 1, 2 or 3");
     if (h.endianness != 0x01020304) fail(12, "another order of bytes", "little-endian numbers");
     if (h.header_hash != h.hash()) fail(0, "a damaged header", "its hash");
     if (h.kind != 1 && h.kind != 2) fail(56, text("kind ", h.kind), "1 (sparse) or 2 (dense)");
     const auto scalar = static_cast<std::uint32_t>(h.scalar);
     if (scalar < 1 || scalar > (h.is_sparse() ? 2 : 3))
       fail(60, text("scalar type ", scalar), "1 (float), 2 (double) or, if dense, 3 (8-bit)");
-    const bool has_sets = h.has(detail::CacheHeader::label_sets);
-    if (h.flags > 15 || has_sets != (h.version == 2) || (has_sets && !h.is_sparse()) ||
+    if (h.flags > 31 || h.version != h.version_of_parts() || (h.version > 1 && !h.is_sparse()) ||
         (!h.is_sparse() && !h.has(detail::CacheHeader::values)))
       fail(64, text("flags ", h.flags), text("flags of version ", h.version));
     if (h.targets > 1 << 24) fail(68, text(h.targets, " targets a row"), "at most 2^24");
@@ -400,6 +404,7 @@ class CacheFile {
     info_.has_labels = header_.has(detail::CacheHeader::labels);
     info_.has_weights = header_.has(detail::CacheHeader::weights);
     info_.has_label_sets = header_.has(detail::CacheHeader::label_sets);
+    info_.has_queries = header_.has(detail::CacheHeader::queries);
     (info_.has_label_sets ? info_.num_labels : info_.num_targets) = static_cast<Index>(header_.targets);
     info_.scale = header_.scale;
     info_.offset = header_.offset;

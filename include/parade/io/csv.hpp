@@ -129,6 +129,11 @@ struct CsvError {
   std::string found, expected;
 };
 
+/// A record of more than `most` bytes begins here.
+inline CsvError too_long_record(const char* at, std::size_t most) {
+  return {at, text("a record of more than ", most, " bytes"), "a shorter one (a quote may not end)"};
+}
+
 /// Cuts text into records and records into fields. `*end` must be readable, and is NUL.
 class CsvScanner {
  public:
@@ -153,9 +158,12 @@ class CsvScanner {
   const char* behind(const char* record_end) const { return record_end == end_ ? end_ : record_end + 1; }
 
   /// Whether nothing stands in a record, so that it is passed over.
-  bool is_blank(const char* at, const char* record_end) const {
+  bool is_blank(const char* at, const char* record_end) const { return content(at, record_end) == record_end; }
+
+  /// Where something stands in a record first.
+  const char* content(const char* at, const char* record_end) const {
     while (at < record_end && (*at == '\r' || (trim_ && is_blank(*at)))) ++at;
-    return at == record_end;
+    return at;
   }
 
   /// Splits a record. False, and the reason, if its quotes are not as they should be, or a line ends with a carriage return alone.
@@ -313,18 +321,19 @@ class CsvReader {
     return data;
   }
 
-  /// Finds separator and names, and answers at which byte the rows begin: nothing, if the text is not the whole file and ends too early to tell. With
-  /// `may_guess` it is enough that the first record ends with the separator that is the best so far.
-  std::optional<std::size_t> find_columns(CsvColumns& columns, bool is_whole, bool may_guess = false) const {
+  /// Finds separator and names, and answers at which byte the rows begin: nothing, if the text is not the whole file and ends too early to tell. `most` bytes
+  /// may stand before the first record, and as many in it; of more the answer, an error, does not depend on how much of the file the text is.
+  std::optional<std::size_t> find_columns(CsvColumns& columns, bool is_whole,
+                                          std::size_t most = std::numeric_limits<std::size_t>::max()) const {
     bool is_open = false;  // what was looked at may go on behind the text
-    columns.separator = options_.separator != '\0' ? options_.separator : detect_separator(is_open);
+    columns.separator = options_.separator != '\0' ? options_.separator : detect_separator(most, is_open);
     std::vector<CsvField> fields;
     CsvError error;
-    const auto [begins, stop, is_record] = first_record(scanner(columns), fields, error);
-    if (may_guess) is_open = false;
+    const auto [stop, found] = first_record(scanner(columns), most, fields, error);
     is_open |= stop == end();
     if (is_open && !is_whole) return std::nullopt;
-    if (!is_record) {
+    if (found == First::too_long) fail(error);
+    if (found == First::none) {
       if (error.at && (options_.header || options_.on_error == OnError::stop)) fail(error);
       if (options_.header) fail({end(), "the end of the file", "a header with the names of the columns"});
     } else {
@@ -338,13 +347,6 @@ class CsvReader {
     }
     force_types(columns);
     return static_cast<std::size_t>((options_.header ? scanner(columns).behind(stop) : begin()) - text_.data());
-  }
-
-  /// In a text for which find_columns has no answer: the byte where the record begins that was looked at last.
-  std::size_t open_record(const CsvColumns& columns) const {
-    std::vector<CsvField> fields;
-    CsvError ignored;
-    return static_cast<std::size_t>(first_record(scanner(columns), fields, ignored).begins - text_.data());
   }
 
   /// Adds to the facts what the rows from byte `begin` on tell; of types only with `find_types`.
@@ -494,16 +496,16 @@ class CsvReader {
   const char* end() const { return text_.data() + text_.size(); }
   CsvScanner scanner(const CsvColumns& columns) const { return {end(), columns.separator, options_.trim}; }
 
-  char detect_separator(bool& is_open) const {
+  char detect_separator(std::size_t most, bool& is_open) const {
     char best = ',';
-    std::size_t most = 0;
+    std::size_t separators = 0;
     for (const char candidate : {',', '\t', ';'}) {
       std::vector<CsvField> fields;
       CsvError ignored;
-      const auto [begins, stop, is_record] = first_record(CsvScanner{end(), candidate, true}, fields, ignored);
+      const auto [stop, found] = first_record(CsvScanner{end(), candidate, true}, most, fields, ignored);
       is_open |= stop == end();
-      if (is_record && fields.size() > most + 1) {
-        most = fields.size() - 1;
+      if (found == First::record && fields.size() > separators + 1) {
+        separators = fields.size() - 1;
         best = candidate;
       }
     }
@@ -520,18 +522,29 @@ class CsvReader {
     return TextError{line_of(error.at), static_cast<std::uint64_t>(error.at - line) + 1, error.found, error.expected}.message(name_);
   }
 
-  struct First {
-    const char *begins, *end;  // of the record that was looked at last
-    bool is_record;            // it is the one; else there is none, or it is malformed
+  enum class First { record, none, too_long };
+  struct FirstRecord {
+    const char* end;  // of what was looked at last; where more of the text cannot change the answer, before the text's own end
+    First found;      // none: there is none, or it is malformed; too_long: what stands there, or before it, has more than `most` bytes
   };
   /// Splits the first record that is not blank. Without a header, where malformed records are left out, it is the first that is well-formed.
-  First first_record(const CsvScanner& scanner, std::vector<CsvField>& fields, CsvError& error) const {
+  FirstRecord first_record(const CsvScanner& scanner, std::size_t most, std::vector<CsvField>& fields, CsvError& error) const {
     const bool may_skip = !options_.header && options_.on_error == OnError::skip;
     for (const char* at = begin();;) {
       const char* const stop = scanner.record_end(at);
-      const bool blank = scanner.is_blank(at, stop);
-      if (!blank && scanner.split(at, stop, fields, error)) return {at, stop, true};
-      if (stop == end() || !(blank || may_skip)) return {at, stop, false};
+      const char* const content = scanner.content(at, stop);
+      const bool blank = content == stop;
+      if (static_cast<std::size_t>(content - begin()) > most) {
+        error = {text_.data(), detail::text("more than ", most, " bytes of blank ", may_skip ? "or malformed " : "", "lines"),
+                 options_.header ? "a header with the names of the columns" : "a record"};
+        return {content - 1, First::too_long};
+      }
+      if (static_cast<std::size_t>(stop - at) > most) {
+        error = too_long_record(at, most);
+        return {stop - 1, First::too_long};
+      }
+      if (!blank && scanner.split(at, stop, fields, error)) return {stop, First::record};
+      if (stop == end() || !(blank || may_skip)) return {stop, First::none};
       at = scanner.behind(stop);
     }
   }

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,11 +21,11 @@
 namespace parade {
 namespace detail {
 
-/// How much of a CSV file is in memory at a time. The result does not depend on it.
+/// How much of a CSV file is in memory at a time. Neither the result nor the error depends on chunk and piece.
 struct CsvSizes {
   std::size_t chunk = 1 << 23;  // bytes of whole records, one at least
   std::size_t piece = 1 << 18;  // of a chunk, that a thread takes at a time
-  // Bytes of a record: with a quote that does not end it would be the rest of the file. And of what stands before the first one.
+  // Bytes of a record, of all records: with a quote that does not end it would be the rest of the file. And of what stands before the first one.
   std::size_t most_record = 1 << 26;
 };
 
@@ -37,24 +36,19 @@ class CsvStream {
   CsvStream(std::filesystem::path file, const CsvOptions& options, const CsvSizes& sizes = {})
       : file_(std::move(file)), name_(file_.string()), options_(options), sizes_(sizes) {
     ByteReader in{file_};
-    std::string text;
-    for (std::size_t wanted = std::max(sizes_.chunk, byte_order_mark.size());; wanted *= 2) {
-      const bool is_whole = read(in, text, wanted);
-      const CsvReader reader{text, name_, options_, sizes_.piece};
-      auto rows = reader.find_columns(columns_, is_whole);
-      if (!rows) {
-        const std::size_t open = reader.open_record(columns_), record = text.size() - open;
-        if (std::max(open, record) < sizes_.most_record) continue;
-        rows = reader.find_columns(columns_, false, true);
-        if (!rows && record >= sizes_.most_record) fail_too_long(lines_in(std::string_view{text}.substr(0, open)));
-        if (!rows) fail_without_record();
+    whole(in, [&] {
+      std::string text;
+      for (std::size_t wanted = std::max(sizes_.chunk, byte_order_mark.size());; wanted *= 2) {
+        const bool is_whole = read(in, text, wanted);
+        const auto rows = CsvReader{text, name_, options_, sizes_.piece}.find_columns(columns_, is_whole, sizes_.most_record);
+        if (!rows) continue;
+        text.resize(*rows);
+        head_bytes_ = options_.header ? text.size() : 0;
+        head_lines_ = options_.header ? lines_in(text) : 0;
+        head_hash_ = hash(std::string_view{text}.substr(0, head_bytes_));
+        return;
       }
-      text.resize(*rows);
-      head_bytes_ = options_.header ? text.size() : 0;
-      head_lines_ = options_.header ? lines_in(text) : 0;
-      head_hash_ = hash(std::string_view{text}.substr(0, head_bytes_));
-      return;
-    }
+    });
   }
 
   const std::string& name() const { return name_; }
@@ -66,26 +60,28 @@ class CsvStream {
   template <class Use>
   void pass(const Use& use) {
     ByteReader in{file_};
-    std::string left;
-    read(in, left, head_bytes_);
-    if (hash(left) != head_hash_) fail_changed(0);
-    left.clear();
-    std::uint64_t lines = head_lines_;
-    std::size_t chunk = 0;
-    for (bool ended = false; !ended; ++chunk) {
-      std::string text = std::exchange(left, {});
-      ended = next(in, text, left, lines);
-      if (is_first_)
-        hashes_.push_back(hash(text));
-      else if (chunk >= hashes_.size() || hash(text) != hashes_[chunk])
-        fail_changed(lines);
-      const std::uint64_t more = lines_in(text);
-      const std::size_t begin = lines == 0 ? start_of(text) : 0;
-      CsvReader reader{std::move(text), name_, options_, sizes_.piece, lines};
-      use(reader, begin);
-      lines += more;
-    }
-    if (chunk != hashes_.size()) fail_changed(lines);
+    whole(in, [&] {
+      std::string left;
+      read(in, left, head_bytes_);
+      if (hash(left) != head_hash_) fail_changed(0);
+      left.clear();
+      std::uint64_t lines = head_lines_;
+      std::size_t chunk = 0;
+      for (bool ended = false; !ended; ++chunk) {
+        std::string text = std::exchange(left, {});
+        ended = next(in, text, left, lines);
+        if (is_first_)
+          hashes_.push_back(hash(text));
+        else if (chunk >= hashes_.size() || hash(text) != hashes_[chunk])
+          fail_changed(lines);
+        const std::uint64_t more = lines_in(text);
+        const std::size_t begin = lines == 0 ? start_of(text) : 0;
+        CsvReader reader{std::move(text), name_, options_, sizes_.piece, lines};
+        use(reader, begin);
+        lines += more;
+      }
+      if (chunk != hashes_.size()) fail_changed(lines);
+    });
     is_first_ = false;
   }
 
@@ -93,6 +89,18 @@ class CsvStream {
   static std::uint64_t hash(std::string_view text) { return fast_hash(std::as_bytes(std::span{text})); }
   static std::uint64_t lines_in(std::string_view text) { return static_cast<std::uint64_t>(std::count(text.begin(), text.end(), '\n')); }
   static std::size_t start_of(std::string_view text) { return text.starts_with(byte_order_mark) ? byte_order_mark.size() : 0; }
+
+  /// work(). What is wrong with the text counts only where the file is whole: in a packed file that is damaged anything may be wrong, and which of it would be
+  /// found first depends on how much is read at a time.
+  template <class Work>
+  static void whole(ByteReader& in, const Work& work) {
+    try {
+      work();
+    } catch (...) {
+      in.check_rest();
+      throw;
+    }
+  }
 
   /// Reads until the text has so many bytes. True if the file ends before.
   static bool read(ByteReader& in, std::string& text, std::size_t wanted) {
@@ -106,40 +114,46 @@ class CsvStream {
 
   /// Reads on behind the text, which becomes whole records; what is `left` is the beginning of the next. True at the end of the file.
   bool next(ByteReader& in, std::string& text, std::string& left, std::uint64_t lines) const {
-    for (std::size_t wanted = sizes_.chunk;; wanted *= 2) {
-      if (read(in, text, wanted)) return true;
-      if (const std::size_t end = end_of_records(text, lines); end > 0) {
+    for (std::size_t wanted = sizes_.chunk;;) {
+      const bool is_whole = read(in, text, wanted);
+      const std::size_t begin = lines == 0 ? start_of(text) : 0;
+      const auto [end, is_too_long] = whole_records(text, begin, is_whole);
+      if (is_whole && end == text.size()) return true;
+      if (end > begin) {
         left.assign(text, end);
         text.resize(end);
         return false;
       }
-      if (text.size() >= sizes_.most_record) fail_too_long(lines);
+      if (is_too_long) {
+        const CsvError error = too_long_record(nullptr, sizes_.most_record);
+        throw FileError(TextError{lines + 1, 1, error.found, error.expected}.message(name_));
+      }
+      wanted = std::min(2 * wanted, begin + sizes_.most_record + 1);  // with which it is too long, if it does not end
     }
   }
 
-  /// The byte behind the last record that surely ends in the text.
-  std::size_t end_of_records(const std::string& text, std::uint64_t lines) const {
-    if (text.find('"') == std::string::npos) return text.rfind('\n') + 1;  // npos + 1 is 0
+  struct Whole {
+    std::size_t end;   // of them
+    bool is_too_long;  // the record behind them, that is why they end here
+  };
+  /// The records from byte `begin` on that surely end in the text, up to one that is too long.
+  Whole whole_records(const std::string& text, std::size_t begin, bool is_whole) const {
+    const std::size_t most = sizes_.most_record;
+    if (text.size() - begin <= most) {
+      if (is_whole) return {text.size(), false};
+      if (text.find('"') == std::string::npos) return {std::max(begin, text.rfind('\n') + 1), false};  // npos + 1 is 0
+    }
     const CsvScanner scanner{text.data() + text.size(), columns_.separator, options_.trim};
-    std::size_t end = 0;
-    for (const char* at = text.data() + (lines == 0 ? start_of(text) : 0);;) {
+    const char* const text_end = text.data() + text.size();
+    for (const char* at = text.data() + begin;;) {
       const char* const stop = scanner.record_end(at);
-      if (stop == text.data() + text.size()) return end;
+      const auto end = static_cast<std::size_t>(at - text.data());
+      if (static_cast<std::size_t>(stop - at) > most) return {end, true};
+      if (stop == text_end) return {is_whole ? text.size() : end, false};
       at = scanner.behind(stop);
-      end = static_cast<std::size_t>(at - text.data());
     }
   }
 
-  [[noreturn]] void fail_too_long(std::uint64_t lines) const {
-    throw FileError(
-        TextError{lines + 1, 1, detail::text("a record of more than ", sizes_.most_record, " bytes"), "a shorter one (a quote may not end)"}
-            .message(name_));
-  }
-  [[noreturn]] void fail_without_record() const {
-    const bool skips = !options_.header && options_.on_error == OnError::skip;
-    const std::string found = detail::text("more than ", sizes_.most_record, " bytes of blank ", skips ? "or malformed " : "", "lines");
-    throw FileError(TextError{1, 1, found, options_.header ? "a header with the names of the columns" : "a record"}.message(name_));
-  }
   [[noreturn]] void fail_changed(std::uint64_t lines) const {
     throw DataError(detail::text(name_, ": changed while it was read, in line ", lines + 1, " or behind it"));
   }

@@ -47,6 +47,9 @@ class Gunzip {
   Gunzip& operator=(const Gunzip&) = delete;
   ~Gunzip() { inflateEnd(&stream_); }
 
+  /// Bytes of the packed file that were unpacked so far.
+  std::uint64_t taken() const { return taken_ - stream_.avail_in; }
+
   /// Fewer bytes than asked for only at the end.
   std::size_t read(std::span<std::uint8_t> to) {
     std::size_t done = 0;
@@ -74,9 +77,7 @@ class Gunzip {
     stream_.avail_in = static_cast<uInt>(packed_.gcount());
     taken_ += stream_.avail_in;
   }
-  [[noreturn]] void fail(const std::string& found) const {
-    fail_at(file_, taken_ - stream_.avail_in, found, "a whole gzip file and nothing behind it");
-  }
+  [[noreturn]] void fail(const std::string& found) const { fail_at(file_, taken(), found, "a whole gzip file and nothing behind it"); }
 
   std::filesystem::path file_;
   std::istream& packed_;
@@ -94,6 +95,7 @@ class Gunzip {
     throw FileError(
         text(file.string(), ": is packed by gzip; unpack it with gunzip, or compile with -DPARADE_WITH_ZLIB and link with -lz"));
   }
+  std::uint64_t taken() const { return 0; }
   std::size_t read(std::span<std::uint8_t>) { return 0; }
 };
 
@@ -127,6 +129,8 @@ class ByteReader {
   /// The number of bytes, where the file is not packed.
   std::optional<std::uint64_t> size() const { return gunzip_ ? std::nullopt : std::optional{size_}; }
   std::uint64_t offset() const { return offset_; }  // bytes read so far, after unpacking
+  /// The share of the file that was read so far; of a packed one, of its packed bytes.
+  double share() const { return size_ == 0 ? 1 : static_cast<double>(gunzip_ ? gunzip_->taken() : offset_) / static_cast<double>(size_); }
   const std::filesystem::path& file() const { return file_; }
 
   /// The next bytes, fewer than asked for only at the end of the file.
@@ -141,6 +145,13 @@ class ByteReader {
     if (in_.bad()) throw FileError(text(file_.string(), ": byte ", offset_ + count, ": cannot be read"));
     offset_ += count;
     return count;
+  }
+
+  /// Reads a packed file to its end: throws if it is damaged, which only its end may tell.
+  void check_rest() {
+    std::array<std::uint8_t, 1 << 16> rest;
+    while (gunzip_ && read(rest) == rest.size()) {
+    }
   }
 
   [[noreturn]] void fail(std::uint64_t byte, const std::string& found, const std::string& expected) const {

@@ -488,29 +488,30 @@ struct LibsvmFacts {
 };
 
 /// Parses the text round by round, and calls add(pieces, count, done, threads) for each in order, where `done` is the share of the text that has been
-/// read then. Of the report it adds what is found: rows left out, and why. Throws FileError for the first error in the order of the text, unless these are skipped.
+/// read then, or near it. Of the report it adds what is found: rows left out, and why. Throws FileError for the first error in the order of the text, unless
+/// these are skipped; for a packed file that is damaged always that.
 template <class Scalar, class Add>
-LibsvmFacts parse_rounds(const TextSource& source, const LibsvmOptions& options, const LibsvmRules& rules, std::size_t piece_bytes,
+LibsvmFacts parse_rounds(TextSource& source, const LibsvmOptions& options, const LibsvmRules& rules, std::size_t piece_bytes,
                          LibsvmReport& report, const Add& add) {
-  const auto count = static_cast<Index>((source.size() + piece_bytes - 1) / piece_bytes);
   const auto wanted = static_cast<Index>(options.threads > 0 ? options.threads : available_threads());
-  const int threads = static_cast<int>(std::clamp<Index>(wanted, 1, std::max<Index>(count, 1)));
-  const Index round = std::min(count, std::max<Index>(8 * Index{threads}, 64));  // few rounds: threads wait for each other at their ends
-  std::vector<LibsvmPiece<Scalar>> pieces(static_cast<std::size_t>(round));
-  std::vector<std::exception_ptr> failures(pieces.size());  // of pieces that could not be read
+  const Index round = std::max<Index>(8 * wanted, 64);  // few rounds: threads wait for each other at their ends
+  std::vector<LibsvmPiece<Scalar>> pieces;
+  std::vector<std::exception_ptr> failures;  // of pieces that could not be read
   LibsvmFacts facts;
-  report.bytes = source.size();
 
-  for (Index first = 0; first < count; first += round) {
-    const Index size = std::min(round, count - first);
+  const auto parse_round = [&](std::uint64_t first, std::uint64_t end) {
+    const auto size = static_cast<Index>((end - first + piece_bytes - 1) / piece_bytes);
+    const int threads = static_cast<int>(std::min(wanted, size));
+    pieces.resize(std::max(pieces.size(), static_cast<std::size_t>(size)));
+    failures.assign(pieces.size(), nullptr);
     std::atomic<Index> failed{size};  // the first piece with an error: none behind it matters any more
     for_each_piece<TextPiece>(size, threads, [&](Index p, TextPiece& text_piece) {
       if (p > failed.load(std::memory_order_relaxed)) return;
-      const std::uint64_t begin = static_cast<std::uint64_t>(first + p) * piece_bytes;
+      const std::uint64_t begin = first + static_cast<std::uint64_t>(p) * piece_bytes;
       auto& out = pieces[static_cast<std::size_t>(p)];
       out.clear();
       try {
-        read_lines(source, begin, std::min<std::uint64_t>(begin + piece_bytes, source.size()), text_piece);
+        read_lines(source, begin, std::min<std::uint64_t>(begin + piece_bytes, end), text_piece);
         LibsvmParser<Scalar>{options, rules}.parse(text_piece, out);
         if (out.errors.empty() || options.on_error == OnError::skip) return;
       } catch (...) {  // which is thrown when it is this piece's turn: a line before it may hold something else
@@ -531,8 +532,20 @@ LibsvmFacts parse_rounds(const TextSource& source, const LibsvmOptions& options,
       report.skipped += piece.skipped;
       facts.add(piece);
     }
-    add(pieces, size, static_cast<double>(first + size) / static_cast<double>(count), threads);
+    add(pieces, size, source.share(end), threads);
+  };
+  try {
+    for (std::uint64_t begin = 0;;) {
+      const std::uint64_t end = source.load(begin, begin + static_cast<std::uint64_t>(round) * piece_bytes);
+      if (end == begin) break;
+      parse_round(begin, end);
+      begin = end;
+    }
+  } catch (...) {
+    source.check_rest();
+    throw;
   }
+  report.bytes = source.size();
   return facts;
 }
 
@@ -560,7 +573,7 @@ inline Index libsvm_features(const LibsvmOptions& options, const LibsvmFacts& fa
 }
 
 template <class Scalar>
-LibsvmData<Scalar> read_libsvm(const TextSource& source, const LibsvmOptions& options, const LibsvmRules& rules, std::size_t piece_bytes) {
+LibsvmData<Scalar> read_libsvm(TextSource& source, const LibsvmOptions& options, const LibsvmRules& rules, std::size_t piece_bytes) {
   LibsvmRows<Scalar> rows{rules.index_base.value_or(1)};
   LibsvmReport report;
   const LibsvmFacts facts =
@@ -586,7 +599,7 @@ inline void check_libsvm_options(const LibsvmOptions& options) {
 }
 
 template <class Scalar>
-LibsvmData<Scalar> read_libsvm(const TextSource& source, const LibsvmOptions& options, std::size_t piece_bytes = libsvm_piece) {
+LibsvmData<Scalar> read_libsvm(TextSource&& source, const LibsvmOptions& options, std::size_t piece_bytes = libsvm_piece) {
   check_libsvm_options(options);
   return read_libsvm<Scalar>(source, options, {options.index_base, options.targets, std::nullopt}, piece_bytes);
 }
@@ -607,12 +620,13 @@ LibsvmData<Scalar> read_libsvm(const TextSource& source, const LibsvmOptions& op
 /// several threads; the result, and the error where there is one, are the same on any number of them, and in every locale.
 ///
 /// Throws FileError, naming file, line, column, what was found and what was expected, for the first line that holds something else; with
-/// on_error = skip such a row is left out and counted in the report. What a gzip file breaks, or a file that cannot be read, is never skipped;
+/// on_error = skip such a row is left out and counted in the report. A packed file is unpacked some megabytes at a time. One that is damaged is an error that
+/// names this, whatever else is wrong with its text, and is never skipped, nor is a file that cannot be read;
 /// a piece of a file that cannot be read (256 KiB) counts as an error at its beginning.
 /// Throws OptionError for options that break a rule. The memory taken grows with the text that is really there, never with a number in it.
 template <class Scalar>
 LibsvmData<Scalar> read_libsvm(const std::filesystem::path& file, const LibsvmOptions& options = {}) {
-  return detail::read_libsvm<Scalar>(detail::TextSource{file}, options);
+  return detail::read_libsvm<Scalar>(detail::TextSource{file, detail::Unpack::by_and_by}, options);
 }
 
 /// The same from text in memory; `name` stands in errors.

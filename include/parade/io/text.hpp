@@ -78,11 +78,18 @@ inline std::string in_quotes(std::string_view found) {
 /// The first few messages about rows left out.
 inline constexpr std::size_t most_messages = 10;
 
+/// What becomes of a packed file: it is in memory as a whole, or so much of it at a time as `load` says.
+enum class Unpack { whole, by_and_by };
+
 /// Text that several threads read in pieces: a file, through one descriptor, or memory, which is also where a packed file is unpacked to.
 class TextSource {
  public:
-  explicit TextSource(const std::filesystem::path& file) : name_(file.string()) {
+  explicit TextSource(const std::filesystem::path& file, Unpack unpack = Unpack::whole) : name_(file.string()) {
     ByteReader in{file};
+    if (!in.size() && unpack == Unpack::by_and_by) {
+      packed_ = file;
+      return;
+    }
     if (!in.size()) {
       std::size_t done = 0;
       do {
@@ -110,7 +117,47 @@ class TextSource {
   ~TextSource() { close(); }
 
   const std::string& name() const { return name_; }
+  /// In bytes; of a file that is unpacked by and by, up to the end of what was loaded last.
   std::uint64_t size() const { return size_; }
+
+  /// Before the lines that begin in [begin, end) are read: answers where they end, `end` or the end of the text if that comes first. Of a file that is
+  /// unpacked by and by, what stands before them is given up; begin is 0 or what the last call answered. From one thread, while no other reads.
+  std::uint64_t load(std::uint64_t begin, std::uint64_t end) {
+    if (packed_.empty()) return std::min(end, size_);
+    if (begin == 0) {
+      reader_.emplace(packed_);
+      unpacked_.clear();
+      first_ = 0;
+    }
+    PARADE_ASSERT(reader_ && begin >= first_ && begin <= first_ + unpacked_.size());
+    const std::uint64_t from = begin == 0 ? 0 : begin - 1;  // where read_lines begins
+    unpacked_.erase(0, static_cast<std::size_t>(from - first_));
+    first_ = from;
+    auto wanted = static_cast<std::size_t>(end - from);
+    for (std::size_t looked_at = wanted - 1;; wanted = unpacked_.size() + (1 << 16)) {  // for the end of the last line, or the text's
+      if (const std::size_t had = unpacked_.size(); had < wanted) {
+        unpacked_.resize(wanted);
+        unpacked_.resize(had + reader_->read({reinterpret_cast<std::uint8_t*>(unpacked_.data()) + had, wanted - had}));
+      }
+      if (unpacked_.size() < wanted || unpacked_.find('\n', looked_at) != std::string::npos) break;
+      looked_at = unpacked_.size();
+    }
+    memory_ = unpacked_;
+    size_ = first_ + unpacked_.size();
+    return std::min(end, size_);
+  }
+
+  /// The share of the text that was loaded, or near it: what a packed file unpacks to is not known before its end.
+  double share(std::uint64_t loaded) const {
+    if (reader_) return reader_->share();
+    return size_ == 0 ? 1 : static_cast<double>(loaded) / static_cast<double>(size_);
+  }
+
+  /// Throws if a file that is unpacked by and by is damaged, here or behind what was loaded: that counts more than what is wrong with a line, which may be wrong for
+  /// no other reason.
+  void check_rest() {
+    if (reader_) reader_->check_rest();
+  }
 
   /// All of it.
   std::string all() && {
@@ -123,7 +170,7 @@ class TextSource {
   /// The bytes from `begin` on, all of which must be there. From any thread.
   void read(std::uint64_t begin, std::span<char> to) const {
     if (descriptor_ < 0) {
-      if (!to.empty()) std::memcpy(to.data(), memory_.data() + begin, to.size());
+      if (!to.empty()) std::memcpy(to.data(), memory_.data() + (begin - first_), to.size());
       return;
     }
     while (!to.empty()) {
@@ -145,6 +192,9 @@ class TextSource {
   std::string name_;
   std::string unpacked_;
   std::string_view memory_;
+  std::uint64_t first_ = 0;       // byte of the text that memory begins with
+  std::filesystem::path packed_;  // unpacked by and by, by the reader
+  std::optional<ByteReader> reader_;
   std::uint64_t size_ = 0;
   int descriptor_ = -1;
 };

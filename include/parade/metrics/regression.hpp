@@ -39,12 +39,13 @@ double mean_over_outputs(const Z& z, const Y& y, const Vector<double>& weights, 
   return mean_over_outputs(z.rows(), figure);
 }
 
-/// Σ_j w_j ((z_ij − y_ij) scale)²
+/// Σ_j w_j ((z_ij before − y_ij before) scale)²
 template <class Z, class Y>
-double squared_errors(const Z& z, const Y& y, Index i, const Vector<double>& weights, double scale = 1) {
+double squared_errors(const Z& z, const Y& y, Index i, const Vector<double>& weights, double before = 1, double scale = 1) {
   CompensatedSum sum;
   for_each_sample(y.cols(), weights, [&](Index j, double w) {
-    const double difference = (static_cast<double>(z(i, j)) - static_cast<double>(y(i, j))) * scale;
+    const double score = std::fma(static_cast<double>(z(i, j)), before, 0.0), target = std::fma(static_cast<double>(y(i, j)), before, 0.0);
+    const double difference = (score - target) * scale;
     sum.add_product(w, std::fma(difference, difference, 0.0));
   });
   return sum.value();
@@ -62,9 +63,6 @@ double absolute_errors(const Z& z, const Y& y, Index i, const Vector<double>& we
 /// R² of output i, of at least 2 samples.
 template <class Z, class Y>
 double explained_share(const Z& z, const Y& y, Index i, const Vector<double>& weights) {
-  CompensatedSum sum, squares;
-  for_each_sample(y.cols(), weights, [&](Index j, double w) { sum.add_product(w, static_cast<double>(y(i, j))); });
-  const double mean = sum.value() / total_weight(y.cols(), weights);
   bool equal = true, perfect = true;
   double first = std::nan(""), largest = 0;
   for_each_sample(y.cols(), weights, [&](Index j, double) {
@@ -72,16 +70,24 @@ double explained_share(const Z& z, const Y& y, Index i, const Vector<double>& we
     if (std::isnan(first)) first = target;
     equal &= target == first;
     perfect &= static_cast<double>(z(i, j)) == target;
-    largest = std::max(largest, std::abs(target - mean));
+    largest = std::max(largest, std::abs(target));
   });
   if (equal) return perfect ? 1.0 : 0.0;
-  // A power of two, so that squares neither overflow nor underflow, and no bit is another.
+  // Powers of two, so that no bit is another: first one with which sums of the targets do not overflow; what it takes from the smallest of them is nothing
+  // beside the largest. Then one with which squares neither overflow nor underflow.
+  const double before = largest >= 0x1p900 ? 0x1p-124 : 1;
+  CompensatedSum sum, squares;
+  for_each_sample(y.cols(), weights, [&](Index j, double w) { sum.add_product(w, std::fma(static_cast<double>(y(i, j)), before, 0.0)); });
+  const double mean = sum.value() / total_weight(y.cols(), weights);
+  largest = 0;
+  for_each_sample(y.cols(), weights,
+                  [&](Index j, double) { largest = std::max(largest, std::abs(std::fma(static_cast<double>(y(i, j)), before, -mean))); });
   const double scale = largest > 0 && std::isfinite(largest) ? std::ldexp(1.0, std::min(1000, -std::ilogb(largest))) : 1;
   for_each_sample(y.cols(), weights, [&](Index j, double w) {
-    const double difference = (static_cast<double>(y(i, j)) - mean) * scale;
+    const double difference = std::fma(static_cast<double>(y(i, j)), before, -mean) * scale;
     squares.add_product(w, std::fma(difference, difference, 0.0));
   });
-  return 1 - squared_errors(z, y, i, weights, scale) / squares.value();
+  return 1 - squared_errors(z, y, i, weights, before, scale) / squares.value();
 }
 
 }  // namespace detail
@@ -119,7 +125,8 @@ double mean_absolute_error(const Eigen::MatrixBase<Z>& scores, const Eigen::Matr
 ///
 ///   1 − Σ_j w_j (z_j − y_j)² / Σ_j w_j (y_j − ȳ)²,   ȳ = Σ_j w_j y_j / W
 ///
-/// 1 for perfect predictions, 0 for ȳ as the prediction of all, below 0 for worse ones. An output whose targets are all equal has nothing
+/// 1 for perfect predictions, 0 for ȳ as the prediction of all, below 0 for worse ones. No size of finite targets and predictions is too much for the sums, only an
+/// R² below −1.8e308 is −∞ (the sum of weights, too, must be finite). An output whose targets are all equal has nothing
 /// to explain: it counts 1 if its predictions are perfect, else 0, as in scikit-learn. Throws DataError also for fewer than 2 samples with
 /// a weight above 0.
 template <class Z, class Y>

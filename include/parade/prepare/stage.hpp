@@ -10,6 +10,7 @@
 #include <numeric>
 #include <span>
 #include <stdexcept>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -36,8 +37,9 @@ class Samples {
   virtual Index num_features() const = 0;  // d
   /// Samples range.begin … range.end − 1 into x (d, range.size()). NaN is a number that is missing.
   virtual void read(Range range, double* x) const = 0;
-  /// The number that sample i has in the data that the user gave, for errors.
+  /// The number that sample i has in the data that the user gave, and what feature k is called there, for errors.
   virtual Index number(Index i) const { return i; }
+  virtual std::string feature(Index k) const { return detail::text("column ", k); }
 };
 
 /// The same for sparse samples.
@@ -193,6 +195,16 @@ class RowSamples final : public SparseSamples {
   std::vector<Index> present_;
 };
 
+/// The values of one row; an error says which one.
+template <class P>
+void transform_row_of(const P& stage, Index row, std::span<const std::int32_t> indices, double* values) {
+  try {
+    stage.transform_row(indices, values);
+  } catch (const DataError& error) {
+    throw DataError(text("row ", row, ": ", error.what()));
+  }
+}
+
 /// What a fitted stage makes of samples: what the stage behind it is fitted to.
 template <class P>
 class Prepared final : public Samples {
@@ -222,7 +234,7 @@ class PreparedRows final : public SparseSamples {
   std::span<const std::int32_t> indices(Index i) const override { return from_.indices(i); }
   void read(Index i, double* values) const override {
     from_.read(i, values);
-    stage_.transform_row(from_.indices(i), values);
+    transform_row_of(stage_, number(i), from_.indices(i), values);
   }
   Index number(Index i) const override { return from_.number(i); }
 
@@ -257,8 +269,8 @@ State over_samples(const Samples& samples, Team& team, const State& empty, const
         infinite |= std::isinf(room[static_cast<std::size_t>(k)]);  // to the end, so that it runs in vectors
       for (Index k = 0; infinite && k < range.size() * d; ++k)
         if (std::isinf(room[static_cast<std::size_t>(k)]))
-          throw DataError(text("features must be finite, or NaN where they are missing; got ", room[static_cast<std::size_t>(k)],
-                               " in row ", k % d, " of sample ", samples.number(range.begin + k / d)));
+          throw DataError(text("features must be finite, or NaN where they are missing; got ", room[static_cast<std::size_t>(k)], " in ",
+                               samples.feature(k % d), " of sample ", samples.number(range.begin + k / d)));
       look(parts[static_cast<std::size_t>(shard)], range, static_cast<const double*>(room.data()));
     });
   });
@@ -386,7 +398,7 @@ auto transform_of(const P& stage, const D& data, int threads) {
         const auto row = data[i];
         room.resize(row.indices.size());
         for (std::size_t j = 0; j < room.size(); ++j) room[j] = static_cast<double>(row.value(j));
-        stage.transform_row(row.indices, room.data());
+        transform_row_of(stage, i, row.indices, room.data());
         Scalar* to = values.data() + data.offsets()[i];
         for (std::size_t j = 0; j < room.size(); ++j) to[j] = static_cast<Scalar>(room[j]);
       }
@@ -423,7 +435,7 @@ auto transform_of(const P& stage, const D& data, int threads) {
 }
 
 /// Of a stage that was read from a file: throws DataError unless the rule holds.
-inline void check_state(bool holds, const char* kind, const char* rule) {
+inline void check_state(bool holds, const char* kind, const std::string& rule) {
   if (!holds) throw DataError(text(kind, ": ", rule));
 }
 inline bool all_finite(const Vector<double>& x) {

@@ -45,10 +45,12 @@ struct Standardize {
 
   Index num_inputs() const { return mean.size(); }
   Index num_outputs() const { return mean.size(); }
-  void fit_samples(const Samples& samples, Team& team) { learn(detail::moments_of(samples, team)); }
+  void fit_samples(const Samples& samples, Team& team) {
+    learn(detail::moments_of(samples, team), [&](Index i) { return samples.feature(i); });
+  }
   void fit_rows(const SparseSamples& rows, Team& team) {
     check_rows();
-    learn(detail::moments_of(rows, team));
+    learn(detail::moments_of(rows, team), [](Index i) { return detail::text("column ", i); });
   }
   void check_rows() const {
     if (center) throw OptionError("Standardize.center must be false for sparse data, whose zeros would not stay zeros; got true");
@@ -77,14 +79,16 @@ struct Standardize {
   }
 
  private:
-  void learn(const detail::FeatureMoments& moments) {
+  /// feature(i): its name, for errors.
+  template <class Feature>
+  void learn(const detail::FeatureMoments& moments, const Feature& feature) {
     constexpr double epsilon = std::numeric_limits<double>::epsilon();
     Vector<double> deviations(moments.size());
     for (Index i = 0; i < moments.size(); ++i) {
       const double variance = moments.variance(i), small = moments.count[i] * epsilon, slip = small * moments.mean[i];
       deviations[i] = variance <= std::fma(slip, slip, small * variance) ? 1 : std::sqrt(variance);
       if (!std::isfinite(moments.mean[i]) || !std::isfinite(variance))
-        throw DataError(detail::text("column ", i, " must hold numbers whose mean and variance are finite; got mean ", moments.mean[i],
+        throw DataError(detail::text(feature(i), " must hold numbers whose mean and variance are finite; got mean ", moments.mean[i],
                                      " and variance ", variance, ": divide it by a constant first"));
     }
     mean = moments.mean;

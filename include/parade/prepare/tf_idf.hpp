@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 
+#include <parade/core/error.hpp>
 #include <parade/core/types.hpp>
 #include <parade/kernels/math.hpp>
 #include <parade/prepare/stage.hpp>
@@ -23,7 +24,8 @@ namespace parade {
 ///   const auto prepared = tf_idf.fit(train).transform(train);     // of 4 documents, a word that 1 has: idf = 1 + log(5/2) = 1.916
 ///
 /// `smooth` is as if one more document had every word. Without it a word that no document of the fit had is treated as one that one
-/// document had. Zeros stay zeros. 1 + log x_i is NaN where x_i < 0: there are no negative counts. Mostly for sparse data. As
+/// document had. Zeros stay zeros. Mostly for sparse data. Throws DataError, naming value and place, for x_i < 0 if sublinear: there are no negative counts, and
+/// no logarithm of them. As
 /// scikit-learn's TfidfTransformer, which documents how this differs from textbooks, where idf lacks the 1. (Spärck Jones: "A statistical
 /// interpretation of term specificity and its application in retrieval", Journal of Documentation 28, 1972; Salton, Buckley:
 /// "Term-weighting approaches in automatic text retrieval", Information Processing & Management 24, 1988.)
@@ -67,15 +69,16 @@ struct TfIdf {
                            },
                            add));
   }
-  void transform_sample(Index, const double* x, double* out) const {
+  void transform_sample(Index sample, const double* x, double* out) const {
     const Index d = idf.size();
     std::copy_n(x, d, out);
-    frequencies(out, d);
+    frequencies(out, d, [sample](Index k) { return detail::text("column ", k, " of sample ", sample); });
     for (Index i = 0; i < d; ++i) out[i] *= idf[i];
     detail::divide_by_norm(out, d, norm);
   }
   void transform_row(std::span<const std::int32_t> indices, double* values) const {
-    frequencies(values, static_cast<Index>(indices.size()));
+    frequencies(values, static_cast<Index>(indices.size()),
+                [indices](Index j) { return detail::text("feature ", indices[static_cast<std::size_t>(j)]); });
     for (std::size_t j = 0; j < indices.size(); ++j) values[j] *= idf[indices[j]];
     detail::divide_by_norm(values, static_cast<Index>(indices.size()), norm);
   }
@@ -88,7 +91,10 @@ struct TfIdf {
     visit("sublinear", self.sublinear);
     visit("idf", self.idf);
   }
-  void settle() const { detail::check_state(detail::all_finite(idf), kind, "idf must be finite"); }
+  void settle() const {
+    for (Index i = 0; i < idf.size(); ++i)
+      detail::check_state(std::isfinite(idf[i]), kind, detail::text("idf must be finite; got ", idf[i], " for feature ", i));
+  }
 
  private:
   /// log x_i
@@ -107,8 +113,13 @@ struct TfIdf {
     take_logs(idf.data(), idf.size());
     for (double& value : idf) value += 1;
   }
-  void frequencies(double* x, Index size) const {
+  /// place(i): where x_i stands, for errors.
+  template <class Place>
+  void frequencies(double* x, Index size, const Place& place) const {
     if (!sublinear) return;
+    for (Index i = 0; i < size; ++i)
+      if (x[i] < 0)
+        throw DataError(detail::text("TfIdf.sublinear takes 1 + log of counts, which must be at least 0; got ", x[i], " in ", place(i)));
     double logs[64];
     for (Index begin = 0; begin < size; begin += 64) {
       const Index count = std::min<Index>(64, size - begin);

@@ -144,7 +144,8 @@ class Trainer {
 
   /// One step on a batch that the user brings: all samples of `data`, or of a window of a stream those that it says are to be visited. θ starts
   /// from the seed if there is none yet. Returns the sums over the batch at the θ before the step. Throws as `fit` does, and std::runtime_error if the step is not finite; θ is
-  /// then as it was.
+  /// then as it was. A window without samples to visit (all that it has fill a batch with those of the next one) is no error and no step: it is checked as
+  /// others are, but for its values, the sums are 0, and nothing changes. Data without samples are an error.
   template <Dataset<Batch> D>
   BatchSum partial_fit(const D& data, const StepOptions& options = {}) {
     return step_on(data, options);
@@ -525,10 +526,12 @@ class Trainer {
     std::span<const Index> samples;
     if constexpr (Window<D>) samples = data.samples();
     const Index b = Window<D> ? static_cast<Index>(samples.size()) : data.size();
-    if (b == 0) throw DataError("the batch must have at least 1 sample; got 0");
-    FitOptions{.batch_size = b, .threads = options.threads, .shard_size = options.shard_size}.check(b);
+    if (b == 0 && !Window<D>) throw DataError("the batch must have at least 1 sample; got 0");
+    const Index least = std::max<Index>(b, 1);
+    FitOptions{.batch_size = least, .threads = options.threads, .shard_size = options.shard_size}.check(least);
     const TrainingTime time{steps_, 0, 0};
     check_parts(data, time);
+    if (b == 0) return {};
     set_up(options.threads, options.shard_size);
     reserve(data, b);
     if constexpr (!Window<D>) {
