@@ -233,18 +233,21 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     const double chunk = (may_share_ ? team_->asked() : 1) * chunk_entries / std::max(1.0, usual / static_cast<double>(batch_size));
     chunk_ = std::max<Index>(16, static_cast<Index>(std::min(chunk, 1e9)));
     reserve(bias_part_, 1);
-    if (!is_direct_) {
+    // What is between steps, or where all is up to date, as it is made here stays so: a call for one step must not cost O(d).
+    if (!is_direct_ && slot_.size() != features_) {
       slot_.resize(features_);
       kernels::use_huge_pages(slot_);
       slot_.setConstant(-1);
     }
-    if (is_thresholded() && last_.size() != features_) {
+    if (keeps_last() && last_.size() != features_) {
       last_.resize(features_);
       kernels::use_huge_pages(last_);
+      last_.setZero();
     }
     if (mode_ == Mode::gliding && last_time_.size() != features_) {
       last_time_.resize(features_);
       kernels::use_huge_pages(last_time_);
+      last_time_.setZero();
       motions_.reserve(features_ * outputs_);
     }
     if (mode_ == Mode::paced && pace_.size() != outputs_ * features_) {
@@ -267,17 +270,14 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   }
 
   /// From now on `state` is what is trained; it must live until `settle`. Its θ is what it says until the first step, and again after `settle`.
-  /// `steps`: that were taken before, 0 for a state that is new. To be called inside `team.run`, after `reserve`.
-  void begin(State& state, std::int64_t steps) {
+  /// `steps`: that were taken before, 0 for a state that is new. `is_for_one`: only one step will be, for which to look at all of θ is too much. To be
+  /// called inside `team.run`, after `reserve`.
+  void begin(State& state, std::int64_t steps, bool is_for_one = false) {
+    PARADE_ASSERT(!is_behind_);
     state_ = &state;
     lazy_ = {};
-    is_behind_ = false;
-    if (is_direct_) bound_ = largest_stored();
-    if (is_thresholded()) last_.setZero();
-    if (mode_ == Mode::gliding) {
-      last_time_.setZero();
-      motions_.begin();
-    }
+    if (is_direct_) bound_ = is_for_one ? std::numeric_limits<double>::infinity() : largest_stored();
+    guard_.forget();
     if (mode_ != Mode::paced) return;
     pace_.setZero();
     if (steps == 0) return;
@@ -383,7 +383,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       if (finite) {
         lazy_ = next_;
         bound_ = next_bound_;
-        if (mode_ == Mode::gliding && !had_to_scale_) motions_.add(step_.motion);
+        if (mode_ == Mode::gliding) add_motion();
         is_behind_ = mode_ == Mode::gliding ? motions_.time() > 0 : mode_ != Mode::plain || lazy_.scale != 1;
         had_to_scale_ = false;
       } else {
@@ -410,7 +410,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     });
     bound_ *= std::abs(lazy_.scale);
     lazy_ = {};
-    if (is_thresholded()) last_.setZero();
+    if (keeps_last()) last_.setZero();
     is_behind_ = false;
   }
 
@@ -467,12 +467,22 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     });
     motions_.clear();
     last_time_.setZero();
+    guard_.forget();
     is_behind_ = false;
     for (Part& part : active_)
       for (Index t = 0; t < part.kept; ++t) keep(part, t);
   }
 
-  bool is_thresholded() const { return mode_ == Mode::thresholded || mode_ == Mode::paced; }
+  /// The step was taken; features that did not occur have yet to go through its motion, if they have not.
+  void add_motion() {
+    detail::Reach touched;
+    for (const Part& part : active_) touched = touched.with(part.reach);
+    if (had_to_scale_) return guard_.set(moved_.with(touched));
+    guard_.add(touched);
+    motions_.add(step_.motion);
+  }
+
+  bool keeps_last() const { return mode_ == Mode::thresholded || mode_ == Mode::paced; }
 
   struct alignas(64) Worker {
     Vector<Scalar> sums;  // (4k) for row_scores, and (k) for a range's scores
@@ -491,6 +501,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     Vector<double> old_last;             // (capacity)
     std::vector<std::int32_t> old_time;  // (capacity)
     bool finite = true, has_finite_grad = true;
+    detail::Reach reach;  // of what was stored, where steps glide
 
     // For step_directly.
     Vector<Scalar> zeros;  // (4), or (k) where there are several outputs: 0 as long as all is finite
@@ -514,7 +525,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     part.grad.setZero(size);
     part.old.resize(size);
     part.count = 0;
-    if (is_thresholded()) part.old_last.resize(capacity);
+    if (keeps_last()) part.old_last.resize(capacity);
     if (mode_ == Mode::gliding) {
       part.old_time.resize(static_cast<std::size_t>(capacity));
       part.old_states.resize(size, 1);
@@ -809,12 +820,9 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   static Scalar scaled(double factor, Scalar x) { return static_cast<Scalar>(std::fma(factor, static_cast<double>(x), 0.0)); }
 
   /// max |θ_i / C|, infinite if one is not finite.
-  double largest_stored() const {
-    const auto stored = state_->theta.segment(weight_, outputs_ * features_);
-    if (stored.size() == 0) return 0;
-    if (!kernels::all_finite(stored.data(), stored.size())) return std::numeric_limits<double>::infinity();
-    return static_cast<double>(stored.cwiseAbs().maxCoeff());
-  }
+  double largest_stored() const { return largest_of(state_->theta.data()); }
+  /// max |x_i| over the weights' part of a vector like θ.
+  double largest_of(const Scalar* x) const { return static_cast<double>(kernels::largest_size(x + weight_, outputs_ * features_)); }
 
   /// Whether this step might leave the range of numbers: no |θ_i / C| grows by more than Σ_j |α dz_j / (W C)| max |x|.
   bool must_be_careful(double weight, const StepInfo& at) {
@@ -937,17 +945,23 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       next_ = lazy_;
       next_bound_ = bound_;
       had_to_scale_ = false;
-      const bool put_off = detail::is_stable(step_.motion) && !motions_.has_grown();
-      if (!put_off || motions_.is_full()) settle_motions();
+      const auto measure = [&] { return detail::Reach{largest_stored(), largest_of(state_->states().data())}; };
+      constexpr double most = static_cast<double>(std::numeric_limits<Scalar>::max());
+      if (motions_.is_full()) settle_motions();
+      if (!guard_.is_known()) guard_.set(measure());
+      const bool put_off = detail::is_stable(step_.motion) &&
+                           guard_.may_wait(
+                               1, [&](std::size_t) { return step_.motion; }, [&](std::size_t) -> auto& { return motions_; }, most / 16);
       if (!put_off) {
+        settle_motions();
         had_to_scale_ = true;
         before_ = state_->theta;
         state_before_ = state_->states().col(0);
         for_each_piece([&](Range features) {
           for (Index i = features.begin; i < features.end; ++i) glide(step_.motion, i);
         });
-        if (!kernels::all_finite(state_->theta.data(), state_->theta.size()) ||
-            !kernels::all_finite(state_->states().data(), state_->states().rows())) {
+        moved_ = measure();
+        if (!moved_.is_within(most)) {
           unscale();
           return false;
         }
@@ -1055,14 +1069,16 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     detail::MotionStep own = over(step_, weight);
     if (had_to_scale_) own.motion = {};  // it was done
     bool finite = true;
+    Scalar largest[2] = {0, 0};
     for (Index t = 0; t < part.count; ++t) {
       prefetch_touched(part, t + 8, theta, state);
       const Index i = part.touched[static_cast<std::size_t>(t)];
       slot_[i] = -1;
       last_time_[i] = time;
-      finite = move(own, theta + i * outputs_, state + i * outputs_, part.grad.data() + t * outputs_) && finite;
+      finite = move(own, theta + i * outputs_, state + i * outputs_, part.grad.data() + t * outputs_, largest) && finite;
     }
     part.finite = finite;
+    part.reach = {static_cast<double>(largest[0]), static_cast<double>(largest[1])};
   }
 
   /// For a sum of gradients that is to be divided by W.
@@ -1072,14 +1088,16 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     return step;
   }
 
-  /// A step of θ and v of a feature, or of the bias. False if one is not finite.
-  bool move(const detail::MotionStep& step, Scalar* theta, Scalar* state, const Scalar* grad) const {
+  /// A step of θ and v of a feature, or of the bias, and the largest of them so far. False if one is not finite.
+  bool move(const detail::MotionStep& step, Scalar* theta, Scalar* state, const Scalar* grad, Scalar (&largest)[2]) const {
     Scalar zero = 0;
     for (Index c = 0; c < outputs_; ++c) {
       const auto t = static_cast<double>(theta[c]), v = static_cast<double>(state[c]), g = static_cast<double>(grad[c]);
       theta[c] = static_cast<Scalar>(std::fma(step.theta_gradient, g, step.motion.theta(t, v)));
       state[c] = static_cast<Scalar>(std::fma(step.state_gradient, g, step.motion.state(t, v)));
       zero = std::fma(Scalar{0}, theta[c], std::fma(Scalar{0}, state[c], zero));
+      largest[0] = std::max(largest[0], std::abs(theta[c]));
+      largest[1] = std::max(largest[1], std::abs(state[c]));
     }
     return zero == 0;
   }
@@ -1169,7 +1187,8 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     if (mode_ == Mode::gliding) {
       for (Index c = 0; c < outputs_; ++c) part.old_states(c, 0) = states(bias_ + c, 0);
       part.kept = 1;
-      part.finite = move(over(bias_step_, weight), bias, &states(bias_, 0), part.grad.data());
+      Scalar largest[2] = {0, 0};
+      part.finite = move(over(bias_step_, weight), bias, &states(bias_, 0), part.grad.data(), largest);
       return;
     }
     for (Index c = 0; c < outputs_; ++c) {
@@ -1207,7 +1226,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
           restore(part, t * outputs_ + c, weight_ + i * outputs_ + c);
           if (mode_ == Mode::paced) pace_[i * outputs_ + c] = part.old_pace[t * outputs_ + c];
         }
-        if (is_thresholded()) last_[i] = part.old_last[t];
+        if (keeps_last()) last_[i] = part.old_last[t];
       }
     if (bias_part_.kept > 0)
       for (Index c = 0; c < outputs_; ++c) restore(bias_part_, c, bias_ + c);
@@ -1237,6 +1256,8 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   detail::MotionTable motions_;     // steps of an optimizer that glides, and when the feature was last stored
   Vector<std::int32_t> last_time_;  // (d)
   detail::MotionStep step_, bias_step_;
+  detail::MotionGuard guard_;
+  detail::Reach moved_;                // of what a step that could not be put off has made of all features
   bool is_direct_ = false;             // see step_directly
   bool is_careful_ = true;             // in this step, which then may be undone
   double gradient_bound_ = 0;          // of this step: no element of Σ w_i ∇J_i is larger

@@ -542,7 +542,7 @@ class Trainer {
     engine_->team().run([&] {
       if (options.check_data) check_values(data);
       if (!initialized()) start_from_seed(options.seed);
-      if constexpr (SparseData<D>) begin_sparse();
+      if constexpr (SparseData<D>) begin_sparse(true);
       const Settled settled(SparseData<D> ? sparse_.get() : nullptr);
       sum = accumulate(data, samples, options.seed, false);
       if (!update(data, sum, rate(time))) throw std::runtime_error(detail::text("the step was not taken: ", locate(data, 0).text()));
@@ -706,11 +706,11 @@ class Trainer {
     return rate;
   }
 
-  void begin_sparse() {
+  void begin_sparse(bool is_for_one = false) {
     if constexpr (SumsFeatures<M>)
       sparse().begin(state(), steps_, update_->regularizer());
     else
-      sparse().begin(state(), steps_);
+      sparse().begin(state(), steps_, is_for_one);
   }
 
   /// The step from the gradients that the engine holds; false, and nothing is changed, if a number is not finite.
