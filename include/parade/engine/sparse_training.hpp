@@ -8,6 +8,7 @@
 #include <functional>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -66,6 +67,18 @@ struct PacedElements {
     const Scalar v = stored[element];
     const double left = std::fma(-(sum - last[feature]), static_cast<double>(pace[element]), std::abs(static_cast<double>(v)));
     return left <= 0 ? Scalar{0} : std::copysign(static_cast<Scalar>(left), v);
+  }
+};
+
+/// With a drift −α μ_e in every step, μ the mean gradient at an anchor.
+template <class Scalar>
+struct DriftingElements {
+  const Scalar* stored;
+  const double* last;  // (d) sum of the steps' α/C when the feature was last stored
+  const Scalar* mean;  // (k,d) μ
+  double sum;
+  Scalar operator()(Index element, Index feature) const {
+    return static_cast<Scalar>(std::fma(-(sum - last[feature]), static_cast<double>(mean[element]), static_cast<double>(stored[element])));
   }
 };
 
@@ -173,11 +186,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       if (bias_ >= 0) bias_shrinkage_ = of("bias");
     }
     zero_gradient_ = detail::zero_gradient_of(optimizer_);
-    const double l1 = weight_shrinkage_.l1;
-    mode_ = zero_gradient_ == ZeroGradient::glides   ? Mode::gliding
-            : l1 == 0                                ? Mode::plain
-            : zero_gradient_ == ZeroGradient::linear ? Mode::thresholded
-                                                     : Mode::paced;
+    set_mode(false);
   }
 
   SparseTraining(const SparseTraining&) = delete;
@@ -189,12 +198,26 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
                             std::max(weight_shrinkage_.l1, bias_shrinkage_.l1));
   }
 
-  /// Makes room for batches of up to `batch_size` samples of this data set, and finds out where its rows are to be cut. Not inside `team.run`.
+  /// Throws OptionError for an optimizer and a regularizer with which variance-reduced gradients have no exact lazy form.
+  void check_anchored() const {
+    if (zero_gradient_ != ZeroGradient::linear || weight_shrinkage_.l1 != 0 || bias_shrinkage_.l1 != 0)
+      throw OptionError(
+          "svrg must be 0 on sparse rows with this optimizer and regularizer: the gradient over all data moves every feature in every "
+          "step, "
+          "which has an exact lazy form for Sgd without momentum, with L2 or no regularizer");
+  }
+
+  /// Makes room for batches of up to `batch_size` samples of this data set, and finds out where its rows are to be cut. `is_anchored`: steps will
+  /// take variance-reduced gradients, see begin_anchor. Not inside `team.run`.
   template <SparseData D>
-  void reserve(const D& data, Index batch_size) {
+  void reserve(const D& data, Index batch_size, bool is_anchored = false) {
+    set_mode(is_anchored);
     scores_.resize(outputs_, batch_size);
     dscores_.resize(outputs_, batch_size);
     values_.resize(batch_size);
+    anchor_scores_.resize(outputs_, is_anchored ? batch_size : 0);
+    anchor_dscores_.resize(outputs_, anchor_scores_.cols());
+    anchor_values_.resize(anchor_scores_.cols());
     weights_.resize(data.has_weights() ? batch_size : 0);
     if constexpr (takes_labels)
       labels_.resize(batch_size);
@@ -278,6 +301,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     lazy_ = {};
     if (is_direct_) bound_ = is_for_one ? std::numeric_limits<double>::infinity() : largest_stored();
     guard_.forget();
+    if (mode_ == Mode::drifting) end_anchor(0);
     if (mode_ != Mode::paced) return;
     pace_.setZero();
     if (steps == 0) return;
@@ -285,6 +309,62 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       detail::write_pace<Scalar>(optimizer_, state.slice({weight_ + features.begin * outputs_, weight_ + features.end * outputs_}),
                                  pace_.segment(features.begin * outputs_, features.size() * outputs_));
     });
+  }
+
+  /// Variance-reduced gradients: θ̃ is the θ of now, and the batches that `add_to_anchor` brings up to `end_anchor` give μ = (1/W) Σ w_i ∇J_i(θ̃). From then
+  /// on a step takes
+  ///
+  ///   g ← (1/W_B) Σ_B w_i (∇J_i(θ) − ∇J_i(θ̃)) + μ
+  ///
+  /// whose first part is 0 where a feature does not occur, since a model that is linear has ∇J_i = x_i dz_i: so it is the same chain of dz − dz̃. μ is everywhere,
+  /// and moves such a feature by an affine map θ ← cθ − αμ. Over C = Π c_s, as in LazyShrinkage, that is
+  ///
+  ///   θ/C = v − (A − A₀) μ,   A = Σ α_s/C_s
+  ///
+  /// for a feature that was last stored as v at A₀. After `begin`, where nothing is behind; for a state that was `reserve`d so.
+  void begin_anchor() {
+    PARADE_ASSERT(!is_behind_ && mode_ == Mode::drifting);
+    discard();
+    has_anchor_ = false;
+    anchor_ = state_->theta;
+    anchor_sum_.setZero(anchor_.size());
+  }
+  /// Returns the weight of the batch; nothing, and it is left out, if its loss or gradient is not finite: see find_not_finite.
+  template <SparseData D>
+  std::optional<double> add_to_anchor(const D& data, std::span<const Index> samples) {
+    const BatchSum sum = accumulate(data, samples);
+    if (!std::isfinite(sum.loss)) return std::nullopt;
+    is_pending_ = true;
+    for_each_part([&](Part& part) {
+      add_gradient(data, part, last_chunk_);
+      part.has_finite_grad = kernels::all_finite(part.grad.data(), part.count * outputs_);
+    });
+    if (bias_ >= 0) add_bias_gradient(bias_part_);
+    bias_part_.has_finite_grad = kernels::all_finite(bias_part_.grad.data(), outputs_);
+    bool finite = bias_part_.has_finite_grad;
+    for (const Part& part : active_) finite = finite && part.has_finite_grad;
+    if (!finite) return std::nullopt;
+    for_each_part([&](Part& part) {
+      for (Index t = 0; t < part.count; ++t) {
+        const Index to = weight_ + part.touched[static_cast<std::size_t>(t)] * outputs_;
+        for (Index c = 0; c < outputs_; ++c) anchor_sum_[to + c] += static_cast<double>(part.grad[t * outputs_ + c]);
+      }
+    });
+    for (Index c = 0; bias_ >= 0 && c < outputs_; ++c) anchor_sum_[bias_ + c] += static_cast<double>(bias_part_.grad[c]);
+    discard();
+    return sum.weight;
+  }
+  /// `weight`: of all batches; 0: there is no anchor, and steps are plain.
+  void end_anchor(double weight) {
+    discard();
+    has_anchor_ = weight > 0;
+    if (has_anchor_)
+      mean_ = (anchor_sum_ / weight).template cast<Scalar>();
+    else
+      mean_.setZero(state_->theta.size());
+    largest_mean_ = largest_of(mean_.data());
+    bound_ = largest_stored();
+    drift_ = 0;
   }
 
   /// Part 1: scores, losses and ∂J/∂Z of these samples at the θ of now. Returns Σ w_i J_i, W and b. `samples` and `data` must stay until `update`.
@@ -323,7 +403,9 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
           detail::StopWatch watch;
           Worker& own = workers_[static_cast<std::size_t>(worker)];
           const Range piece = part_of(chunk.size(), pieces, i);
-          forward(data, SampleBySample<L> ? Range{chunk.begin + piece.begin, chunk.begin + piece.end} : plan[i], own.sums);
+          const Range range = SampleBySample<L> ? Range{chunk.begin + piece.begin, chunk.begin + piece.end} : plan[i];
+          forward(data, range, own.sums);
+          if (has_anchor_) subtract_anchor(data, range, own.sums);
           own.seconds += watch.lap();
         });
         last_chunk_ = chunk;
@@ -383,6 +465,9 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       if (finite) {
         lazy_ = next_;
         bound_ = next_bound_;
+        drift_ = next_drift_;
+        if (mode_ == Mode::drifting)
+          for (const Part& part : active_) bound_ = std::max(bound_, part.reach.theta);
         if (mode_ == Mode::gliding) add_motion();
         is_behind_ = mode_ == Mode::gliding ? motions_.time() > 0 : mode_ != Mode::plain || lazy_.scale != 1;
         had_to_scale_ = false;
@@ -408,8 +493,12 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     with_elements([&](const auto& elements) {
       for_each_piece([&](Range features) { write_theta(elements, features, state_->theta.data() + weight_); });
     });
-    bound_ *= std::abs(lazy_.scale);
+    if (mode_ == Mode::drifting)
+      bound_ = largest_stored();
+    else
+      bound_ *= std::abs(lazy_.scale);
     lazy_ = {};
+    drift_ = 0;
     if (keeps_last()) last_.setZero();
     is_behind_ = false;
   }
@@ -457,13 +546,28 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   static constexpr double least_shared_work = 3000;  // entries of a batch times outputs
   static constexpr double chunk_entries = 16384;     // a thread
 
-  enum class Mode { plain, thresholded, paced, gliding };  // how elements are read: see detail::PlainElements and so on
+  enum class Mode { plain, thresholded, paced, gliding, drifting };  // how elements are read: see detail::PlainElements and so on
+
+  void set_mode(bool is_anchored) {
+    PARADE_ASSERT(!is_behind_);
+    mode_ = zero_gradient_ == ZeroGradient::glides   ? Mode::gliding
+            : is_anchored                            ? Mode::drifting
+            : weight_shrinkage_.l1 == 0              ? Mode::plain
+            : zero_gradient_ == ZeroGradient::linear ? Mode::thresholded
+                                                     : Mode::paced;
+    has_anchor_ = false;
+  }
 
   /// See settle; where a step is under way its features are up to date, and what would be put back is now what they are.
   void settle_motions() {
     if (!is_behind_) return;
     for_each_piece([&](Range features) {
-      for (Index i = features.begin; i < features.end; ++i) glide(motions_.since(last_time_[i]), i);
+      std::int32_t last = -1;
+      detail::Motion motion;
+      for (Index i = features.begin; i < features.end; ++i) {
+        if (last_time_[i] != last) motion = motions_.since(last = last_time_[i]);
+        glide(motion, i);
+      }
     });
     motions_.clear();
     last_time_.setZero();
@@ -482,7 +586,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     motions_.add(step_.motion);
   }
 
-  bool keeps_last() const { return mode_ == Mode::thresholded || mode_ == Mode::paced; }
+  bool keeps_last() const { return mode_ == Mode::thresholded || mode_ == Mode::paced || mode_ == Mode::drifting; }
 
   struct alignas(64) Worker {
     Vector<Scalar> sums;  // (4k) for row_scores, and (k) for a range's scores
@@ -501,7 +605,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     Vector<double> old_last;             // (capacity)
     std::vector<std::int32_t> old_time;  // (capacity)
     bool finite = true, has_finite_grad = true;
-    detail::Reach reach;  // of what was stored, where steps glide
+    detail::Reach reach;  // of what was stored, where steps glide or drift
 
     // For step_directly.
     Vector<Scalar> zeros;  // (4), or (k) where there are several outputs: 0 as long as all is finite
@@ -547,10 +651,16 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       work(detail::PlainElements<Scalar>{stored});
     else if (mode_ == Mode::gliding)
       work(detail::GlidingElements<Scalar>{stored, stored_state(), last_time_.data(), &motions_});
+    else if (mode_ == Mode::drifting)
+      work(drifting(lazy_.sum));
     else if (mode_ == Mode::thresholded)
       work(detail::ThresholdedElements<Scalar>{stored, last_.data(), lazy_.sum});
     else
       work(detail::PacedElements<Scalar>{stored, last_.data(), pace_.data(), lazy_.sum});
+  }
+
+  detail::DriftingElements<Scalar> drifting(double sum) const {
+    return {state_->theta.data() + weight_, last_.data(), mean_.data() + weight_, sum};
   }
 
   /// The same for features of the batch, which are up to date where steps glide.
@@ -585,27 +695,34 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   template <class Elements>
   void write_theta(const Elements& elements, Range features, Scalar* theta) const {
     const auto scale = static_cast<Scalar>(lazy_.scale);
-    for (Index i = features.begin; i < features.end; ++i)
-      for (Index e = i * outputs_; e < (i + 1) * outputs_; ++e) theta[e] = scale * elements(e, i);
+    if constexpr (std::is_same_v<Elements, detail::PlainElements<Scalar>>) {
+      const Index begin = features.begin * outputs_, size = features.size() * outputs_;  // theta may be what is stored
+      Eigen::Map<Vector<Scalar>>(theta + begin, size) = scale * Eigen::Map<const Vector<Scalar>>(elements.stored + begin, size);
+    } else {
+      for (Index i = features.begin; i < features.end; ++i)
+        for (Index e = i * outputs_; e < (i + 1) * outputs_; ++e) theta[e] = scale * elements(e, i);
+    }
   }
 
   /// work(score): score(indices, values, entries, sums, z) is one range's part of a row's scores, into z (k). `sums` (4k) is scratch where k > 1.
   template <class D, class Work>
   void with_score(const detail::SparseRowsView<D>& rows, const Work& work) const {
-    with_elements_to_read([&](const auto& elements) {
-      const auto with_ones = [&](auto ones) {
-        if (outputs_ == 1)
-          work([&elements](const std::int32_t* indices, const auto* values, Index count, Scalar*, Scalar* z) {
-            z[0] = detail::row_score<Scalar, decltype(ones)::value>(indices, values, count, [&](Index i) { return elements(i, i); });
-          });
-        else
-          work([&elements, k = outputs_](const std::int32_t* indices, const auto* values, Index count, Scalar* sums, Scalar* z) {
-            detail::row_scores<Scalar, decltype(ones)::value>(
-                indices, values, count, k, [&](Index i, Index c) { return elements(i * k + c, i); }, sums, z);
-          });
-      };
-      rows.values ? with_ones(std::false_type{}) : with_ones(std::true_type{});
-    });
+    with_elements_to_read([&](const auto& elements) { with_score_of(elements, rows, work); });
+  }
+  template <class Elements, class D, class Work>
+  void with_score_of(const Elements& elements, const detail::SparseRowsView<D>& rows, const Work& work) const {
+    const auto with_ones = [&](auto ones) {
+      if (outputs_ == 1)
+        work([&elements](const std::int32_t* indices, const auto* values, Index count, Scalar*, Scalar* z) {
+          z[0] = detail::row_score<Scalar, decltype(ones)::value>(indices, values, count, [&](Index i) { return elements(i, i); });
+        });
+      else
+        work([&elements, k = outputs_](const std::int32_t* indices, const auto* values, Index count, Scalar* sums, Scalar* z) {
+          detail::row_scores<Scalar, decltype(ones)::value>(
+              indices, values, count, k, [&](Index i, Index c) { return elements(i * k + c, i); }, sums, z);
+        });
+    };
+    rows.values ? with_ones(std::false_type{}) : with_ones(std::true_type{});
   }
 
   /// visit(j, entries) for samples of the batch and their entries in the ranges of the cut from `first` to before `last`; entries that come soon are
@@ -638,21 +755,41 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   ///   z = C ((s₀ + s₁) + s₂ + …) + bias
   template <class D>
   void forward(const D& data, Range piece, Vector<Scalar>& sums) {
-    const detail::SparseRowsView rows(data);
     for (Index j = piece.begin; j < piece.end; ++j) prefetch_target(data, j);
-    Scalar* of_range = sums.data() + 4 * outputs_;
-    with_score(rows, [&](const auto& score) {
-      visit_rows(data, piece, 0, cut_.ranges(), [&](Index j, Range all) {
-        Scalar* z = &scores_(0, j);
-        for (Index r = 0; r < score_ranges_; ++r) {
-          const Range own = score_ranges_ == 1 || all.size() == 0 ? all : cut_.entries(sample(j), all, r * pieces_, (r + 1) * pieces_);
-          score(rows.indices + own.begin, rows.values ? rows.values + own.begin : nullptr, own.size(), sums.data(), r == 0 ? z : of_range);
-          for (Index c = 0; r > 0 && c < outputs_; ++c) z[c] += of_range[c];
-        }
-        finish_score(z);
+    with_score(detail::SparseRowsView(data),
+               [&](const auto& score) { compute_scores(data, piece, sums, score, scores_, [this](Scalar* z) { finish_score(z); }); });
+    compute_losses(data, piece, scores_, values_, dscores_);
+  }
+
+  /// dz ← dz − dz̃. Where a loss is not finite at θ̃, it is not here: nobody would see it.
+  template <class D>
+  void subtract_anchor(const D& data, Range piece, Vector<Scalar>& sums) {
+    with_score_of(detail::PlainElements<Scalar>{anchor_.data() + weight_}, detail::SparseRowsView(data), [&](const auto& score) {
+      compute_scores(data, piece, sums, score, anchor_scores_, [this](Scalar* z) {
+        for (Index c = 0; bias_ >= 0 && c < outputs_; ++c) z[c] += anchor_[bias_ + c];
       });
     });
-    compute_losses(data, piece);
+    compute_losses(data, piece, anchor_scores_, anchor_values_, anchor_dscores_);
+    for (Index j = piece.begin; j < piece.end; ++j) {
+      for (Index c = 0; c < outputs_; ++c) dscores_(c, j) -= anchor_dscores_(c, j);
+      if (!std::isfinite(anchor_values_[j])) values_[j] = std::numeric_limits<Scalar>::quiet_NaN();
+    }
+  }
+
+  /// The scores of some samples, which finish(z) gives their scale and bias.
+  template <class D, class Score, class Finish>
+  void compute_scores(const D& data, Range piece, Vector<Scalar>& sums, const Score& score, Matrix<Scalar>& scores, const Finish& finish) {
+    const detail::SparseRowsView rows(data);
+    Scalar* of_range = sums.data() + 4 * outputs_;
+    visit_rows(data, piece, 0, cut_.ranges(), [&](Index j, Range all) {
+      Scalar* z = &scores(0, j);
+      for (Index r = 0; r < score_ranges_; ++r) {
+        const Range own = score_ranges_ == 1 || all.size() == 0 ? all : cut_.entries(sample(j), all, r * pieces_, (r + 1) * pieces_);
+        score(rows.indices + own.begin, rows.values ? rows.values + own.begin : nullptr, own.size(), sums.data(), r == 0 ? z : of_range);
+        for (Index c = 0; r > 0 && c < outputs_; ++c) z[c] += of_range[c];
+      }
+      finish(z);
+    });
   }
 
   /// The same for the whole batch, each range of features by a task of its own. The same task takes the step of these features: so all that a thread reads and
@@ -683,9 +820,9 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       finish_score(z);
     }
     if constexpr (SampleBySample<L>)
-      compute_losses(data, {0, b});
+      compute_losses(data, {0, b}, scores_, values_, dscores_);
     else
-      for (Index s = 0; s < plan.shards(); ++s) compute_losses(data, plan[s]);
+      for (Index s = 0; s < plan.shards(); ++s) compute_losses(data, plan[s], scores_, values_, dscores_);
     workers_[0].seconds += watch.lap();
   }
 
@@ -701,7 +838,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   }
 
   template <class D>
-  void compute_losses(const D& data, Range piece) {
+  void compute_losses(const D& data, Range piece, const Matrix<Scalar>& z, Vector<Scalar>& of_samples, Matrix<Scalar>& dz) {
     const Index begin = piece.begin, m = piece.size();
     for (Index j = begin; j < piece.end; ++j) {
       if constexpr (takes_labels)
@@ -709,9 +846,9 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       else
         for (Index c = 0; c < outputs_; ++c) targets_(c, j) = static_cast<Scalar>(data.targets()(c, sample(j)));
     }
-    VectorRef<Scalar> values = values_.segment(begin, m);
-    MatrixRef<Scalar> dscores = dscores_.middleCols(begin, m);
-    const ConstMatrixRef<Scalar> scores = scores_.middleCols(begin, m);
+    VectorRef<Scalar> values = of_samples.segment(begin, m);
+    MatrixRef<Scalar> dscores = dz.middleCols(begin, m);
+    const ConstMatrixRef<Scalar> scores = z.middleCols(begin, m);
     if constexpr (takes_labels)
       loss_.value_and_gradient(scores, TargetsRef<Label, Scalar>(labels_.segment(begin, m)), values, dscores);
     else
@@ -719,7 +856,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     if (!data.has_weights()) return;
     for (Index j = begin; j < piece.end; ++j) {
       const double w = weights_[j] = data.weights()[sample(j)];
-      for (Index c = 0; c < outputs_; ++c) dscores_(c, j) = w == 0 ? Scalar{0} : dscores_(c, j) * static_cast<Scalar>(w);
+      for (Index c = 0; c < outputs_; ++c) dz(c, j) = w == 0 ? Scalar{0} : dz(c, j) * static_cast<Scalar>(w);
     }
   }
 
@@ -930,9 +1067,32 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
         return false;
       }
     }
+    if (mode_ == Mode::drifting) return begin_drift(at, c, put_off);
     threshold_ = std::min(threshold / std::abs(step_scale_), 0x1p1000);  // of this step, over C
     next_.sum = lazy_.sum + threshold_;
     return true;
+  }
+
+  /// What this step does to A, where C becomes C c. Where a feature that does not occur might leave the range of numbers, nobody would see it: then all of
+  /// them are brought up to date, and if there is still none that must stay within it, the step is not to be taken.
+  bool begin_drift(const StepInfo& at, double c, bool put_off) {
+    const auto fits = [&] {
+      const double size = std::abs(at.rate / step_scale_);
+      next_.sum = lazy_.sum + at.rate / step_scale_;
+      next_drift_ = drift_ + size;
+      return std::abs(next_.scale) * std::fma(next_drift_, largest_mean_, next_bound_) <=
+             static_cast<double>(std::numeric_limits<Scalar>::max());
+    };
+    if (fits()) return true;
+    if (put_off) {
+      settle();
+      next_bound_ = bound_;
+      next_.scale = c;
+      step_scale_ = weight_shrinkage_.l2_in_prox ? 1 : c;
+      if (fits()) return true;
+    }
+    unscale();
+    return false;
   }
 
   /// What this step does to a feature that does not occur. Where such steps would let θ leave the range of numbers, nobody would see it happen: then all
@@ -981,6 +1141,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   /// The step of the part's touched features.
   void step(Part& part, double weight, const StepInfo& at) {
     if (mode_ == Mode::gliding) return step_gliding(part, weight);
+    if (mode_ == Mode::drifting) return step_linear(part, drifting(next_.sum), weight, at);
     with_elements([&](const auto& elements) {
       if (zero_gradient_ == ZeroGradient::linear)
         step_linear(part, elements, weight, at);
@@ -992,10 +1153,13 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   /// θ − α(g/W + λ₂θ), over the new C: the old θ over the old C is the new one, before g.
   template <class Elements>
   void step_linear(Part& part, const Elements& elements, double weight, const StepInfo& at) {
+    constexpr bool is_plain = std::is_same_v<Elements, detail::PlainElements<Scalar>>,
+                   is_drifting = std::is_same_v<Elements, detail::DriftingElements<Scalar>>;
     Scalar* stored = state_->theta.data() + weight_;
     const double factor = -at.rate / (weight * step_scale_);
     const auto threshold = static_cast<Scalar>(threshold_);
     Scalar zero = 0;
+    [[maybe_unused]] Scalar largest = 0;
     for (Index t = 0; t < part.count; ++t) {
       const Index i = part.touched[static_cast<std::size_t>(t)];
       slot_[i] = -1;
@@ -1003,20 +1167,22 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
         const Index e = i * outputs_ + c, s = t * outputs_ + c;
         part.old[s] = stored[e];
         Scalar v = elements(e, i) + scaled(factor, part.grad[s]);
-        if constexpr (!std::is_same_v<Elements, detail::PlainElements<Scalar>>) {
+        if constexpr (is_drifting) largest = std::max(largest, std::abs(v));
+        if constexpr (!is_plain && !is_drifting) {
           const Scalar left = std::abs(v) - threshold;
           v = left <= 0 ? Scalar{0} : std::copysign(left, v);  // NaN stays
         }
         stored[e] = v;
         zero = std::fma(Scalar{0}, v, zero);  // NaN if one is not finite
       }
-      if constexpr (!std::is_same_v<Elements, detail::PlainElements<Scalar>>) {
+      if constexpr (!is_plain) {
         part.old_last[t] = last_[i];
         last_[i] = next_.sum;
       }
     }
     part.kept = part.count;
     part.finite = zero == 0;
+    if constexpr (is_drifting) part.reach.theta = static_cast<double>(largest);
   }
 
   /// What is read soon of the part's feature t, if there are so many.
@@ -1173,6 +1339,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       const auto threshold = static_cast<Scalar>(std::fma(at.rate, bias_shrinkage_.l1, 0.0));
       const bool in_prox = bias_shrinkage_.l2_in_prox;
       for (Index c = 0; c < outputs_; ++c) {
+        if (has_anchor_) part.grad[c] = std::fma(static_cast<Scalar>(weight), mean_[bias_ + c], part.grad[c]);
         bias[c] = std::fma(bias[c], in_prox ? Scalar{1} : keep, scaled(factor, part.grad[c]));
         if (threshold != 0) {
           const Scalar left = std::abs(bias[c]) - threshold;
@@ -1251,7 +1418,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   bool is_behind_ = false;             // θ of the state is not θ
   bool had_to_scale_ = false;          // θ was multiplied by c, and before_ is what it was
   Vector<Scalar> before_, state_before_;
-  Vector<double> last_;             // (d) B when the feature was last stored
+  Vector<double> last_;             // (d) B, or A, when the feature was last stored
   Vector<Scalar> pace_;             // (k,d) D⁻¹
   detail::MotionTable motions_;     // steps of an optimizer that glides, and when the feature was last stored
   Vector<std::int32_t> last_time_;  // (d)
@@ -1263,11 +1430,21 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   double gradient_bound_ = 0;          // of this step: no element of Σ w_i ∇J_i is larger
   double bound_ = 0, next_bound_ = 0;  // |θ_i / C| is not above it, before and after the step
   double largest_value_ = 0;           // max |x|; infinite if one is not finite
-  bool is_by_ranges_ = false;          // see compute_by_ranges
-  Index score_ranges_ = 1;             // whose parts of a score are summed by themselves
-  Index pieces_ = 1;                   // ranges of the cut in each of them
-  Matrix<Scalar> partial_scores_;      // (k·b, score ranges)
-  Vector<std::int32_t> slot_;          // (d) the feature's slot in its part; −1 between steps, and where it does not occur
+
+  // Variance-reduced gradients.
+  bool has_anchor_ = false;
+  Vector<Scalar> anchor_, mean_;                   // (P) θ̃ and μ
+  Vector<double> anchor_sum_;                      // (P) W μ
+  double largest_mean_ = 0;                        // of the weights
+  double drift_ = 0, next_drift_ = 0;              // Σ |α/C| since all was up to date, before and after the step
+  Matrix<Scalar> anchor_scores_, anchor_dscores_;  // (k,b)
+  Vector<Scalar> anchor_values_;                   // (b)
+
+  bool is_by_ranges_ = false;      // see compute_by_ranges
+  Index score_ranges_ = 1;         // whose parts of a score are summed by themselves
+  Index pieces_ = 1;               // ranges of the cut in each of them
+  Matrix<Scalar> partial_scores_;  // (k·b, score ranges)
+  Vector<std::int32_t> slot_;      // (d) the feature's slot in its part; −1 between steps, and where it does not occur
 
   // Who computes.
   bool may_share_ = false;  // steps are large enough for the team
