@@ -243,10 +243,12 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     const Index wanted = may_share_ && !is_by_ranges_ ? std::min<Index>(2 * team_->asked(), 256) : 1;
     pieces_ = (wanted + score_ranges_ - 1) / score_ranges_;
     cut_.make(data, shape, score_ranges_ * pieces_, *team_);
-    parts_.resize(may_share_ ? static_cast<std::size_t>(cut_.ranges()) + 1 : 1);
+    const Index shares = is_by_ranges_ ? team_->asked() : cut_.ranges();
+    parts_.resize(may_share_ ? static_cast<std::size_t>(shares) + 1 : 1);
     for (std::size_t p = 0; p < parts_.size(); ++p) {
       parts_[p].range = static_cast<Index>(p) - 1;
-      parts_[p].features = p == 0 ? Range{0, features_} : cut_.features(parts_[p].range);
+      parts_[p].ranges = p == 0 ? Range{0, cut_.ranges()} : part_of(cut_.ranges(), shares, parts_[p].range);
+      parts_[p].features = {cut_.features(parts_[p].ranges.begin).begin, cut_.features(parts_[p].ranges.end - 1).end};
       if (is_direct_) {
         parts_[p].zeros.resize(outputs_ > 1 ? outputs_ : 4);
         parts_[p].dz.resize(outputs_);
@@ -562,11 +564,11 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   void settle_motions() {
     if (!is_behind_) return;
     for_each_piece([&](Range features) {
-      std::int32_t last = -1;
-      detail::Motion motion;
-      for (Index i = features.begin; i < features.end; ++i) {
-        if (last_time_[i] != last) motion = motions_.since(last = last_time_[i]);
-        glide(motion, i);
+      for (Index i = features.begin; i < features.end;) {  // most have missed the same steps
+        const std::int32_t last = last_time_[i];
+        const Index first = i;
+        while (i < features.end && last_time_[i] == last) ++i;
+        glide(motions_.since(last), {first, i});
       }
     });
     motions_.clear();
@@ -596,7 +598,8 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   /// A range of features, and in every step those of its features that occur in the batch, in the order in which they do: slot t is feature touched[t].
   struct alignas(64) Part {
     Range features;
-    Index range = -1;                    // of the cut; −1: all
+    Index range = -1;                    // the part's place among those of the team, and the range of the cut where each has one; −1: all
+    Range ranges;                        // of the cut
     Index count = 0;                     // of them
     Index kept = 0;                      // for so many of them what was there is kept
     std::vector<std::int32_t> touched;   // (capacity + 1)
@@ -675,10 +678,10 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   /// v of the weights, as stored.
   Scalar* stored_state() const { return &state_->states()(weight_, 0); }
 
-  /// θ and v of a feature after some steps.
-  void glide(const detail::Motion& motion, Index feature) {
+  /// θ and v of some features after some steps.
+  void glide(detail::Motion motion, Range features) {
     Scalar *theta = state_->theta.data() + weight_, *state = stored_state();
-    for (Index e = feature * outputs_; e < (feature + 1) * outputs_; ++e) {
+    for (Index e = features.begin * outputs_; e < features.end * outputs_; ++e) {
       const auto t = static_cast<double>(theta[e]), v = static_cast<double>(state[e]);
       theta[e] = static_cast<Scalar>(motion.theta(t, v));
       state[e] = static_cast<Scalar>(motion.state(t, v));
@@ -792,21 +795,26 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     });
   }
 
-  /// The same for the whole batch, each range of features by a task of its own. The same task takes the step of these features: so all that a thread reads and
+  /// The same for the whole batch, by a task for each thread and its ranges of features: a row takes as long to find as a range's part of it takes to
+  /// compute. The same task takes the step of these features: so all that a thread reads and
   /// writes in step after step stays in its core's cache, and it reads only its part of each row.
   template <class D>
   void compute_by_ranges(const D& data, const ShardPlan& plan) {
     const detail::SparseRowsView rows(data);
     const auto b = static_cast<Index>(samples_.size());
     for (Index j = 0; j < b; ++j) prefetch_target(data, j);
-    team_->for_each(score_ranges_, [&](Index r, int worker) {
+    team_->for_each(static_cast<Index>(active_.size()), [&](Index i, int worker) {
       detail::StopWatch watch;
       Worker& own = workers_[static_cast<std::size_t>(worker)];
-      Scalar* z = partial_scores_.data() + r * partial_scores_.rows();
+      const Range ranges = active_[static_cast<std::size_t>(i)].ranges;
       with_score(rows, [&](const auto& score) {
-        visit_rows(data, {0, b}, r, r + 1, [&](Index j, Range entries) {
-          score(rows.indices + entries.begin, rows.values ? rows.values + entries.begin : nullptr, entries.size(), own.sums.data(),
-                z + j * outputs_);
+        visit_rows(data, {0, b}, ranges.begin, ranges.end, [&](Index j, Range all) {
+          const Range row{rows.begin(sample(j)), rows.end(sample(j))};
+          for (Index r = ranges.begin; r < ranges.end; ++r) {
+            const Range entries = all.size() == 0 ? all : cut_.entries(sample(j), row, r);
+            score(rows.indices + entries.begin, rows.values ? rows.values + entries.begin : nullptr, entries.size(), own.sums.data(),
+                  &partial_scores_(j * outputs_, r));
+          }
         });
       });
       own.seconds += watch.lap();
@@ -907,7 +915,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     const Index row = samples_[static_cast<std::size_t>(j)];
     if (weights_.size() > 0 && weights_[j] == 0) return {};
     const Range all{offsets[row], offsets[row + 1]};
-    return part.range < 0 ? all : cut_.entries(row, all, part.range);
+    return cut_.entries(row, all, part.ranges.begin, part.ranges.end);
   }
 
   /// work(ones, j, indices, values, entries) for the part's entries of every row of a chunk, in order.
@@ -1029,7 +1037,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     if (j >= next) return;
     const Index row = next_samples_[static_cast<std::size_t>(j)];
     const Range all{rows.begin(row), rows.end(row)};
-    rows.prefetch(part.range >= 0 && is_by_ranges_ ? cut_.entries(row, all, part.range) : all);
+    rows.prefetch(part.range >= 0 && is_by_ranges_ ? cut_.entries(row, all, part.ranges.begin, part.ranges.end) : all);
   }
 
   void add_bias_gradient(Part& part) const {
@@ -1117,9 +1125,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
         had_to_scale_ = true;
         before_ = state_->theta;
         state_before_ = state_->states().col(0);
-        for_each_piece([&](Range features) {
-          for (Index i = features.begin; i < features.end; ++i) glide(step_.motion, i);
-        });
+        for_each_piece([&](Range features) { glide(step_.motion, features); });
         moved_ = measure();
         if (!moved_.is_within(most)) {
           unscale();
@@ -1204,7 +1210,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       keep(part, t);
       const Index i = part.touched[static_cast<std::size_t>(t)];
       if (last_time_[i] == motions_.time()) continue;  // the product of no steps would make +0 of −0
-      glide(motions_.since(last_time_[i]), i);
+      glide(motions_.since(last_time_[i]), {i, i + 1});
       last_time_[i] = motions_.time();
     }
     part.kept = part.count;
