@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -17,7 +18,7 @@ namespace lazy_motion_test {
 namespace {
 
 using namespace parade;
-using detail::Motion, detail::MotionTable, detail::motion_step;
+using detail::Motion, detail::MotionGuard, detail::MotionTable, detail::motion_step, detail::Reach;
 
 struct Element {
   double theta, state;
@@ -88,6 +89,77 @@ TEST_CASE("steps without regularizer leave theta where v is 0 to the bit, and st
   CHECK(detail::is_stable(motion(nesterov, 13.5)));  // below 2 (1 + μ)/(α (1 + 2μ))
   CHECK_FALSE(detail::is_stable(motion(nesterov, 13.6)));
   CHECK_FALSE(detail::is_stable({std::numeric_limits<double>::quiet_NaN(), 0, 0, 0}));
+}
+
+TEST_CASE("the reach of a table bounds what was stored at any time, and is no more than it by a small factor") {
+  const Sgd sgd{.rate = 1, .momentum = 0.9};
+  const auto motion = [&](double rate) { return motion_step(sgd.linear_step({rate, 2}), {.l2 = 1}).motion; };
+  const int kind = GENERATE(0, 1, 2);  // rates that change at random, that stay, and of which each is small enough, but not two in turn
+  MotionTable table;
+  table.reserve(1);
+  const Random random(7, Purpose::user, 1);
+  const Reach stored{2, 0.5};
+  CHECK(table.reach(stored).theta == 2);
+  CHECK(table.reach(stored).state == 0.5);
+  std::vector<Element> elements;
+  double largest = 0;
+  for (int t = 0; t < 300; ++t) {
+    for (const double side : {-1.0, 1.0}) elements.push_back({2, side * 0.5});
+    const double rate = kind == 0 ? random.uniform(static_cast<std::uint64_t>(t)) : kind == 1 ? 0.3 : t % 2 == 0 ? 3.7 : 0;
+    table.add(motion(rate));
+    Reach real{};
+    for (Element& element : elements) {
+      element.move(motion(rate));
+      real = real.with({std::abs(element.theta), std::abs(element.state)});
+    }
+    const Reach bound = table.reach(stored);
+    CHECK(real.theta <= bound.theta * (1 + 1e-12));
+    CHECK(real.state <= bound.state * (1 + 1e-12));
+    CHECK(bound.theta <= 20 * std::max(real.theta, real.state));
+    CHECK(bound.state <= 20 * std::max(real.theta, real.state));
+    largest = std::max(largest, real.theta);
+  }
+  CHECK((largest > 1e30) == (kind == 2));
+}
+
+TEST_CASE("a guard lets elements wait as long as none can leave its room, whatever the signs do, and no longer") {
+  const Sgd sgd{.rate = 1, .momentum = 0.9};
+  const auto motion = [&](double rate) { return motion_step(sgd.linear_step({rate, 2}), {.l2 = 1}).motion; };
+  MotionTable table;
+  table.reserve(1);
+  MotionGuard guard;
+  CHECK_FALSE(guard.is_known());
+  const auto wait = [&](const Motion& m, double room) {
+    const bool may = guard.may_wait(
+        1, [&](std::size_t) { return m; }, [&](std::size_t) -> auto& { return table; }, room);
+    if (may) {
+      guard.add({});
+      table.add(m);
+    }
+    return may;
+  };
+  guard.set({1, 1});
+  CHECK(guard.is_known());
+  for (int t = 0; t < 1000; ++t) REQUIRE(wait(motion(1), 100));  // |M| has an eigenvalue of 1.5
+
+  Element element{1, 1};
+  table.clear();
+  guard.set({1, 1});
+  int steps = 0;
+  for (; steps < 2000 && wait(motion(steps % 2 == 0 ? 3.7 : 0), 1e30); ++steps) element.move(motion(steps % 2 == 0 ? 3.7 : 0));
+  CHECK(std::abs(element.theta) <= 1e30);
+  CHECK(std::abs(element.state) <= 1e30);
+  CHECK(std::max(std::abs(element.theta), std::abs(element.state)) > 1e27);
+
+  guard.set({1, 1});
+  table.clear();
+  CHECK(wait(motion(0), 10));
+  guard.add({1e5, 0});  // what a step has stored counts too
+  CHECK_FALSE(wait(motion(0), 10));
+  guard.set({std::numeric_limits<double>::infinity(), 0});
+  CHECK_FALSE(wait(motion(0), 1e300));
+  guard.forget();
+  CHECK_FALSE(guard.is_known());
 }
 
 }  // namespace lazy_motion_test

@@ -93,4 +93,28 @@ struct Both {
 };
 static_assert(parade::Regularizer<Both, float> && parade::Regularizer<Both, double>);
 
+/// λ/2 ‖θ‖², in the gradient or in a proximal step.
+struct Ridge {
+  double lambda = 0;
+  bool in_prox = false;
+  bool biases = false;
+
+  using ShrinkageOf = Ridge;
+  parade::Shrinkage shrinkage() const { return {.l2 = lambda, .l1 = 0, .l2_in_prox = in_prox}; }
+  bool applies_to(const parade::ParameterBlock& block) const { return biases || block.role != parade::Role::bias; }
+  template <class T>
+  double value(const Eigen::MatrixBase<T>& theta) const {
+    return lambda / 2 * theta.squaredNorm();
+  }
+  template <class T>
+  void add_gradient(const Eigen::MatrixBase<T>& theta, parade::VectorRef<typename T::Scalar> grad) const {
+    if (!in_prox) grad += lambda * theta;
+  }
+  template <class T>
+  void prox(parade::VectorRef<typename T::Scalar> theta, const Eigen::MatrixBase<T>& steps) const {
+    if (in_prox) theta.array() /= 1 + lambda * steps.array();
+  }
+};
+static_assert(parade::Regularizer<Ridge, double>);
+
 }  // namespace sparse

@@ -2,10 +2,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <parade/data/splits.hpp>
 #include <parade/losses/logistic.hpp>
 #include <parade/losses/poisson.hpp>
 #include <parade/losses/softmax_cross_entropy.hpp>
@@ -389,6 +391,26 @@ TEST_CASE("partial_fit takes sparse rows, and dense and sparse steps may follow 
     CHECK(x.samples == y.samples);
   }
   CHECK((a.theta() - c.theta()).cwiseAbs().maxCoeff() < 1e-13);
+}
+
+TEST_CASE("partial_fit on sparse rows has the bits of fits of one step, whatever rows come one after the other") {
+  const Both both = GENERATE(values<Both>({{}, {0.05, 0}, {0, 0.01}, {0.05, 0.01}}));
+  const Index count = 600;
+  const auto rows = long_rows<double>(count);
+  const auto bad = rows_of(rows, std::vector<Index>{3, 4, 5}).with_weights(Vector<double>::Constant(3, 1.7e308));  // whose sum is too large
+  auto by_hand = sgd_trainer_of<double>(rows.num_features(), both, 0.3), by_fit = sgd_trainer_of<double>(rows.num_features(), both, 0.3);
+  by_hand.initialize(1);
+  by_fit.initialize(1);
+  for (int i = 0; i < 6; ++i) {
+    // Small batches step element by element, large ones sum first.
+    const auto part = i % 3 == 1 ? rows : rows_of(rows, std::vector<Index>{7, 20 * i, 411});
+    const FitOptions options{.epochs = 1, .batch_size = part.size(), .threads = 1, .shuffle = false, .warm_start = true};
+    const auto sum = by_hand.partial_fit(part, {.threads = i % 2 == 0 ? 3 : 1});
+    CHECK(sum.samples == part.size());
+    CHECK(by_fit.fit(part, options).theta_hash == theta_hash(by_hand.theta()));
+    CHECK_THROWS_AS(by_hand.partial_fit(bad), std::runtime_error);
+    CHECK(theta_hash(by_fit.theta()) == theta_hash(by_hand.theta()));
+  }
 }
 
 TEST_CASE("a pair without an exact lazy form is refused before anything is changed") {

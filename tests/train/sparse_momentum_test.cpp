@@ -8,6 +8,7 @@
 
 #include <parade/data/cache.hpp>
 #include <parade/data/cached.hpp>
+#include <parade/data/splits.hpp>
 #include <parade/losses/softmax_cross_entropy.hpp>
 #include <parade/models/linear.hpp>
 #include <parade/optimizers/sgd.hpp>
@@ -26,32 +27,9 @@ using namespace parade;
 using sparse::check_same;
 using sparse::check_same_hash;
 using sparse::Halving;
+using sparse::Ridge;
 
 constexpr Index n = 97, d = 40;
-
-/// λ/2 ‖θ‖², in the gradient or in a proximal step.
-struct Ridge {
-  double lambda = 0;
-  bool in_prox = false;
-  bool biases = false;
-
-  using ShrinkageOf = Ridge;
-  Shrinkage shrinkage() const { return {.l2 = lambda, .l1 = 0, .l2_in_prox = in_prox}; }
-  bool applies_to(const ParameterBlock& block) const { return biases || block.role != Role::bias; }
-  template <class T>
-  double value(const Eigen::MatrixBase<T>& theta) const {
-    return lambda / 2 * theta.squaredNorm();
-  }
-  template <class T>
-  void add_gradient(const Eigen::MatrixBase<T>& theta, VectorRef<typename T::Scalar> grad) const {
-    if (!in_prox) grad += lambda * theta;
-  }
-  template <class T>
-  void prox(VectorRef<typename T::Scalar> theta, const Eigen::MatrixBase<T>& steps) const {
-    if (in_prox) theta.array() /= 1 + lambda * steps.array();
-  }
-};
-static_assert(Regularizer<Ridge, double>);
 
 /// α ← α/2 after 10 steps and so on, or these two in turn.
 struct Rates {
@@ -158,6 +136,44 @@ TEST_CASE("rates of which each is small enough for L2, but which together make t
   CHECK(x.steps == y.steps);
   CHECK(a.theta().allFinite());
   CHECK(a.fit(rows, options).theta_hash == x.theta_hash);  // nothing of a run is kept for the next
+
+  // In epochs of a step each, and step by step.
+  const auto ten = SparseRows<double>(rows.offsets().head(11), rows.indices(), rows.values(), d).with_labels(labels.head(10));
+  const FitOptions whole{.epochs = 1100, .batch_size = 10, .seed = 1, .threads = 2};
+  const Summary u = a.fit(ten, whole), v = b.fit(sparse::dense(ten), whole);
+  CHECK(u.divergences.size() == 1);
+  CHECK(u.steps == v.steps);
+  CHECK(a.theta().allFinite());
+
+  const auto by_hand = [&](auto& trainer, const auto& data) {
+    trainer.initialize(1);
+    for (int i = 0; i < 1100; ++i) try {
+        trainer.partial_fit(data);
+      } catch (const std::runtime_error&) {
+        return i;
+      }
+    return -1;
+  };
+  const int taken = by_hand(a, ten);
+  CHECK(taken > 100);
+  CHECK(taken == by_hand(b, sparse::dense(ten)));
+  CHECK(a.theta().allFinite());
+}
+
+TEST_CASE("growth by momentum within the range of numbers changes nothing, and depends on no part of a run") {
+  const auto rows = sparse::random_rows<double>(d, n, 3);
+  const Rates rates{{3.7, 0.0}};
+  const auto trainer = [&] { return make({.rate = 1, .momentum = 0.9}, {.lambda = 1}, d, 3, rates); };
+  auto a = trainer(), b = trainer();
+  const FitOptions options{.epochs = 2, .batch_size = 1, .seed = 1, .threads = 2};
+  const Summary whole = a.fit(rows, options);
+  REQUIRE(whole.stop_reason == StopReason::completed);
+  CHECK(a.theta().cwiseAbs().maxCoeff() > 1e6);
+  FitOptions one = options;
+  one.epochs = 1;
+  b.fit(rows, one);
+  one.warm_start = true;
+  CHECK(b.fit(rows, one).theta_hash == whole.theta_hash);
 }
 
 TEST_CASE("theta after training with momentum on sparse rows has the same bits for any number of threads") {
@@ -212,6 +228,20 @@ TEST_CASE("momentum on sparse rows: callbacks, partial_fit, and a run in parts s
     CHECK(std::abs(x.loss - y.loss) < 1e-12 * y.loss);
   }
   CHECK((a.theta() - c.theta()).cwiseAbs().maxCoeff() < 1e-13);
+
+  // The bits of fits of one step, also of other data in between, and after a step that was not taken.
+  const auto others = sparse::many_rows<double>(100).with_labels(Vector<Label>::Zero(100));
+  auto by_hand = make(nesterov, {0.05}, others.num_features()), by_fit = make(nesterov, {0.05}, others.num_features());
+  by_hand.initialize(1);
+  by_fit.initialize(1);
+  const auto fit_once = [&](const auto& data) {
+    return by_fit.fit(data, {.epochs = 1, .batch_size = data.size(), .threads = 1, .shuffle = false, .warm_start = true}).theta_hash;
+  };
+  for (int i = 0; i < 4; ++i) {
+    const auto part = i == 2 ? others : rows_of(others, std::vector<Index>{5, 17, i});
+    by_hand.partial_fit(part, {.threads = 3});
+    CHECK(theta_hash(by_hand.theta()) == fit_once(part));
+  }
 }
 
 TEST_CASE("a step with momentum that is not finite leaves theta and v as they were") {

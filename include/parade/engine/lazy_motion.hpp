@@ -22,14 +22,25 @@ struct Motion {
   double state(double t, double v) const { return std::fma(state_theta, t, state_state * v); }
   bool operator==(const Motion&) const = default;
 
-  /// Its largest element.
-  double size() const { return std::max({std::abs(theta_theta), std::abs(theta_state * state_theta), std::abs(state_state)}); }
-
   /// This one after another one.
   Motion after(const Motion& first) const {
     return {theta(first.theta_theta, first.state_theta), theta(first.theta_state, first.state_state),
             state(first.theta_theta, first.state_theta), state(first.theta_state, first.state_state)};
   }
+};
+
+/// Bounds of |θ| and |v| of some elements.
+struct Reach {
+  double theta = 0, state = 0;
+
+  /// After that motion.
+  Reach after(const Motion& m) const {
+    return {std::fma(std::abs(m.theta_state), state, std::abs(m.theta_theta) * theta),
+            std::fma(std::abs(m.state_theta), theta, std::abs(m.state_state) * state)};
+  }
+  /// Of these elements and of those.
+  Reach with(const Reach& other) const { return {std::max(theta, other.theta), std::max(state, other.state)}; }
+  bool is_within(double room) const { return theta <= room && state <= room; }  // false for NaN
 };
 
 /// A step's motion, and by how much the gradient of the losses adds to it: θ' += theta_gradient g,  v' += state_gradient g.
@@ -47,7 +58,7 @@ inline MotionStep motion_step(const LinearStep& step, const Shrinkage& shrinkage
           step.state_of_gradient};
 }
 
-/// Whether steps like this one keep θ and v in their range, however many there are: no eigenvalue is above 1 in size (Jury's criterion). What 10⁹ of
+/// Whether steps like this one alone keep θ and v in their range, however many there are: no eigenvalue is above 1 in size (Jury's criterion). What 10⁹ of
 /// them would be noticed by is left out: without regularizer one eigenvalue is 1.
 inline bool is_stable(const Motion& m) {
   const double determinant = std::fma(m.theta_theta, m.state_state, -(m.theta_state * m.state_theta)),
@@ -72,26 +83,18 @@ class MotionTable {
     while (capacity_ < elements / 32 && capacity_ < Index{1} << 22) capacity_ *= 2;
     to_end_.reserve(static_cast<std::size_t>(capacity_));
     to_present_.reserve(static_cast<std::size_t>(capacity_ / block));
-    begin();
-  }
-
-  /// For a run: nothing has grown yet.
-  void begin() {
+    largest_.reserve(static_cast<std::size_t>(capacity_ / block));
     clear();
-    largest_ = 0;
   }
 
   void clear() {
     time_ = begin_ = same_ = 0;
     to_end_.clear();
     to_present_.clear();
+    largest_.clear();
   }
 
   bool is_full() const { return time_ >= capacity_; }
-
-  /// Whether steps since `begin`, of which each alone keeps θ and v in their range, do not together: where rates change between large ones. `clear` does not
-  /// forget that.
-  bool has_grown() const { return largest_ > 0x1p10; }
 
   /// Steps since `clear`.
   std::int32_t time() const { return time_; }
@@ -103,19 +106,19 @@ class MotionTable {
     last_ = n - 1;
     steps_[last_] = step;
     // Where all steps of the block are the same, its products are powers, of which this is the next.
-    for (std::size_t k = n; k > (static_cast<std::size_t>(same_) >= n ? n - 1 : 0); --k) {
-      recent_[k] = step.after(recent_[k - 1]);
-      largest_ = std::max(largest_, recent_[k].size());
-    }
+    for (std::size_t k = n; k > (static_cast<std::size_t>(same_) >= n ? n - 1 : 0); --k) recent_[k] = step.after(recent_[k - 1]);
     if (n < recent_.size() - 1) return;
-    Motion product;
+    Motion product, largest{0, 0, 0, 0};
     to_end_.resize(static_cast<std::size_t>(time_));
-    for (std::size_t k = n; k-- > 0;) to_end_[static_cast<std::size_t>(begin_) + k] = product = product.after(steps_[k]);
-    for (Motion& motion : to_present_) {
-      motion = product.after(motion);
-      largest_ = std::max(largest_, motion.size());
+    for (std::size_t k = n; k-- > 0;) {
+      to_end_[static_cast<std::size_t>(begin_) + k] = product = product.after(steps_[k]);
+      largest = {std::max(largest.theta_theta, std::abs(product.theta_theta)), std::max(largest.theta_state, std::abs(product.theta_state)),
+                 std::max(largest.state_theta, std::abs(product.state_theta)),
+                 std::max(largest.state_state, std::abs(product.state_state))};
     }
+    for (Motion& motion : to_present_) motion = product.after(motion);
     to_present_.push_back({});
+    largest_.push_back(largest);
     begin_ = time_;
   }
 
@@ -126,10 +129,20 @@ class MotionTable {
         to_present_[static_cast<std::size_t>(last / block)].after(to_end_[static_cast<std::size_t>(last)]));
   }
 
+  /// Where elements are now that were within `stored` when they were last stored, whenever that was since `clear`. Steps of which each alone keeps θ and v
+  /// in their range may not do so together: where rates change between large ones.
+  Reach reach(const Reach& stored) const {
+    const auto n = static_cast<std::size_t>(time_ - begin_);
+    Reach result;
+    for (std::size_t k = 0; k <= n; ++k) result = result.with(stored.after(recent_[k]));
+    for (std::size_t j = 0; j < to_present_.size(); ++j)
+      result = result.with(stored.after(largest_[j]).after(to_present_[j]).after(recent_[n]));
+    return result;
+  }
+
  private:
   Index capacity_ = 0;
   std::int32_t time_ = 0;
-  double largest_ = 0;                                              // element of a product
   std::int32_t begin_ = 0;                                          // of the present block
   std::int32_t same_ = 0;                                           // how many of the last steps were the same, up to `block`
   std::size_t last_ = 0;                                            // the last step's place in its block
@@ -137,6 +150,51 @@ class MotionTable {
   std::array<Motion, static_cast<std::size_t>(block) + 1> recent_;  // [k]: the product of its last k steps
   std::vector<Motion> to_end_;                                      // from each step before to the end of its block
   std::vector<Motion> to_present_;                                  // from the end of each block before to the beginning of the present one
+  std::vector<Motion> largest_;                                     // of each block before: max |element| of to_end_
+};
+
+/// Says of each step whether elements that are left alone may be left to it, or might then leave their range of numbers unseen.
+///
+/// A bound of all elements goes along with the steps: |M| (bounds of |θ| and |v|), which costs a step two multiply-adds. Where signs alternate it is far
+/// too large after thousands of steps; so where it is too large the table says what it really is. It begins with what elements are when they are all
+/// up to date: so that nothing depends on how steps are parted into runs, epochs and calls.
+class MotionGuard {
+ public:
+  /// All elements are, or will be, up to date, and `measure` is to be asked what they are.
+  void forget() { is_known_ = false; }
+
+  /// What bounds the elements, all of them up to date.
+  void set(const Reach& all) {
+    stored_ = now_ = all;
+    is_known_ = true;
+  }
+  bool is_known() const { return is_known_; }
+
+  /// Whether elements stay within `room` if they are left to one step more: of the blocks of parameters, whose motions are motion(j) and whose tables
+  /// table(j). `next()` is where they are then.
+  template <class MotionOf, class TableOf>
+  bool may_wait(std::size_t blocks, const MotionOf& motion, const TableOf& table, double room) {
+    const auto step = [&] {
+      next_ = {};
+      for (std::size_t j = 0; j < blocks; ++j) next_ = next_.with(now_.after(motion(j)));
+      return next_.is_within(room);
+    };
+    if (step()) return true;
+    now_ = {};
+    for (std::size_t j = 0; j < blocks; ++j) now_ = now_.with(table(j).reach(stored_));
+    return step();
+  }
+
+  /// The step was taken, and has stored elements within `touched`.
+  void add(const Reach& touched) {
+    now_ = next_.with(touched);
+    stored_ = stored_.with(touched);
+  }
+
+ private:
+  bool is_known_ = false;
+  Reach stored_;      // of elements as they were stored
+  Reach now_, next_;  // of elements as they are before and after the step
 };
 
 }  // namespace parade::detail

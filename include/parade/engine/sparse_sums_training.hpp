@@ -164,13 +164,16 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
       kernels::use_huge_pages(slot_);
       slot_.setConstant(-1);
     }
+    // What is where all is up to date as it is made here stays so: a call for one step must not cost O(d).
     if (is_thresholded_ && last_.rows() != features_) {
       last_.resize(features_, static_cast<Index>(blocks_.size()));
       kernels::use_huge_pages(last_);
+      last_.setZero();
     }
     if (is_gliding_ && last_time_.size() != features_) {
       last_time_.resize(features_);
       kernels::use_huge_pages(last_time_);
+      last_time_.setZero();
       for (Block& block : blocks_) block.motions.reserve(features_ * width_);
     }
   }
@@ -187,11 +190,10 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
   /// From now on `state` is what is trained; it must live until `settle`. Its θ is what it says until the first step, and again after `settle`.
   /// `regularizer`: as it is by now, where it changes from step to step. To be called inside `team.run`, after `reserve`.
   void begin(State& state, std::int64_t /*steps*/, const R& regularizer) {
+    PARADE_ASSERT(!is_behind_);
     state_ = &state;
     update_.set_regularizer(regularizer);
-    set_up_to_date();
-    for (Block& block : blocks_)
-      if (is_gliding_) block.motions.begin();
+    guard_.forget();
     const Index size = remainder_.parameters().size();
     if (rest_.theta.size() != size || rest_.states().cols() != state.states().cols()) {
       rest_ = State(size, state.states().cols());
@@ -296,6 +298,7 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
           part.update_seconds += watch.lap();
         });
         write_rest();
+        if (is_gliding_) add_reach();
         for (Block& block : blocks_) {
           block.lazy = block.next;
           if (is_gliding_ && block.waits) block.motions.add(block.motion);
@@ -479,6 +482,7 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
     }
     if (is_thresholded_) last_.setZero();
     if (is_gliding_) last_time_.setZero();
+    guard_.forget();
     is_behind_ = false;
   }
 
@@ -620,30 +624,55 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
     bool finite = true;
     if constexpr (HasLinearStep<O>) {
       const LinearStep step = optimizer_.linear_step(at);
-      bool all_wait = true, is_full = false;
+      constexpr double most = static_cast<double>(std::numeric_limits<Scalar>::max());
+      const auto measure = [&](const Block& block) {
+        const auto largest = [&](const auto& all) { return largest_of(all.data() + block.offset, block.rows * features_); };
+        return detail::Reach{largest(state_->theta), largest(std::as_const(*state_).states())};
+      };
+      bool all_wait = true;
       for (Block& block : blocks_) {
         block.motion = detail::motion_step(step, block.shrinkage).motion;
-        block.waits = detail::is_stable(block.motion) && !block.motions.has_grown();
         block.next = block.lazy;
         block.keep = block.shrinkage.l2_in_prox ? 1 / std::fma(step.step_size, block.shrinkage.l2, 1.0) : 1;
-        all_wait = all_wait && block.waits;
-        is_full = is_full || block.motions.is_full();
+        all_wait = all_wait && detail::is_stable(block.motion);
       }
-      if (!all_wait || is_full) settle();
+      if (blocks_[0].motions.is_full()) settle();
+      if (!guard_.is_known()) {
+        detail::Reach all;
+        for (const Block& block : blocks_) all = all.with(measure(block));
+        guard_.set(all);
+      }
+      all_wait =
+          all_wait &&
+          guard_.may_wait(
+              blocks_.size(), [&](std::size_t j) { return blocks_[j].motion; }, [&](std::size_t j) -> auto& { return blocks_[j].motions; },
+              most / 16);
+      if (!all_wait) settle();
+      moved_ = {};
       for (Block& block : blocks_) {
         block.waits = all_wait;  // all blocks of a feature are of the same time
         if (all_wait) continue;
-        const auto largest = [&](const auto& all) {
-          return static_cast<double>(all.segment(block.offset, block.rows * features_).cwiseAbs().maxCoeff());
-        };
-        const double theta = largest(state_->theta), state = largest(state_->states().col(0));
-        const detail::Motion& m = block.motion;
-        const double most = std::max(std::fma(std::abs(m.theta_theta), theta, std::abs(m.theta_state) * state),
-                                     std::fma(std::abs(m.state_theta), theta, std::abs(m.state_state) * state));
-        finite = finite && most <= static_cast<double>(std::numeric_limits<Scalar>::max());
+        const detail::Reach own = measure(block).after(block.motion);
+        finite = finite && own.is_within(most);
+        moved_ = moved_.with(own);
       }
     }
     return finite;
+  }
+
+  static double largest_of(const Scalar* x, Index size) { return static_cast<double>(kernels::largest_size(x, size)); }
+
+  /// The step was taken: what is known of how far the features may be.
+  void add_reach() {
+    detail::Reach touched;
+    for (const Part& part : active_) {
+      const Index begin = part.first * width_, size = part.count * width_;
+      touched = touched.with({largest_of(theta_.data() + begin, size), largest_of(states_.data() + begin, size)});
+    }
+    if (blocks_[0].waits)
+      guard_.add(touched);
+    else
+      guard_.set(moved_.with(touched));
   }
 
   /// The gradient of the part's slots.
@@ -770,6 +799,8 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
   State* state_ = nullptr;
   State rest_, next_rest_;  // of the remainder
   ParallelUpdate<Scalar, R, detail::Unconstrained, O> update_;
+  detail::MotionGuard guard_;
+  detail::Reach moved_;             // of features that did not occur in a step that could not be put off
   bool is_behind_ = false;          // θ of the state is not θ
   Matrix<double> last_;             // (d, blocks) B when the feature was last stored
   Vector<std::int32_t> last_time_;  // (d) when the feature was last stored, where steps glide

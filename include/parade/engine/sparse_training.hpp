@@ -8,6 +8,7 @@
 #include <functional>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -66,6 +67,18 @@ struct PacedElements {
     const Scalar v = stored[element];
     const double left = std::fma(-(sum - last[feature]), static_cast<double>(pace[element]), std::abs(static_cast<double>(v)));
     return left <= 0 ? Scalar{0} : std::copysign(static_cast<Scalar>(left), v);
+  }
+};
+
+/// With a drift −α μ_e in every step, μ the mean gradient at an anchor.
+template <class Scalar>
+struct DriftingElements {
+  const Scalar* stored;
+  const double* last;  // (d) sum of the steps' α/C when the feature was last stored
+  const Scalar* mean;  // (k,d) μ
+  double sum;
+  Scalar operator()(Index element, Index feature) const {
+    return static_cast<Scalar>(std::fma(-(sum - last[feature]), static_cast<double>(mean[element]), static_cast<double>(stored[element])));
   }
 };
 
@@ -173,11 +186,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       if (bias_ >= 0) bias_shrinkage_ = of("bias");
     }
     zero_gradient_ = detail::zero_gradient_of(optimizer_);
-    const double l1 = weight_shrinkage_.l1;
-    mode_ = zero_gradient_ == ZeroGradient::glides   ? Mode::gliding
-            : l1 == 0                                ? Mode::plain
-            : zero_gradient_ == ZeroGradient::linear ? Mode::thresholded
-                                                     : Mode::paced;
+    set_mode(false);
   }
 
   SparseTraining(const SparseTraining&) = delete;
@@ -189,12 +198,26 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
                             std::max(weight_shrinkage_.l1, bias_shrinkage_.l1));
   }
 
-  /// Makes room for batches of up to `batch_size` samples of this data set, and finds out where its rows are to be cut. Not inside `team.run`.
+  /// Throws OptionError for an optimizer and a regularizer with which variance-reduced gradients have no exact lazy form.
+  void check_anchored() const {
+    if (zero_gradient_ != ZeroGradient::linear || weight_shrinkage_.l1 != 0 || bias_shrinkage_.l1 != 0)
+      throw OptionError(
+          "svrg must be 0 on sparse rows with this optimizer and regularizer: the gradient over all data moves every feature in every "
+          "step, "
+          "which has an exact lazy form for Sgd without momentum, with L2 or no regularizer");
+  }
+
+  /// Makes room for batches of up to `batch_size` samples of this data set, and finds out where its rows are to be cut. `is_anchored`: steps will
+  /// take variance-reduced gradients, see begin_anchor. Not inside `team.run`.
   template <SparseData D>
-  void reserve(const D& data, Index batch_size) {
+  void reserve(const D& data, Index batch_size, bool is_anchored = false) {
+    set_mode(is_anchored);
     scores_.resize(outputs_, batch_size);
     dscores_.resize(outputs_, batch_size);
     values_.resize(batch_size);
+    anchor_scores_.resize(outputs_, is_anchored ? batch_size : 0);
+    anchor_dscores_.resize(outputs_, anchor_scores_.cols());
+    anchor_values_.resize(anchor_scores_.cols());
     weights_.resize(data.has_weights() ? batch_size : 0);
     if constexpr (takes_labels)
       labels_.resize(batch_size);
@@ -220,10 +243,12 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     const Index wanted = may_share_ && !is_by_ranges_ ? std::min<Index>(2 * team_->asked(), 256) : 1;
     pieces_ = (wanted + score_ranges_ - 1) / score_ranges_;
     cut_.make(data, shape, score_ranges_ * pieces_, *team_);
-    parts_.resize(may_share_ ? static_cast<std::size_t>(cut_.ranges()) + 1 : 1);
+    const Index shares = is_by_ranges_ ? team_->asked() : cut_.ranges();
+    parts_.resize(may_share_ ? static_cast<std::size_t>(shares) + 1 : 1);
     for (std::size_t p = 0; p < parts_.size(); ++p) {
       parts_[p].range = static_cast<Index>(p) - 1;
-      parts_[p].features = p == 0 ? Range{0, features_} : cut_.features(parts_[p].range);
+      parts_[p].ranges = p == 0 ? Range{0, cut_.ranges()} : part_of(cut_.ranges(), shares, parts_[p].range);
+      parts_[p].features = {cut_.features(parts_[p].ranges.begin).begin, cut_.features(parts_[p].ranges.end - 1).end};
       if (is_direct_) {
         parts_[p].zeros.resize(outputs_ > 1 ? outputs_ : 4);
         parts_[p].dz.resize(outputs_);
@@ -233,18 +258,21 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     const double chunk = (may_share_ ? team_->asked() : 1) * chunk_entries / std::max(1.0, usual / static_cast<double>(batch_size));
     chunk_ = std::max<Index>(16, static_cast<Index>(std::min(chunk, 1e9)));
     reserve(bias_part_, 1);
-    if (!is_direct_) {
+    // What is between steps, or where all is up to date, as it is made here stays so: a call for one step must not cost O(d).
+    if (!is_direct_ && slot_.size() != features_) {
       slot_.resize(features_);
       kernels::use_huge_pages(slot_);
       slot_.setConstant(-1);
     }
-    if (is_thresholded() && last_.size() != features_) {
+    if (keeps_last() && last_.size() != features_) {
       last_.resize(features_);
       kernels::use_huge_pages(last_);
+      last_.setZero();
     }
     if (mode_ == Mode::gliding && last_time_.size() != features_) {
       last_time_.resize(features_);
       kernels::use_huge_pages(last_time_);
+      last_time_.setZero();
       motions_.reserve(features_ * outputs_);
     }
     if (mode_ == Mode::paced && pace_.size() != outputs_ * features_) {
@@ -267,17 +295,15 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   }
 
   /// From now on `state` is what is trained; it must live until `settle`. Its θ is what it says until the first step, and again after `settle`.
-  /// `steps`: that were taken before, 0 for a state that is new. To be called inside `team.run`, after `reserve`.
-  void begin(State& state, std::int64_t steps) {
+  /// `steps`: that were taken before, 0 for a state that is new. `is_for_one`: only one step will be, for which to look at all of θ is too much. To be
+  /// called inside `team.run`, after `reserve`.
+  void begin(State& state, std::int64_t steps, bool is_for_one = false) {
+    PARADE_ASSERT(!is_behind_);
     state_ = &state;
     lazy_ = {};
-    is_behind_ = false;
-    if (is_direct_) bound_ = largest_stored();
-    if (is_thresholded()) last_.setZero();
-    if (mode_ == Mode::gliding) {
-      last_time_.setZero();
-      motions_.begin();
-    }
+    if (is_direct_) bound_ = is_for_one ? std::numeric_limits<double>::infinity() : largest_stored();
+    guard_.forget();
+    if (mode_ == Mode::drifting) end_anchor(0);
     if (mode_ != Mode::paced) return;
     pace_.setZero();
     if (steps == 0) return;
@@ -285,6 +311,62 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       detail::write_pace<Scalar>(optimizer_, state.slice({weight_ + features.begin * outputs_, weight_ + features.end * outputs_}),
                                  pace_.segment(features.begin * outputs_, features.size() * outputs_));
     });
+  }
+
+  /// Variance-reduced gradients: θ̃ is the θ of now, and the batches that `add_to_anchor` brings up to `end_anchor` give μ = (1/W) Σ w_i ∇J_i(θ̃). From then
+  /// on a step takes
+  ///
+  ///   g ← (1/W_B) Σ_B w_i (∇J_i(θ) − ∇J_i(θ̃)) + μ
+  ///
+  /// whose first part is 0 where a feature does not occur, since a model that is linear has ∇J_i = x_i dz_i: so it is the same chain of dz − dz̃. μ is everywhere,
+  /// and moves such a feature by an affine map θ ← cθ − αμ. Over C = Π c_s, as in LazyShrinkage, that is
+  ///
+  ///   θ/C = v − (A − A₀) μ,   A = Σ α_s/C_s
+  ///
+  /// for a feature that was last stored as v at A₀. After `begin`, where nothing is behind; for a state that was `reserve`d so.
+  void begin_anchor() {
+    PARADE_ASSERT(!is_behind_ && mode_ == Mode::drifting);
+    discard();
+    has_anchor_ = false;
+    anchor_ = state_->theta;
+    anchor_sum_.setZero(anchor_.size());
+  }
+  /// Returns the weight of the batch; nothing, and it is left out, if its loss or gradient is not finite: see find_not_finite.
+  template <SparseData D>
+  std::optional<double> add_to_anchor(const D& data, std::span<const Index> samples) {
+    const BatchSum sum = accumulate(data, samples);
+    if (!std::isfinite(sum.loss)) return std::nullopt;
+    is_pending_ = true;
+    for_each_part([&](Part& part) {
+      add_gradient(data, part, last_chunk_);
+      part.has_finite_grad = kernels::all_finite(part.grad.data(), part.count * outputs_);
+    });
+    if (bias_ >= 0) add_bias_gradient(bias_part_);
+    bias_part_.has_finite_grad = kernels::all_finite(bias_part_.grad.data(), outputs_);
+    bool finite = bias_part_.has_finite_grad;
+    for (const Part& part : active_) finite = finite && part.has_finite_grad;
+    if (!finite) return std::nullopt;
+    for_each_part([&](Part& part) {
+      for (Index t = 0; t < part.count; ++t) {
+        const Index to = weight_ + part.touched[static_cast<std::size_t>(t)] * outputs_;
+        for (Index c = 0; c < outputs_; ++c) anchor_sum_[to + c] += static_cast<double>(part.grad[t * outputs_ + c]);
+      }
+    });
+    for (Index c = 0; bias_ >= 0 && c < outputs_; ++c) anchor_sum_[bias_ + c] += static_cast<double>(bias_part_.grad[c]);
+    discard();
+    return sum.weight;
+  }
+  /// `weight`: of all batches; 0: there is no anchor, and steps are plain.
+  void end_anchor(double weight) {
+    discard();
+    has_anchor_ = weight > 0;
+    if (has_anchor_)
+      mean_ = (anchor_sum_ / weight).template cast<Scalar>();
+    else
+      mean_.setZero(state_->theta.size());
+    largest_mean_ = largest_of(mean_.data());
+    bound_ = largest_stored();
+    drift_ = 0;
   }
 
   /// Part 1: scores, losses and ∂J/∂Z of these samples at the θ of now. Returns Σ w_i J_i, W and b. `samples` and `data` must stay until `update`.
@@ -323,7 +405,9 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
           detail::StopWatch watch;
           Worker& own = workers_[static_cast<std::size_t>(worker)];
           const Range piece = part_of(chunk.size(), pieces, i);
-          forward(data, SampleBySample<L> ? Range{chunk.begin + piece.begin, chunk.begin + piece.end} : plan[i], own.sums);
+          const Range range = SampleBySample<L> ? Range{chunk.begin + piece.begin, chunk.begin + piece.end} : plan[i];
+          forward(data, range, own.sums);
+          if (has_anchor_) subtract_anchor(data, range, own.sums);
           own.seconds += watch.lap();
         });
         last_chunk_ = chunk;
@@ -383,7 +467,10 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       if (finite) {
         lazy_ = next_;
         bound_ = next_bound_;
-        if (mode_ == Mode::gliding && !had_to_scale_) motions_.add(step_.motion);
+        drift_ = next_drift_;
+        if (mode_ == Mode::drifting)
+          for (const Part& part : active_) bound_ = std::max(bound_, part.reach.theta);
+        if (mode_ == Mode::gliding) add_motion();
         is_behind_ = mode_ == Mode::gliding ? motions_.time() > 0 : mode_ != Mode::plain || lazy_.scale != 1;
         had_to_scale_ = false;
       } else {
@@ -408,9 +495,13 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     with_elements([&](const auto& elements) {
       for_each_piece([&](Range features) { write_theta(elements, features, state_->theta.data() + weight_); });
     });
-    bound_ *= std::abs(lazy_.scale);
+    if (mode_ == Mode::drifting)
+      bound_ = largest_stored();
+    else
+      bound_ *= std::abs(lazy_.scale);
     lazy_ = {};
-    if (is_thresholded()) last_.setZero();
+    drift_ = 0;
+    if (keeps_last()) last_.setZero();
     is_behind_ = false;
   }
 
@@ -457,22 +548,47 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   static constexpr double least_shared_work = 3000;  // entries of a batch times outputs
   static constexpr double chunk_entries = 16384;     // a thread
 
-  enum class Mode { plain, thresholded, paced, gliding };  // how elements are read: see detail::PlainElements and so on
+  enum class Mode { plain, thresholded, paced, gliding, drifting };  // how elements are read: see detail::PlainElements and so on
+
+  void set_mode(bool is_anchored) {
+    PARADE_ASSERT(!is_behind_);
+    mode_ = zero_gradient_ == ZeroGradient::glides   ? Mode::gliding
+            : is_anchored                            ? Mode::drifting
+            : weight_shrinkage_.l1 == 0              ? Mode::plain
+            : zero_gradient_ == ZeroGradient::linear ? Mode::thresholded
+                                                     : Mode::paced;
+    has_anchor_ = false;
+  }
 
   /// See settle; where a step is under way its features are up to date, and what would be put back is now what they are.
   void settle_motions() {
     if (!is_behind_) return;
     for_each_piece([&](Range features) {
-      for (Index i = features.begin; i < features.end; ++i) glide(motions_.since(last_time_[i]), i);
+      for (Index i = features.begin; i < features.end;) {  // most have missed the same steps
+        const std::int32_t last = last_time_[i];
+        const Index first = i;
+        while (i < features.end && last_time_[i] == last) ++i;
+        glide(motions_.since(last), {first, i});
+      }
     });
     motions_.clear();
     last_time_.setZero();
+    guard_.forget();
     is_behind_ = false;
     for (Part& part : active_)
       for (Index t = 0; t < part.kept; ++t) keep(part, t);
   }
 
-  bool is_thresholded() const { return mode_ == Mode::thresholded || mode_ == Mode::paced; }
+  /// The step was taken; features that did not occur have yet to go through its motion, if they have not.
+  void add_motion() {
+    detail::Reach touched;
+    for (const Part& part : active_) touched = touched.with(part.reach);
+    if (had_to_scale_) return guard_.set(moved_.with(touched));
+    guard_.add(touched);
+    motions_.add(step_.motion);
+  }
+
+  bool keeps_last() const { return mode_ == Mode::thresholded || mode_ == Mode::paced || mode_ == Mode::drifting; }
 
   struct alignas(64) Worker {
     Vector<Scalar> sums;  // (4k) for row_scores, and (k) for a range's scores
@@ -482,7 +598,8 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   /// A range of features, and in every step those of its features that occur in the batch, in the order in which they do: slot t is feature touched[t].
   struct alignas(64) Part {
     Range features;
-    Index range = -1;                    // of the cut; −1: all
+    Index range = -1;                    // the part's place among those of the team, and the range of the cut where each has one; −1: all
+    Range ranges;                        // of the cut
     Index count = 0;                     // of them
     Index kept = 0;                      // for so many of them what was there is kept
     std::vector<std::int32_t> touched;   // (capacity + 1)
@@ -491,6 +608,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     Vector<double> old_last;             // (capacity)
     std::vector<std::int32_t> old_time;  // (capacity)
     bool finite = true, has_finite_grad = true;
+    detail::Reach reach;  // of what was stored, where steps glide or drift
 
     // For step_directly.
     Vector<Scalar> zeros;  // (4), or (k) where there are several outputs: 0 as long as all is finite
@@ -514,7 +632,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     part.grad.setZero(size);
     part.old.resize(size);
     part.count = 0;
-    if (is_thresholded()) part.old_last.resize(capacity);
+    if (keeps_last()) part.old_last.resize(capacity);
     if (mode_ == Mode::gliding) {
       part.old_time.resize(static_cast<std::size_t>(capacity));
       part.old_states.resize(size, 1);
@@ -536,10 +654,16 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       work(detail::PlainElements<Scalar>{stored});
     else if (mode_ == Mode::gliding)
       work(detail::GlidingElements<Scalar>{stored, stored_state(), last_time_.data(), &motions_});
+    else if (mode_ == Mode::drifting)
+      work(drifting(lazy_.sum));
     else if (mode_ == Mode::thresholded)
       work(detail::ThresholdedElements<Scalar>{stored, last_.data(), lazy_.sum});
     else
       work(detail::PacedElements<Scalar>{stored, last_.data(), pace_.data(), lazy_.sum});
+  }
+
+  detail::DriftingElements<Scalar> drifting(double sum) const {
+    return {state_->theta.data() + weight_, last_.data(), mean_.data() + weight_, sum};
   }
 
   /// The same for features of the batch, which are up to date where steps glide.
@@ -554,10 +678,10 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   /// v of the weights, as stored.
   Scalar* stored_state() const { return &state_->states()(weight_, 0); }
 
-  /// θ and v of a feature after some steps.
-  void glide(const detail::Motion& motion, Index feature) {
+  /// θ and v of some features after some steps.
+  void glide(detail::Motion motion, Range features) {
     Scalar *theta = state_->theta.data() + weight_, *state = stored_state();
-    for (Index e = feature * outputs_; e < (feature + 1) * outputs_; ++e) {
+    for (Index e = features.begin * outputs_; e < features.end * outputs_; ++e) {
       const auto t = static_cast<double>(theta[e]), v = static_cast<double>(state[e]);
       theta[e] = static_cast<Scalar>(motion.theta(t, v));
       state[e] = static_cast<Scalar>(motion.state(t, v));
@@ -574,27 +698,34 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   template <class Elements>
   void write_theta(const Elements& elements, Range features, Scalar* theta) const {
     const auto scale = static_cast<Scalar>(lazy_.scale);
-    for (Index i = features.begin; i < features.end; ++i)
-      for (Index e = i * outputs_; e < (i + 1) * outputs_; ++e) theta[e] = scale * elements(e, i);
+    if constexpr (std::is_same_v<Elements, detail::PlainElements<Scalar>>) {
+      const Index begin = features.begin * outputs_, size = features.size() * outputs_;  // theta may be what is stored
+      Eigen::Map<Vector<Scalar>>(theta + begin, size) = scale * Eigen::Map<const Vector<Scalar>>(elements.stored + begin, size);
+    } else {
+      for (Index i = features.begin; i < features.end; ++i)
+        for (Index e = i * outputs_; e < (i + 1) * outputs_; ++e) theta[e] = scale * elements(e, i);
+    }
   }
 
   /// work(score): score(indices, values, entries, sums, z) is one range's part of a row's scores, into z (k). `sums` (4k) is scratch where k > 1.
   template <class D, class Work>
   void with_score(const detail::SparseRowsView<D>& rows, const Work& work) const {
-    with_elements_to_read([&](const auto& elements) {
-      const auto with_ones = [&](auto ones) {
-        if (outputs_ == 1)
-          work([&elements](const std::int32_t* indices, const auto* values, Index count, Scalar*, Scalar* z) {
-            z[0] = detail::row_score<Scalar, decltype(ones)::value>(indices, values, count, [&](Index i) { return elements(i, i); });
-          });
-        else
-          work([&elements, k = outputs_](const std::int32_t* indices, const auto* values, Index count, Scalar* sums, Scalar* z) {
-            detail::row_scores<Scalar, decltype(ones)::value>(
-                indices, values, count, k, [&](Index i, Index c) { return elements(i * k + c, i); }, sums, z);
-          });
-      };
-      rows.values ? with_ones(std::false_type{}) : with_ones(std::true_type{});
-    });
+    with_elements_to_read([&](const auto& elements) { with_score_of(elements, rows, work); });
+  }
+  template <class Elements, class D, class Work>
+  void with_score_of(const Elements& elements, const detail::SparseRowsView<D>& rows, const Work& work) const {
+    const auto with_ones = [&](auto ones) {
+      if (outputs_ == 1)
+        work([&elements](const std::int32_t* indices, const auto* values, Index count, Scalar*, Scalar* z) {
+          z[0] = detail::row_score<Scalar, decltype(ones)::value>(indices, values, count, [&](Index i) { return elements(i, i); });
+        });
+      else
+        work([&elements, k = outputs_](const std::int32_t* indices, const auto* values, Index count, Scalar* sums, Scalar* z) {
+          detail::row_scores<Scalar, decltype(ones)::value>(
+              indices, values, count, k, [&](Index i, Index c) { return elements(i * k + c, i); }, sums, z);
+        });
+    };
+    rows.values ? with_ones(std::false_type{}) : with_ones(std::true_type{});
   }
 
   /// visit(j, entries) for samples of the batch and their entries in the ranges of the cut from `first` to before `last`; entries that come soon are
@@ -627,38 +758,63 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   ///   z = C ((s₀ + s₁) + s₂ + …) + bias
   template <class D>
   void forward(const D& data, Range piece, Vector<Scalar>& sums) {
-    const detail::SparseRowsView rows(data);
     for (Index j = piece.begin; j < piece.end; ++j) prefetch_target(data, j);
-    Scalar* of_range = sums.data() + 4 * outputs_;
-    with_score(rows, [&](const auto& score) {
-      visit_rows(data, piece, 0, cut_.ranges(), [&](Index j, Range all) {
-        Scalar* z = &scores_(0, j);
-        for (Index r = 0; r < score_ranges_; ++r) {
-          const Range own = score_ranges_ == 1 || all.size() == 0 ? all : cut_.entries(sample(j), all, r * pieces_, (r + 1) * pieces_);
-          score(rows.indices + own.begin, rows.values ? rows.values + own.begin : nullptr, own.size(), sums.data(), r == 0 ? z : of_range);
-          for (Index c = 0; r > 0 && c < outputs_; ++c) z[c] += of_range[c];
-        }
-        finish_score(z);
-      });
-    });
-    compute_losses(data, piece);
+    with_score(detail::SparseRowsView(data),
+               [&](const auto& score) { compute_scores(data, piece, sums, score, scores_, [this](Scalar* z) { finish_score(z); }); });
+    compute_losses(data, piece, scores_, values_, dscores_);
   }
 
-  /// The same for the whole batch, each range of features by a task of its own. The same task takes the step of these features: so all that a thread reads and
+  /// dz ← dz − dz̃. Where a loss is not finite at θ̃, it is not here: nobody would see it.
+  template <class D>
+  void subtract_anchor(const D& data, Range piece, Vector<Scalar>& sums) {
+    with_score_of(detail::PlainElements<Scalar>{anchor_.data() + weight_}, detail::SparseRowsView(data), [&](const auto& score) {
+      compute_scores(data, piece, sums, score, anchor_scores_, [this](Scalar* z) {
+        for (Index c = 0; bias_ >= 0 && c < outputs_; ++c) z[c] += anchor_[bias_ + c];
+      });
+    });
+    compute_losses(data, piece, anchor_scores_, anchor_values_, anchor_dscores_);
+    for (Index j = piece.begin; j < piece.end; ++j) {
+      for (Index c = 0; c < outputs_; ++c) dscores_(c, j) -= anchor_dscores_(c, j);
+      if (!std::isfinite(anchor_values_[j])) values_[j] = std::numeric_limits<Scalar>::quiet_NaN();
+    }
+  }
+
+  /// The scores of some samples, which finish(z) gives their scale and bias.
+  template <class D, class Score, class Finish>
+  void compute_scores(const D& data, Range piece, Vector<Scalar>& sums, const Score& score, Matrix<Scalar>& scores, const Finish& finish) {
+    const detail::SparseRowsView rows(data);
+    Scalar* of_range = sums.data() + 4 * outputs_;
+    visit_rows(data, piece, 0, cut_.ranges(), [&](Index j, Range all) {
+      Scalar* z = &scores(0, j);
+      for (Index r = 0; r < score_ranges_; ++r) {
+        const Range own = score_ranges_ == 1 || all.size() == 0 ? all : cut_.entries(sample(j), all, r * pieces_, (r + 1) * pieces_);
+        score(rows.indices + own.begin, rows.values ? rows.values + own.begin : nullptr, own.size(), sums.data(), r == 0 ? z : of_range);
+        for (Index c = 0; r > 0 && c < outputs_; ++c) z[c] += of_range[c];
+      }
+      finish(z);
+    });
+  }
+
+  /// The same for the whole batch, by a task for each thread and its ranges of features: a row takes as long to find as a range's part of it takes to
+  /// compute. The same task takes the step of these features: so all that a thread reads and
   /// writes in step after step stays in its core's cache, and it reads only its part of each row.
   template <class D>
   void compute_by_ranges(const D& data, const ShardPlan& plan) {
     const detail::SparseRowsView rows(data);
     const auto b = static_cast<Index>(samples_.size());
     for (Index j = 0; j < b; ++j) prefetch_target(data, j);
-    team_->for_each(score_ranges_, [&](Index r, int worker) {
+    team_->for_each(static_cast<Index>(active_.size()), [&](Index i, int worker) {
       detail::StopWatch watch;
       Worker& own = workers_[static_cast<std::size_t>(worker)];
-      Scalar* z = partial_scores_.data() + r * partial_scores_.rows();
+      const Range ranges = active_[static_cast<std::size_t>(i)].ranges;
       with_score(rows, [&](const auto& score) {
-        visit_rows(data, {0, b}, r, r + 1, [&](Index j, Range entries) {
-          score(rows.indices + entries.begin, rows.values ? rows.values + entries.begin : nullptr, entries.size(), own.sums.data(),
-                z + j * outputs_);
+        visit_rows(data, {0, b}, ranges.begin, ranges.end, [&](Index j, Range all) {
+          const Range row{rows.begin(sample(j)), rows.end(sample(j))};
+          for (Index r = ranges.begin; r < ranges.end; ++r) {
+            const Range entries = all.size() == 0 ? all : cut_.entries(sample(j), row, r);
+            score(rows.indices + entries.begin, rows.values ? rows.values + entries.begin : nullptr, entries.size(), own.sums.data(),
+                  &partial_scores_(j * outputs_, r));
+          }
         });
       });
       own.seconds += watch.lap();
@@ -672,9 +828,9 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       finish_score(z);
     }
     if constexpr (SampleBySample<L>)
-      compute_losses(data, {0, b});
+      compute_losses(data, {0, b}, scores_, values_, dscores_);
     else
-      for (Index s = 0; s < plan.shards(); ++s) compute_losses(data, plan[s]);
+      for (Index s = 0; s < plan.shards(); ++s) compute_losses(data, plan[s], scores_, values_, dscores_);
     workers_[0].seconds += watch.lap();
   }
 
@@ -690,7 +846,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   }
 
   template <class D>
-  void compute_losses(const D& data, Range piece) {
+  void compute_losses(const D& data, Range piece, const Matrix<Scalar>& z, Vector<Scalar>& of_samples, Matrix<Scalar>& dz) {
     const Index begin = piece.begin, m = piece.size();
     for (Index j = begin; j < piece.end; ++j) {
       if constexpr (takes_labels)
@@ -698,9 +854,9 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       else
         for (Index c = 0; c < outputs_; ++c) targets_(c, j) = static_cast<Scalar>(data.targets()(c, sample(j)));
     }
-    VectorRef<Scalar> values = values_.segment(begin, m);
-    MatrixRef<Scalar> dscores = dscores_.middleCols(begin, m);
-    const ConstMatrixRef<Scalar> scores = scores_.middleCols(begin, m);
+    VectorRef<Scalar> values = of_samples.segment(begin, m);
+    MatrixRef<Scalar> dscores = dz.middleCols(begin, m);
+    const ConstMatrixRef<Scalar> scores = z.middleCols(begin, m);
     if constexpr (takes_labels)
       loss_.value_and_gradient(scores, TargetsRef<Label, Scalar>(labels_.segment(begin, m)), values, dscores);
     else
@@ -708,7 +864,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     if (!data.has_weights()) return;
     for (Index j = begin; j < piece.end; ++j) {
       const double w = weights_[j] = data.weights()[sample(j)];
-      for (Index c = 0; c < outputs_; ++c) dscores_(c, j) = w == 0 ? Scalar{0} : dscores_(c, j) * static_cast<Scalar>(w);
+      for (Index c = 0; c < outputs_; ++c) dz(c, j) = w == 0 ? Scalar{0} : dz(c, j) * static_cast<Scalar>(w);
     }
   }
 
@@ -759,7 +915,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     const Index row = samples_[static_cast<std::size_t>(j)];
     if (weights_.size() > 0 && weights_[j] == 0) return {};
     const Range all{offsets[row], offsets[row + 1]};
-    return part.range < 0 ? all : cut_.entries(row, all, part.range);
+    return cut_.entries(row, all, part.ranges.begin, part.ranges.end);
   }
 
   /// work(ones, j, indices, values, entries) for the part's entries of every row of a chunk, in order.
@@ -809,12 +965,9 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   static Scalar scaled(double factor, Scalar x) { return static_cast<Scalar>(std::fma(factor, static_cast<double>(x), 0.0)); }
 
   /// max |θ_i / C|, infinite if one is not finite.
-  double largest_stored() const {
-    const auto stored = state_->theta.segment(weight_, outputs_ * features_);
-    if (stored.size() == 0) return 0;
-    if (!kernels::all_finite(stored.data(), stored.size())) return std::numeric_limits<double>::infinity();
-    return static_cast<double>(stored.cwiseAbs().maxCoeff());
-  }
+  double largest_stored() const { return largest_of(state_->theta.data()); }
+  /// max |x_i| over the weights' part of a vector like θ.
+  double largest_of(const Scalar* x) const { return static_cast<double>(kernels::largest_size(x + weight_, outputs_ * features_)); }
 
   /// Whether this step might leave the range of numbers: no |θ_i / C| grows by more than Σ_j |α dz_j / (W C)| max |x|.
   bool must_be_careful(double weight, const StepInfo& at) {
@@ -884,7 +1037,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     if (j >= next) return;
     const Index row = next_samples_[static_cast<std::size_t>(j)];
     const Range all{rows.begin(row), rows.end(row)};
-    rows.prefetch(part.range >= 0 && is_by_ranges_ ? cut_.entries(row, all, part.range) : all);
+    rows.prefetch(part.range >= 0 && is_by_ranges_ ? cut_.entries(row, all, part.ranges.begin, part.ranges.end) : all);
   }
 
   void add_bias_gradient(Part& part) const {
@@ -922,9 +1075,32 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
         return false;
       }
     }
+    if (mode_ == Mode::drifting) return begin_drift(at, c, put_off);
     threshold_ = std::min(threshold / std::abs(step_scale_), 0x1p1000);  // of this step, over C
     next_.sum = lazy_.sum + threshold_;
     return true;
+  }
+
+  /// What this step does to A, where C becomes C c. Where a feature that does not occur might leave the range of numbers, nobody would see it: then all of
+  /// them are brought up to date, and if there is still none that must stay within it, the step is not to be taken.
+  bool begin_drift(const StepInfo& at, double c, bool put_off) {
+    const auto fits = [&] {
+      const double size = std::abs(at.rate / step_scale_);
+      next_.sum = lazy_.sum + at.rate / step_scale_;
+      next_drift_ = drift_ + size;
+      return std::abs(next_.scale) * std::fma(next_drift_, largest_mean_, next_bound_) <=
+             static_cast<double>(std::numeric_limits<Scalar>::max());
+    };
+    if (fits()) return true;
+    if (put_off) {
+      settle();
+      next_bound_ = bound_;
+      next_.scale = c;
+      step_scale_ = weight_shrinkage_.l2_in_prox ? 1 : c;
+      if (fits()) return true;
+    }
+    unscale();
+    return false;
   }
 
   /// What this step does to a feature that does not occur. Where such steps would let θ leave the range of numbers, nobody would see it happen: then all
@@ -937,17 +1113,21 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       next_ = lazy_;
       next_bound_ = bound_;
       had_to_scale_ = false;
-      const bool put_off = detail::is_stable(step_.motion) && !motions_.has_grown();
-      if (!put_off || motions_.is_full()) settle_motions();
+      const auto measure = [&] { return detail::Reach{largest_stored(), largest_of(state_->states().data())}; };
+      constexpr double most = static_cast<double>(std::numeric_limits<Scalar>::max());
+      if (motions_.is_full()) settle_motions();
+      if (!guard_.is_known()) guard_.set(measure());
+      const bool put_off = detail::is_stable(step_.motion) &&
+                           guard_.may_wait(
+                               1, [&](std::size_t) { return step_.motion; }, [&](std::size_t) -> auto& { return motions_; }, most / 16);
       if (!put_off) {
+        settle_motions();
         had_to_scale_ = true;
         before_ = state_->theta;
         state_before_ = state_->states().col(0);
-        for_each_piece([&](Range features) {
-          for (Index i = features.begin; i < features.end; ++i) glide(step_.motion, i);
-        });
-        if (!kernels::all_finite(state_->theta.data(), state_->theta.size()) ||
-            !kernels::all_finite(state_->states().data(), state_->states().rows())) {
+        for_each_piece([&](Range features) { glide(step_.motion, features); });
+        moved_ = measure();
+        if (!moved_.is_within(most)) {
           unscale();
           return false;
         }
@@ -967,6 +1147,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   /// The step of the part's touched features.
   void step(Part& part, double weight, const StepInfo& at) {
     if (mode_ == Mode::gliding) return step_gliding(part, weight);
+    if (mode_ == Mode::drifting) return step_linear(part, drifting(next_.sum), weight, at);
     with_elements([&](const auto& elements) {
       if (zero_gradient_ == ZeroGradient::linear)
         step_linear(part, elements, weight, at);
@@ -978,10 +1159,13 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   /// θ − α(g/W + λ₂θ), over the new C: the old θ over the old C is the new one, before g.
   template <class Elements>
   void step_linear(Part& part, const Elements& elements, double weight, const StepInfo& at) {
+    constexpr bool is_plain = std::is_same_v<Elements, detail::PlainElements<Scalar>>,
+                   is_drifting = std::is_same_v<Elements, detail::DriftingElements<Scalar>>;
     Scalar* stored = state_->theta.data() + weight_;
     const double factor = -at.rate / (weight * step_scale_);
     const auto threshold = static_cast<Scalar>(threshold_);
     Scalar zero = 0;
+    [[maybe_unused]] Scalar largest = 0;
     for (Index t = 0; t < part.count; ++t) {
       const Index i = part.touched[static_cast<std::size_t>(t)];
       slot_[i] = -1;
@@ -989,20 +1173,22 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
         const Index e = i * outputs_ + c, s = t * outputs_ + c;
         part.old[s] = stored[e];
         Scalar v = elements(e, i) + scaled(factor, part.grad[s]);
-        if constexpr (!std::is_same_v<Elements, detail::PlainElements<Scalar>>) {
+        if constexpr (is_drifting) largest = std::max(largest, std::abs(v));
+        if constexpr (!is_plain && !is_drifting) {
           const Scalar left = std::abs(v) - threshold;
           v = left <= 0 ? Scalar{0} : std::copysign(left, v);  // NaN stays
         }
         stored[e] = v;
         zero = std::fma(Scalar{0}, v, zero);  // NaN if one is not finite
       }
-      if constexpr (!std::is_same_v<Elements, detail::PlainElements<Scalar>>) {
+      if constexpr (!is_plain) {
         part.old_last[t] = last_[i];
         last_[i] = next_.sum;
       }
     }
     part.kept = part.count;
     part.finite = zero == 0;
+    if constexpr (is_drifting) part.reach.theta = static_cast<double>(largest);
   }
 
   /// What is read soon of the part's feature t, if there are so many.
@@ -1024,7 +1210,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       keep(part, t);
       const Index i = part.touched[static_cast<std::size_t>(t)];
       if (last_time_[i] == motions_.time()) continue;  // the product of no steps would make +0 of −0
-      glide(motions_.since(last_time_[i]), i);
+      glide(motions_.since(last_time_[i]), {i, i + 1});
       last_time_[i] = motions_.time();
     }
     part.kept = part.count;
@@ -1055,14 +1241,16 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     detail::MotionStep own = over(step_, weight);
     if (had_to_scale_) own.motion = {};  // it was done
     bool finite = true;
+    Scalar largest[2] = {0, 0};
     for (Index t = 0; t < part.count; ++t) {
       prefetch_touched(part, t + 8, theta, state);
       const Index i = part.touched[static_cast<std::size_t>(t)];
       slot_[i] = -1;
       last_time_[i] = time;
-      finite = move(own, theta + i * outputs_, state + i * outputs_, part.grad.data() + t * outputs_) && finite;
+      finite = move(own, theta + i * outputs_, state + i * outputs_, part.grad.data() + t * outputs_, largest) && finite;
     }
     part.finite = finite;
+    part.reach = {static_cast<double>(largest[0]), static_cast<double>(largest[1])};
   }
 
   /// For a sum of gradients that is to be divided by W.
@@ -1072,14 +1260,16 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     return step;
   }
 
-  /// A step of θ and v of a feature, or of the bias. False if one is not finite.
-  bool move(const detail::MotionStep& step, Scalar* theta, Scalar* state, const Scalar* grad) const {
+  /// A step of θ and v of a feature, or of the bias, and the largest of them so far. False if one is not finite.
+  bool move(const detail::MotionStep& step, Scalar* theta, Scalar* state, const Scalar* grad, Scalar (&largest)[2]) const {
     Scalar zero = 0;
     for (Index c = 0; c < outputs_; ++c) {
       const auto t = static_cast<double>(theta[c]), v = static_cast<double>(state[c]), g = static_cast<double>(grad[c]);
       theta[c] = static_cast<Scalar>(std::fma(step.theta_gradient, g, step.motion.theta(t, v)));
       state[c] = static_cast<Scalar>(std::fma(step.state_gradient, g, step.motion.state(t, v)));
       zero = std::fma(Scalar{0}, theta[c], std::fma(Scalar{0}, state[c], zero));
+      largest[0] = std::max(largest[0], std::abs(theta[c]));
+      largest[1] = std::max(largest[1], std::abs(state[c]));
     }
     return zero == 0;
   }
@@ -1155,6 +1345,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       const auto threshold = static_cast<Scalar>(std::fma(at.rate, bias_shrinkage_.l1, 0.0));
       const bool in_prox = bias_shrinkage_.l2_in_prox;
       for (Index c = 0; c < outputs_; ++c) {
+        if (has_anchor_) part.grad[c] = std::fma(static_cast<Scalar>(weight), mean_[bias_ + c], part.grad[c]);
         bias[c] = std::fma(bias[c], in_prox ? Scalar{1} : keep, scaled(factor, part.grad[c]));
         if (threshold != 0) {
           const Scalar left = std::abs(bias[c]) - threshold;
@@ -1169,7 +1360,8 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     if (mode_ == Mode::gliding) {
       for (Index c = 0; c < outputs_; ++c) part.old_states(c, 0) = states(bias_ + c, 0);
       part.kept = 1;
-      part.finite = move(over(bias_step_, weight), bias, &states(bias_, 0), part.grad.data());
+      Scalar largest[2] = {0, 0};
+      part.finite = move(over(bias_step_, weight), bias, &states(bias_, 0), part.grad.data(), largest);
       return;
     }
     for (Index c = 0; c < outputs_; ++c) {
@@ -1207,7 +1399,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
           restore(part, t * outputs_ + c, weight_ + i * outputs_ + c);
           if (mode_ == Mode::paced) pace_[i * outputs_ + c] = part.old_pace[t * outputs_ + c];
         }
-        if (is_thresholded()) last_[i] = part.old_last[t];
+        if (keeps_last()) last_[i] = part.old_last[t];
       }
     if (bias_part_.kept > 0)
       for (Index c = 0; c < outputs_; ++c) restore(bias_part_, c, bias_ + c);
@@ -1232,21 +1424,33 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   bool is_behind_ = false;             // θ of the state is not θ
   bool had_to_scale_ = false;          // θ was multiplied by c, and before_ is what it was
   Vector<Scalar> before_, state_before_;
-  Vector<double> last_;             // (d) B when the feature was last stored
+  Vector<double> last_;             // (d) B, or A, when the feature was last stored
   Vector<Scalar> pace_;             // (k,d) D⁻¹
   detail::MotionTable motions_;     // steps of an optimizer that glides, and when the feature was last stored
   Vector<std::int32_t> last_time_;  // (d)
   detail::MotionStep step_, bias_step_;
+  detail::MotionGuard guard_;
+  detail::Reach moved_;                // of what a step that could not be put off has made of all features
   bool is_direct_ = false;             // see step_directly
   bool is_careful_ = true;             // in this step, which then may be undone
   double gradient_bound_ = 0;          // of this step: no element of Σ w_i ∇J_i is larger
   double bound_ = 0, next_bound_ = 0;  // |θ_i / C| is not above it, before and after the step
   double largest_value_ = 0;           // max |x|; infinite if one is not finite
-  bool is_by_ranges_ = false;          // see compute_by_ranges
-  Index score_ranges_ = 1;             // whose parts of a score are summed by themselves
-  Index pieces_ = 1;                   // ranges of the cut in each of them
-  Matrix<Scalar> partial_scores_;      // (k·b, score ranges)
-  Vector<std::int32_t> slot_;          // (d) the feature's slot in its part; −1 between steps, and where it does not occur
+
+  // Variance-reduced gradients.
+  bool has_anchor_ = false;
+  Vector<Scalar> anchor_, mean_;                   // (P) θ̃ and μ
+  Vector<double> anchor_sum_;                      // (P) W μ
+  double largest_mean_ = 0;                        // of the weights
+  double drift_ = 0, next_drift_ = 0;              // Σ |α/C| since all was up to date, before and after the step
+  Matrix<Scalar> anchor_scores_, anchor_dscores_;  // (k,b)
+  Vector<Scalar> anchor_values_;                   // (b)
+
+  bool is_by_ranges_ = false;      // see compute_by_ranges
+  Index score_ranges_ = 1;         // whose parts of a score are summed by themselves
+  Index pieces_ = 1;               // ranges of the cut in each of them
+  Matrix<Scalar> partial_scores_;  // (k·b, score ranges)
+  Vector<std::int32_t> slot_;      // (d) the feature's slot in its part; −1 between steps, and where it does not occur
 
   // Who computes.
   bool may_share_ = false;  // steps are large enough for the team

@@ -33,7 +33,8 @@ struct FitOptions {
   /// 2014): every `svrg` epochs the gradient G over all data at the θ̃ of that moment is computed, and each step takes
   ///   g ← g_B(θ) − g_B(θ̃) + G          for its batch B
   /// whose noise goes to 0 as θ and θ̃ go to the optimum, so that a constant rate converges. A step costs two gradients. Epochs are counted from the start
-  /// of this fit. Dense data that comes window by window is streamed once for each G. Not for sparse data. 0: plain.
+  /// of this fit. Data that comes window by window is streamed once for each G. On sparse rows only for a Linear model with Sgd without momentum, and L2 or no
+  /// regularizer: there G moves every feature in every step, which is put off until it is read (SparseTraining::begin_anchor). 0: plain.
   Index svrg = 0;
   /// The order in which the same data would come if it were larger than memory: see WindowOrder, Cached. Without shuffle it is the order of the data in any case.
   WindowShuffle windows = {};

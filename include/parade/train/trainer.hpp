@@ -466,9 +466,11 @@ class Trainer {
         throw OptionError(detail::text("windows must be those of the data, ", data.windows().block, " samples and ", data.windows().blocks,
                                        " blocks, or not be given; got ", options.windows.block, " and ", options.windows.blocks));
     }
-    if constexpr (trains_sparse<D>)
+    if constexpr (trains_sparse<D> && !LinearModel<M>)
       if (options.svrg != 0)
-        throw OptionError(detail::text("svrg must be 0 for sparse data, whose steps never touch all of θ; got ", options.svrg));
+        throw OptionError(detail::text(
+            "svrg must be 0 on sparse rows for a model that is not linear: its gradient over all data has no exact lazy form; got ",
+            options.svrg));
     const std::int64_t steps_per_epoch = (n + options.batch_size - 1) / options.batch_size;
     const std::int64_t start = options.warm_start ? steps_ : 0;
     // A run that a callback ends may have been given more epochs than steps can be counted.
@@ -493,7 +495,7 @@ class Trainer {
       source.plan = {options.batch_size, options.seed, goes_on ? epochs_ : 0, std::max<Index>(1, options.epochs), options.shuffle};
       source.open();
     }
-    reserve(source.part(), options.batch_size);
+    reserve(source.part(), options.batch_size, options.svrg > 0);
     Run run{options, start, time, {}, {}, {}, {}};
     Summary& summary = run.summary;
     summary.seed = options.seed;
@@ -545,7 +547,7 @@ class Trainer {
     engine_->team().run([&] {
       if (options.check_data) check_values(data);
       if (!initialized()) start_from_seed(options.seed);
-      if constexpr (SparseData<D>) begin_sparse();
+      if constexpr (SparseData<D>) begin_sparse(true);
       const Settled settled(SparseData<D> ? sparse_.get() : nullptr);
       sum = accumulate(data, samples, options.seed, false);
       if (!update(data, sum, rate(time))) throw std::runtime_error(detail::text("the step was not taken: ", locate(data, 0).text()));
@@ -649,7 +651,7 @@ class Trainer {
   }
 
   template <class D>
-  void reserve(const D& data, Index batch_size) {
+  void reserve(const D& data, Index batch_size, [[maybe_unused]] bool is_anchored = false) {
     if constexpr (SparseData<D>) {
       if constexpr (!std::same_as<C, detail::Unconstrained>)
         for (const auto& block : parameters_)
@@ -658,7 +660,12 @@ class Trainer {
         sparse_ = std::make_unique<std::remove_cvref_t<decltype(sparse())>>(model_, loss_, regularizer_, optimizer_, engine_->team(),
                                                                             shard_size_);
       sparse().check();
-      sparse().reserve(data, batch_size);
+      if constexpr (LinearModel<M>) {
+        if (is_anchored) sparse().check_anchored();
+        sparse().reserve(data, batch_size, is_anchored);
+      } else {
+        sparse().reserve(data, batch_size);
+      }
     } else {
       engine_->reserve(data, batch_size);
     }
@@ -709,11 +716,11 @@ class Trainer {
     return rate;
   }
 
-  void begin_sparse() {
+  void begin_sparse(bool is_for_one = false) {
     if constexpr (SumsFeatures<M>)
       sparse().begin(state(), steps_, update_->regularizer());
     else
-      sparse().begin(state(), steps_);
+      sparse().begin(state(), steps_, is_for_one);
   }
 
   /// The step from the gradients that the engine holds; false, and nothing is changed, if a number is not finite.
@@ -740,9 +747,10 @@ class Trainer {
   }
 
   /// work(data, samples) for batches of b samples in the order of the data, which for data in memory is `in_order`, until it says false. To be called
-  /// in the region of the engine, which has reserved what such batches need.
-  template <class D, class Work>
-  static void for_each_batch(Engine& engine, const D& data, std::span<const Index> in_order, std::size_t b, const Work& work) {
+  /// in the region of the engine, which has reserved what such batches need. Before the first batch of each window begin(window) is called.
+  template <class D, class Work, class Begin>
+  static void for_each_batch(Engine& engine, const D& data, std::span<const Index> in_order, std::size_t b, const Work& work,
+                             [[maybe_unused]] const Begin& begin) {
     const auto go_through = [&](const auto& part, std::span<const Index> samples) {
       for (std::size_t first = 0; first < samples.size(); first += b)
         if (!work(part, samples.subspan(first, std::min(b, samples.size() - first)))) return false;
@@ -756,6 +764,7 @@ class Trainer {
       } last{engine.team()};
       for (bool more = true; more;) {
         const auto& window = stream->next();
+        begin(window);
         more = go_through(window, window.samples()) && !window.ends_epoch();
         engine.end_step();
         engine.team().wait_for_late();
@@ -776,7 +785,7 @@ class Trainer {
     total.setZero(theta.size());
     double weight = 0;
     bool is_whole = true;
-    for_each_batch(engine, data, in_order, b, [&](const auto& part, std::span<const Index> samples) {
+    const auto work = [&](const auto& part, std::span<const Index> samples) {
       const BatchSum sum = engine.accumulate(theta, part, samples, at);
       engine.reduce(of_batch);
       if (!std::isfinite(sum.loss) || !kernels::all_finite(of_batch.data(), of_batch.size())) return is_whole = go_on(part);
@@ -786,7 +795,8 @@ class Trainer {
         for (Index i = range.begin; i < range.end; ++i) total[i] += static_cast<double>(of_batch[i]);
       });
       return true;
-    });
+    };
+    for_each_batch(engine, data, in_order, b, work, [](const auto&) {});
     if (!is_whole) return std::nullopt;
     return weight;
   }
@@ -795,21 +805,37 @@ class Trainer {
   template <class D>
   void set_anchor(Run& run, Index epoch, const D& data) {
     const FitOptions& options = run.options;
-    anchor_.theta = state().theta;
-    anchor_.statistics.clear();
-    for (const auto& block : parameters_)
-      if (block.role == Role::statistic) anchor_.statistics.push_back({block.offset, block.offset + block.size()});
+    const auto b = static_cast<std::size_t>(options.batch_size);
     std::span<const Index> in_order;
     if constexpr (!WindowedData<D>) in_order = run.order->in_order();
-    const auto weight = add_batches(*engine_, anchor_.theta, data, in_order, static_cast<std::size_t>(options.batch_size),
-                                    {options.seed, steps_}, anchor_.of_batch, anchor_.sum, [&](const auto& part) {
-                                      if (options.on_divergence != OnDivergence::stop) return true;
-                                      engine_->end_step();
-                                      diverged(run, epoch, part);
-                                      return false;
-                                    });
-    anchor_.is_valid = weight.has_value() && *weight > 0;
-    if (anchor_.is_valid) anchor_.mean = (anchor_.sum / *weight).template cast<Scalar>();
+    const auto go_on = [&](const auto& part) {
+      if (options.on_divergence != OnDivergence::stop) return true;
+      engine_->end_step();
+      diverged(run, epoch, part);
+      return false;
+    };
+    if constexpr (trains_sparse<D>) {
+      double weight = 0;
+      bool is_whole = true;
+      const auto work = [&](const auto& part, std::span<const Index> samples) {
+        const auto of_batch = sparse().add_to_anchor(part, samples);
+        if (!of_batch) return is_whole = go_on(part);
+        weight += *of_batch;
+        return true;
+      };
+      sparse().begin_anchor();
+      for_each_batch(*engine_, data, in_order, b, work, [this](const auto& window) { sparse().change_rows(window); });
+      sparse().end_anchor(is_whole ? weight : 0);
+    } else {
+      anchor_.theta = state().theta;
+      anchor_.statistics.clear();
+      for (const auto& block : parameters_)
+        if (block.role == Role::statistic) anchor_.statistics.push_back({block.offset, block.offset + block.size()});
+      const auto weight =
+          add_batches(*engine_, anchor_.theta, data, in_order, b, {options.seed, steps_}, anchor_.of_batch, anchor_.sum, go_on);
+      anchor_.is_valid = weight.has_value() && *weight > 0;
+      if (anchor_.is_valid) anchor_.mean = (anchor_.sum / *weight).template cast<Scalar>();
+    }
   }
 
   template <class D, class... Callbacks>
@@ -823,7 +849,7 @@ class Trainer {
       engine_->team().wait_for_late();  // who still reads the samples of the epoch before
       source.all.begin_epoch(epochs_);
     }
-    if constexpr (!trains_sparse<D>)
+    if constexpr (!trains_sparse<D> || LinearModel<M>)
       if (options.svrg > 0 && (epoch - 1) % options.svrg == 0) {
         if constexpr (WindowedData<D>) {  // the windows for training go first: that would be twice the memory
           engine_->end_step();
@@ -835,6 +861,8 @@ class Trainer {
           source.plan.first_epoch = epochs_;
           source.plan.epochs = options.epochs - (epoch - 1);
           if (!run.stopped) source.open();
+          if constexpr (trains_sparse<D>)
+            if (!run.stopped) sparse().change_rows(*source.window);
         }
       }
     const bool use_anchor = options.svrg > 0 && anchor_.is_valid;
