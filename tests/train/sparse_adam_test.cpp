@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +14,7 @@
 
 #include "support/catch.hpp"
 #include "support/sparse.hpp"
+#include "support/sparse_sums.hpp"
 #include "support/training.hpp"
 
 namespace sparse_adam_test {
@@ -26,27 +25,12 @@ namespace {
 
 using namespace parade;
 using sparse::Both;
+using sparse::check_same;
 
 constexpr Index n = 97, d = 40;
 
 auto adam_trainer(Index features, const Both& both = {}, double rate = 0.02) {
   return Trainer{Linear<double>{features}, Logistic{}, both, LazyAdam{.rate = rate}, StepDecay{.steps = 10, .factor = 0.9}};
-}
-
-/// θ and the losses agree to so many units of the last place of the largest.
-void check_same(auto& sparse_trainer, auto& dense_trainer, const SparseRows<double>& rows, const FitOptions& options, double ulps) {
-  const Summary a = sparse_trainer.fit(rows, options), b = dense_trainer.fit(sparse::dense(rows), options);
-  REQUIRE(a.stop_reason == StopReason::completed);
-  REQUIRE(b.stop_reason == StopReason::completed);
-  CHECK(a.steps == b.steps);
-  const double unit = ulps * std::numeric_limits<double>::epsilon();
-  REQUIRE(a.history.size() == b.history.size());
-  for (std::size_t e = 0; e < a.history.size(); ++e)
-    CHECK(std::abs(a.history[e].loss - b.history[e].loss) <= unit * std::max(1.0, b.history[e].loss));
-  const Vector<double>&s = sparse_trainer.theta(), &t = dense_trainer.theta();
-  REQUIRE(s.size() == t.size());
-  CHECK((s - t).cwiseAbs().maxCoeff() <= unit * std::max(1.0, t.cwiseAbs().maxCoeff()));
-  CHECK(t.cwiseAbs().maxCoeff() > 0.02);
 }
 
 /// Rows over 3 features.
@@ -84,6 +68,7 @@ TEST_CASE("lazy Adam on sparse rows is lazy Adam on dense data") {
   check_same(a, c, rows, {.epochs = 4, .batch_size = b, .seed = 3}, 2000);
   // and on from there: the moments belong to the same elements, and the steps are counted on
   check_same(a, c, rows, {.epochs = 2, .batch_size = b, .seed = 3, .warm_start = true}, 4000);
+  CHECK(c.theta().cwiseAbs().maxCoeff() > 0.02);
   CHECK(a.theta()[d - 1] == 0);  // the feature that never occurs
 }
 
