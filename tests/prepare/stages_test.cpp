@@ -222,7 +222,7 @@ TEST_CASE("TF-IDF is that of scikit-learn, for every choice of options") {
   CHECK(std::abs(bare.idf[6] - (1 + std::log(30.0))) < 1e-14);
 }
 
-TEST_CASE("TF-IDF with logarithms refuses negative counts, and says where they are; without they are numbers like others") {
+TEST_CASE("TF-IDF with logarithms refuses negative counts, and says where they are, and without logarithms they are numbers like others") {
   Matrix<double> counts = Matrix<double>::Ones(5, 9);
   counts(0, 6) = 0;
   const Pipeline fitted{TfIdf(TfIdf{.sublinear = true}).fit(counts), MaxAbs(MaxAbs{}).fit(counts)};
