@@ -201,6 +201,25 @@ TEST_CASE("a projection of slices comes after the proximal step of whole paramet
   }
 }
 
+TEST_CASE("no constraint is one that does nothing, bit for bit") {
+  struct Idle {
+    bool applies_to(const parade::ParameterBlock&) const { return true; }
+    double violation(const parade::ConstVectorRef<S>&) const { return 0; }
+    void project(parade::VectorRef<S>) const {}
+  };
+  const Vector<S> g = gradient();
+  for (const int threads : {1, 3}) {
+    const auto check = [&](const auto& regularizer, const auto& optimizer) {
+      const auto none = step(threads, regularizer, parade::NoConstraint{}, optimizer, g);
+      const auto idle = step(threads, regularizer, Idle{}, optimizer, g);
+      CHECK(none.next.theta == idle.next.theta);
+      CHECK(none.next.states() == idle.next.states());
+    };
+    check(parade::L2{.lambda = 0.25}, parade::Sgd{.momentum = 0.5});
+    check(parade::L1{.lambda = 0.25}, parade::Adam{});
+  }
+}
+
 TEST_CASE("a projection of whole parameters is given the optimizer's own step sizes") {
   const Vector<S> g = gradient();
   const parade::Adam adam;

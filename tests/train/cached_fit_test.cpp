@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
@@ -308,7 +309,44 @@ TEST_CASE("partial_fit on a window is a step on the samples that it says, in its
     }
   };
   CHECK_THROWS_WITH(run_all(), Catch::Matchers::ContainsSubstring("the label of sample 150 is 5"));
+
+  // All rows that are evaluated are, also those that a window holds for the next one.
+  const WindowPlan plan{.batch_size = 4, .epochs = 1};
+  Index held = -1;
+  {
+    const auto good = CachedRows<float>{file, {.window_blocks = 3}}.open(plan);
+    const auto& window = good->next();
+    for (Index i = 0; i < window.size() && held < 0; ++i)
+      if (std::find(window.samples().begin(), window.samples().end(), i) == window.samples().end()) held = window.number(i);
+  }
+  REQUIRE(held >= 0);
+  labels = rows.labels();
+  labels[held] = 5;
+  write_cache(file, rows.with_labels(labels), {.rows_per_block = 7});
+  const auto with_bad = CachedRows<float>{file, {.window_blocks = 3}}.open(plan);
+  const auto& window = with_bad->next();
+  const auto names_it = Catch::Matchers::ContainsSubstring("the label of sample " + std::to_string(held) + " is 5");
+  CHECK_THROWS_WITH(sparse_one.evaluate(window), names_it);
+  CHECK_THROWS_WITH(sparse_one.metrics(window), names_it);
+  CHECK_NOTHROW(sparse_one.partial_fit(window));  // which does not visit it
 }
+
+namespace {
+
+template <class T, class D>
+concept Measures = requires(T& trainer, const D& data) {
+  trainer.metrics(data);
+}
+|| requires(T& trainer, const D& data) { trainer.accuracy(data); }
+|| requires(T& trainer, const D& data) { trainer.duality_gap(data); }
+|| requires(T& trainer, const D& data) { trainer.evaluate(data); };
+
+using DenseOne = Trainer<Linear<float>, SoftmaxCrossEntropy, NoRegularizer, Sgd>;
+// A window of dense data knows its samples by their numbers in the whole only, and is for partial_fit.
+static_assert(Measures<DenseOne, CachedDense<float>> && Measures<DenseOne, CachedRows<float>::Window> &&
+              !Measures<DenseOne, CachedDense<float>::Window>);
+
+}  // namespace
 
 TEST_CASE("partial_fit on a window that has no sample to visit is checked, and changes nothing") {
   const TemporaryFolder folder;

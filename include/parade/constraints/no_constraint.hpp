@@ -16,6 +16,8 @@ struct NoConstraint {
   }
   template <class T>
   static constexpr void add_gradient(const Eigen::MatrixBase<T>&, const VectorRef<typename T::Scalar>&) {}
+
+  using NothingOf = NoConstraint;  // see engine/update.hpp
 };
 
 static_assert(PenaltyConstraint<NoConstraint, float> && PenaltyConstraint<NoConstraint, double>);

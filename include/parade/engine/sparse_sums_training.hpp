@@ -318,6 +318,7 @@ class SparseSumsTraining final : public detail::LazyTheta<typename M::Scalar> {
 
   /// Brings every feature up to date: θ of the state is θ again. It costs O(d), once an epoch or so.
   void settle() override {
+    guard_.forget();  // always, so that a run that goes on from here decides as one that is resumed here
     if (!is_behind_) return;
     for (const Block& block : blocks_) {
       const Index piece = std::max<Index>(1, (Index{1} << 14) / block.rows);

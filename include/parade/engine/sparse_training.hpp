@@ -562,6 +562,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
 
   /// See settle; where a step is under way its features are up to date, and what would be put back is now what they are.
   void settle_motions() {
+    guard_.forget();  // always, so that a run that goes on from here decides as one that is resumed here
     if (!is_behind_) return;
     for_each_piece([&](Range features) {
       for (Index i = features.begin; i < features.end;) {  // most have missed the same steps
@@ -573,7 +574,6 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     });
     motions_.clear();
     last_time_.setZero();
-    guard_.forget();
     is_behind_ = false;
     for (Part& part : active_)
       for (Index t = 0; t < part.kept; ++t) keep(part, t);

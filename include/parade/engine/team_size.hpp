@@ -22,9 +22,10 @@ class TeamSize {
   /// `overtaken`: Team::overtaken().
   bool alone(double seconds, Index samples, std::uint64_t overtaken, int threads) {
     if (seconds < 0) return alone_;
-    if (std::exchange(switched_,
-                      false)) {  // θ and all that belongs to it come from the caches of other cores: that step says nothing of the next
+    // θ and all that belongs to it came from the caches of other cores: that step says nothing of the next.
+    if (std::exchange(switched_, false)) {
       switch_seconds_ = seconds;
+      overtaken_ = overtaken;
       return alone_;
     }
     seconds_ += seconds;

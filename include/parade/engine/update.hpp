@@ -25,9 +25,6 @@
 #include <parade/kernels/update.hpp>
 
 namespace parade {
-
-struct NoConstraint;
-
 namespace detail {
 
 /// What stands for a constraint where there is none.
@@ -37,11 +34,12 @@ struct Unconstrained {
   void project(VectorRef<float>) const {}
   void project(VectorRef<double>) const {}
   bool applies_to(const ParameterBlock&) const { return false; }
+  using NothingOf = Unconstrained;
 };
 
-/// Whether there is anything to do for C: one that does nothing must not cost a pass over θ.
+/// Whether there is nothing to do for C, which then must not cost a pass over θ. A class that inherits from such a one may do something.
 template <class C>
-inline constexpr bool is_constraint = !std::same_as<C, Unconstrained> && !std::same_as<C, NoConstraint>;
+concept NoConstraintAtAll = std::same_as<typename C::NothingOf, C>;
 
 /// Can be done to an element that is in a register: see kernels/update.hpp. A class that inherits from another one may have a step of its own, so
 /// the rule of its base does not count.
@@ -291,10 +289,10 @@ class ParallelUpdate {
   static constexpr bool is_measured = MeasuredOptimizer<O, Scalar>;
   static constexpr bool has_smooth = detail::any_part<R>([]<class P>(std::type_identity<P>) { return SmoothRegularizer<P, Scalar>; });
   static constexpr bool has_prox = detail::any_part<R>([]<class P>(std::type_identity<P>) { return ProximalRegularizer<P, Scalar>; });
-  static constexpr bool has_penalty = detail::is_constraint<C> && !WholeConstraint<C, Scalar> &&
+  static constexpr bool has_penalty = !detail::NoConstraintAtAll<C> && !WholeConstraint<C, Scalar> &&
                                       detail::any_part<C>([]<class P>(std::type_identity<P>) { return PenaltyConstraint<P, Scalar>; });
   static constexpr bool has_projection =
-      detail::is_constraint<C> && !WholeConstraint<C, Scalar> &&
+      !detail::NoConstraintAtAll<C> && !WholeConstraint<C, Scalar> &&
       detail::any_part<C>([]<class P>(std::type_identity<P>) { return ProjectionConstraint<P, Scalar>; });
   static constexpr bool has_parameter_prox =
       detail::any_part<R>([]<class P>(std::type_identity<P>) { return ParameterRegularizer<P, Scalar>; });

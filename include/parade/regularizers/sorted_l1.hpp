@@ -28,7 +28,7 @@ inline Vector<double> oscar_sequence(Index size, double l1, double pairwise) {
   if (!(l1 >= 0 && std::isfinite(l1))) throw OptionError(detail::text("oscar_sequence: l1 must be finite and at least 0; got ", l1));
   if (!(pairwise >= 0 && std::isfinite(pairwise)))
     throw OptionError(detail::text("oscar_sequence: pairwise must be finite and at least 0; got ", pairwise));
-  if (!std::isfinite(std::fma(pairwise, static_cast<double>(size), l1)))
+  if (!std::isfinite(std::fma(pairwise, static_cast<double>(std::max<Index>(size - 1, 0)), l1)))
     throw OptionError(detail::text("oscar_sequence: l1 + pairwise (size - 1) must be finite; got ", l1, " and ", pairwise));
   Vector<double> lambda(size);
   for (Index i = 0; i < size; ++i) lambda[i] = std::fma(pairwise, static_cast<double>(size - 1 - i), l1);

@@ -513,7 +513,7 @@ void check_dual_data(Team& team, const M& model, const L& loss, const Vector<typ
   check_shapes(model, loss, data);
   if (data.size() == 0) throw DataError("the data must have at least 1 sample; got 0");
   if constexpr (SparseDataFor<D, M> || WindowedSparseFor<D, M>)
-    check_sparse_values(team, model, loss, data);
+    check_sparse_values(team, model, loss, data, true, true);
   else
     check_values<DenseBatch<typename M::Scalar>>(team, model, loss, data);
 }

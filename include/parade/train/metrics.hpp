@@ -225,7 +225,7 @@ auto compute_sparse_metrics(Team& team, const M& model, const L& loss, const Vec
     Vector<double> weights;
   };
   detail::check_for_metrics(model, loss, theta.size(), data, options);
-  detail::check_sparse_values(team, model, loss, data, false);
+  detail::check_sparse_values(team, model, loss, data, false, true);
   detail::MetricSamples<L, Scalar> seen(data.size(), model.num_outputs(), options, team.max_workers());
   std::vector<Worker> workers(static_cast<std::size_t>(team.max_workers()));
   detail::SparseScores<M> scores_of(team, model, theta);

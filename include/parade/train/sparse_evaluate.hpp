@@ -48,21 +48,30 @@ void check_entries(const SparseRowsView<Value>& rows, Index i, Index sample) {
                            "; it must be finite in the model's scalar type"));
 }
 
-/// As check_values, for sparse rows; where they are not `for_training`, labels 0 and −1 may stand beside each other and all weights be 0.
+/// The number that a row of data, or of a window on them, has in the whole, which begins `begin` rows before these data.
+template <class D>
+Index number_of_row(const D& data, Index row, Index begin) {
+  if constexpr (Window<D>)
+    return data.number(row);
+  else
+    return begin + row;
+}
+
+/// As check_values, for sparse rows; where they are not `for_training`, labels 0 and −1 may stand beside each other and all weights be 0. Of a single window a
+/// training visits some rows, and all else goes over all that it holds: `all_rows`.
 template <class M, class L, class D>
-void check_sparse_values(Team& team, const M& model, const L& loss, const D& all, bool for_training = true) {
+void check_sparse_values(Team& team, const M& model, const L& loss, const D& all, bool for_training = true, bool all_rows = false) {
   struct alignas(64) Seen : SeenValues {};
   std::vector<Seen> seen(static_cast<std::size_t>(team.max_workers()));
-  for_each_window_to_train(all, [&](const auto& data, Range part) {
+  const auto look = [&](const auto& data, Range part) {
     const SparseRowsView rows(data);
     for_each_rows(team, part, [&](Index, int worker, Range piece) {
       Seen& own = seen[static_cast<std::size_t>(worker)];
       for (Index at = piece.begin; at < piece.end; ++at) {
-        Index i = at, sample = part.begin + at;
-        if constexpr (Window<std::remove_cvref_t<decltype(data)>>) {
-          i = data.samples()[static_cast<std::size_t>(at)];
-          sample = data.number(i);
-        }
+        Index i = at;
+        if constexpr (Window<std::remove_cvref_t<decltype(data)>>)
+          if (!Window<D> || !all_rows) i = data.samples()[static_cast<std::size_t>(at)];
+        const Index sample = number_of_row(data, i, part.begin);
         const double weight = data.has_weights() ? data.weights()[i] : 1;
         own.weight |= weight > 0;
         if (weight != 0 && !std::isnormal(static_cast<typename M::Scalar>(weight)))
@@ -89,7 +98,8 @@ void check_sparse_values(Team& team, const M& model, const L& loss, const D& all
         }
       }
     });
-  });
+  };
+  all_rows ? for_each_window(all, look) : for_each_window_to_train(all, look);
   if (!for_training) return;
   SeenValues total;
   for (const Seen& of : seen) total.add(of);
@@ -209,7 +219,7 @@ template <SparseModel M, class D>
     detail::for_each_window(data, [&](const auto& window, Range part) {
       const detail::SparseRowsView view(window);
       detail::for_each_rows(team, part, [&](Index, int worker, Range rows) {
-        for (Index i = rows.begin; i < rows.end; ++i) detail::check_entries<Scalar>(view, i, part.begin + i);
+        for (Index i = rows.begin; i < rows.end; ++i) detail::check_entries<Scalar>(view, i, detail::number_of_row(window, i, part.begin));
         scores_of(window, rows, worker, scores.middleCols(part.begin + rows.begin, rows.size()));
       });
     });
@@ -226,7 +236,7 @@ template <SparseModel M, class L, class D>
     using Counts = decltype(Evaluation::confusion);
     detail::check_theta(model.parameters().size(), theta.size());
     detail::check_shapes(model, loss, all);
-    if (all.size() > 0) detail::check_sparse_values(team, model, loss, all, false);
+    if (all.size() > 0) detail::check_sparse_values(team, model, loss, all, false, true);
     const Index n = all.size(), k = model.num_outputs();
     const auto pieces = static_cast<std::size_t>((n + detail::evaluation_piece - 1) / detail::evaluation_piece);
     struct Worker {

@@ -111,6 +111,9 @@ class Trainer {
   /// Whether D comes in windows of dense samples.
   template <class D>
   static constexpr bool has_dense_windows = WindowedDataFor<D, M, Batch> && !WindowedSparseFor<D, M>;
+  /// A single window of dense data knows its samples by their numbers in the whole only.
+  template <class D>
+  static constexpr bool is_evaluated = (Dataset<D, Batch> && !Window<D>) || SparseDataFor<D, M> || WindowedDataFor<D, M, Batch>;
 
   Trainer(M model, L loss, R regularizer, O optimizer, H schedule = {}, C constraint = {})
       : model_(std::move(model)),
@@ -220,7 +223,7 @@ class Trainer {
   /// Throws as `evaluate`, OptionError for options that break a rule, and DataError for no samples, weights that are all 0, a score that is NaN, and
   /// scores without a log loss (one is +∞, or all are −∞).
   template <class D>
-    requires DataFor<D, M, Batch> || WindowedDataFor<D, M, Batch>
+    requires is_evaluated<D>
   auto metrics(const D& data, const MetricsOptions& options = {}) {
     if constexpr (trains_sparse<D>)
       return compute_sparse_metrics(team(), model_, loss_, theta(), data, options);
@@ -230,8 +233,8 @@ class Trainer {
 
   /// The share of the weight that is predicted right.
   template <class D>
-    requires(DataFor<D, M, Batch> || WindowedDataFor<D, M, Batch>)
-  &&std::same_as<typename L::Target, Label> double accuracy(const D& data) { return evaluate(data).accuracy; }
+    requires(is_evaluated<D>&& std::same_as<typename L::Target, Label>)
+  double accuracy(const D& data) { return evaluate(data).accuracy; }
 
   /// How far θ is from a stationary point of F(θ) + λR(θ) over all of the data, F = (1/W) Σ w_i J_i and all that is smooth: the norm of the proximal
   /// gradient map,
@@ -316,8 +319,7 @@ class Trainer {
   /// regularizers there is one. Throws as that does, and OptionError where a constraint is for a parameter: there is no such certificate
   /// then.
   template <class D>
-    requires DataFor<D, M, Batch> || WindowedDataFor<D, M, Batch> DualityGap duality_gap(const D& data,
-                                                                                         const DualityGapOptions& options = {}) {
+    requires is_evaluated<D> DualityGap duality_gap(const D& data, const DualityGapOptions& options = {}) {
       if (const std::string why = no_duality_gap(); !why.empty()) throw OptionError(detail::text("there is no duality gap: ", why));
       Team& team = this->team();
       return parade::duality_gap(team, model_, loss_, update_->regularizer(), theta(), data, options);
@@ -645,7 +647,7 @@ class Trainer {
   template <class D>
   void check_values(const D& data) {
     if constexpr (trains_sparse<D>)
-      detail::check_sparse_values(engine_->team(), model_, loss_, data);
+      detail::check_sparse_values(engine_->team(), model_, loss_, data, true, false);
     else
       detail::check_values<Batch>(engine_->team(), model_, loss_, data);
   }
