@@ -419,6 +419,11 @@ bool run(const Options& options) {
       std::string facts = candidate.what;
       for (const auto& [name, fact] : peer->about.items()) facts += "; " + name + ' ' + fact.get<std::string>();
       print_fact(candidate.name, facts);
+      if (facts.find("libtorch") != std::string::npos && facts.find("OpenBLAS") != std::string::npos &&
+          facts.find("threads of its own") != std::string::npos)
+        print_fact("**SLOWED DOWN**", candidate.name +
+                                          " on several threads: OpenBLAS' own threads get in the way of libtorch's; apt-get install "
+                                          "--no-install-recommends libopenblas0-openmp");
       peers.push_back(std::move(*peer));
     } else {
       missing.push_back(candidate.name + " (" + candidate.what + "): apt-get install --no-install-recommends " + candidate.package);
