@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <stdexcept>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include <parade/data/cached.hpp>
 #include <parade/data/splits.hpp>
 #include <parade/losses/softmax_cross_entropy.hpp>
+#include <parade/losses/squared_error.hpp>
 #include <parade/models/linear.hpp>
 #include <parade/optimizers/sgd.hpp>
 
@@ -158,6 +160,31 @@ TEST_CASE("rates of which each is small enough for L2, but which together make t
   CHECK(taken > 100);
   CHECK(taken == by_hand(b, sparse::dense(ten)));
   CHECK(a.theta().allFinite());
+}
+
+TEST_CASE("products of steps that grow stay in range where theta is small or 0") {
+  constexpr Index n = 3000;
+  Vector<std::int64_t> offsets(n + 1);
+  std::iota(offsets.data(), offsets.data() + n + 1, std::int64_t{0});
+  const auto rows = SparseRows<double>(std::move(offsets), Vector<std::int32_t>::Zero(n), Vector<double>::Ones(n), 2)
+                        .with_targets(Matrix<double>::Zero(1, n));
+  for (const double small : {0.0, 1e-30, 1e-3}) {
+    CAPTURE(small);
+    const auto make_one = [&] {
+      Trainer trainer{Linear<double>{2, 1}, SquaredError{}, Ridge{.lambda = 1}, Sgd{.rate = 1, .momentum = 0.9}, Rates{{3.7, 0.0}}};
+      Vector<double> theta(3);
+      theta << 0, small, 0;
+      trainer.set_theta(theta);
+      return trainer;
+    };
+    auto lazy = make_one(), dense = make_one();
+    const FitOptions options{.epochs = 1, .batch_size = 1, .threads = 1, .shuffle = false, .warm_start = true};
+    const auto of_lazy = lazy.fit(rows, options), of_dense = dense.fit(sparse::dense(rows), options);
+    CHECK(of_lazy.steps == of_dense.steps);
+    CHECK(of_lazy.divergences.size() == of_dense.divergences.size());
+    CHECK(lazy.theta().allFinite());
+    CHECK((lazy.theta() - dense.theta()).cwiseAbs().maxCoeff() <= 1e-9 * dense.theta().cwiseAbs().maxCoeff());
+  }
 }
 
 TEST_CASE("growth by momentum within the range of numbers changes nothing, and depends on no part of a run") {

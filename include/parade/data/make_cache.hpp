@@ -90,7 +90,7 @@ LibsvmReport make_cache(const std::filesystem::path& text_file, const std::files
 }  // namespace detail
 
 /// Writes the rows of a LIBSVM file as a cache, in two passes over the text: the first finds out how many features there are, what the labels are, and
-/// whether all values are 1. The memory it takes does not grow with the text (some tens of megabytes, more for each thread), packed or not: what gzip packed
+/// whether all values are 1. The memory it takes does not grow with the text (some tens of megabytes, of very short rows some hundred, and more for each thread and for a long line), packed or not: what gzip packed
 /// is unpacked some megabytes at a time, once for each pass.
 ///
 ///   parade::make_cache<float>("train.txt", "train.cache");      // then: parade::CachedRows<float> rows{"train.cache"};

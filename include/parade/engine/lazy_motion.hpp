@@ -38,8 +38,11 @@ struct Reach {
     return {std::fma(std::abs(m.theta_state), state, std::abs(m.theta_theta) * theta),
             std::fma(std::abs(m.state_theta), theta, std::abs(m.state_state) * state)};
   }
-  /// Of these elements and of those.
-  Reach with(const Reach& other) const { return {std::max(theta, other.theta), std::max(state, other.state)}; }
+  /// Of these elements and of those. NaN stays.
+  Reach with(const Reach& other) const {
+    const auto larger = [](double a, double b) { return a >= b || std::isnan(a) ? a : b; };
+    return {larger(theta, other.theta), larger(state, other.state)};
+  }
   bool is_within(double room) const { return theta <= room && state <= room; }  // false for NaN
 };
 
@@ -160,18 +163,19 @@ class MotionTable {
 /// up to date: so that nothing depends on how steps are parted into runs, epochs and calls.
 class MotionGuard {
  public:
-  /// All elements are, or will be, up to date, and `measure` is to be asked what they are.
+  /// All elements are, or will be, up to date: what they are has to be `set` before the next step.
   void forget() { is_known_ = false; }
 
-  /// What bounds the elements, all of them up to date.
+  /// What bounds the elements, all of them up to date. The bound is at least 1, so that the products of motions stay in range as well: 0 times an
+  /// infinite one would be NaN.
   void set(const Reach& all) {
-    stored_ = now_ = all;
+    stored_ = now_ = all.with({1, 1});
     is_known_ = true;
   }
   bool is_known() const { return is_known_; }
 
   /// Whether elements stay within `room` if they are left to one step more: of the blocks of parameters, whose motions are motion(j) and whose tables
-  /// table(j). `next()` is where they are then.
+  /// table(j).
   template <class MotionOf, class TableOf>
   bool may_wait(std::size_t blocks, const MotionOf& motion, const TableOf& table, double room) {
     const auto step = [&] {

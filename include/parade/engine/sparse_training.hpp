@@ -202,8 +202,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   void check_anchored() const {
     if (zero_gradient_ != ZeroGradient::linear || weight_shrinkage_.l1 != 0 || bias_shrinkage_.l1 != 0)
       throw OptionError(
-          "svrg must be 0 on sparse rows with this optimizer and regularizer: the gradient over all data moves every feature in every "
-          "step, "
+          "svrg must be 0 on sparse rows with this optimizer and regularizer: the gradient over all data moves every feature in each step, "
           "which has an exact lazy form for Sgd without momentum, with L2 or no regularizer");
   }
 
@@ -330,6 +329,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     has_anchor_ = false;
     anchor_ = state_->theta;
     anchor_sum_.setZero(anchor_.size());
+    mean_.setZero();  // it may not have been finite, and 0 times that is NaN
   }
   /// Returns the weight of the batch; nothing, and it is left out, if its loss or gradient is not finite: see find_not_finite.
   template <SparseData D>
@@ -795,7 +795,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     });
   }
 
-  /// The same for the whole batch, by a task for each thread and its ranges of features: a row takes as long to find as a range's part of it takes to
+  /// Scores, losses and ∂J/∂Z of the whole batch, by a task for each thread and its ranges of features: a row takes as long to find as a range's part of it takes to
   /// compute. The same task takes the step of these features: so all that a thread reads and
   /// writes in step after step stays in its core's cache, and it reads only its part of each row.
   template <class D>
@@ -1088,7 +1088,8 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       const double size = std::abs(at.rate / step_scale_);
       next_.sum = lazy_.sum + at.rate / step_scale_;
       next_drift_ = drift_ + size;
-      return std::abs(next_.scale) * std::fma(next_drift_, largest_mean_, next_bound_) <=
+      // Of θ, and of θ/C, which is in Scalar too before it is scaled.
+      return std::max(1.0, std::abs(next_.scale)) * std::fma(next_drift_, largest_mean_, next_bound_) <=
              static_cast<double>(std::numeric_limits<Scalar>::max());
     };
     if (fits()) return true;

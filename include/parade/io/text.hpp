@@ -149,7 +149,7 @@ class TextSource {
 
   /// The share of the text that was loaded, or near it: what a packed file unpacks to is not known before its end.
   double share(std::uint64_t loaded) const {
-    if (reader_) return reader_->share();
+    if (reader_) return std::max(reader_->share(), 0.5);  // what follows may be packed less well: no more than as much again is expected
     return size_ == 0 ? 1 : static_cast<double>(loaded) / static_cast<double>(size_);
   }
 

@@ -126,7 +126,7 @@ double mean_absolute_error(const Eigen::MatrixBase<Z>& scores, const Eigen::Matr
 ///   1 − Σ_j w_j (z_j − y_j)² / Σ_j w_j (y_j − ȳ)²,   ȳ = Σ_j w_j y_j / W
 ///
 /// 1 for perfect predictions, 0 for ȳ as the prediction of all, below 0 for worse ones. No size of finite targets and predictions is too much for the sums, only an
-/// R² below −1.8e308 is −∞ (the sum of weights, too, must be finite). An output whose targets are all equal has nothing
+/// R² below −1.8e308 is −∞; with weights W and all w_j y_j must be normal numbers. An output whose targets are all equal has nothing
 /// to explain: it counts 1 if its predictions are perfect, else 0, as in scikit-learn. Throws DataError also for fewer than 2 samples with
 /// a weight above 0.
 template <class Z, class Y>
