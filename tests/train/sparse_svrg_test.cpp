@@ -171,4 +171,56 @@ TEST_CASE("variance-reduced gradients without an exact lazy form are refused bef
   refused(Trainer{Mlp<double>{d, 4, 3}, SoftmaxCrossEntropy{}, Ridge{}, Sgd{.rate = 0.1}}, "for a model that is not linear");
 }
 
+TEST_CASE("theta over a scale that has become small stays in the range of numbers") {
+  constexpr int n = 41;  // the second feature, with a large gradient, occurs in the last step only
+  std::vector<std::int64_t> offsets{0};
+  std::vector<std::int32_t> indices;
+  std::vector<float> values;
+  Vector<Label> labels(n);
+  for (int i = 0; i < n; ++i) {
+    indices.push_back(0);
+    values.push_back(1);
+    if (i == n - 1) {
+      indices.push_back(1);
+      values.push_back(1e31f);
+    }
+    offsets.push_back(static_cast<std::int64_t>(indices.size()));
+    labels[i] = i % 2;
+  }
+  const auto vector = []<class T>(std::vector<T>& from) {
+    return Vector<T>(Eigen::Map<Vector<T>>(from.data(), static_cast<Index>(from.size())));
+  };
+  const auto rows = SparseRows<float>(vector(offsets), vector(indices), vector(values), 3).with_labels(labels);
+  for (const bool in_prox : {false, true}) {
+    CAPTURE(in_prox);
+    const auto make_one = [&] {
+      return Trainer{Linear<float>{3, 2}, SoftmaxCrossEntropy{}, Ridge{.lambda = 1, .in_prox = in_prox}, Sgd{.rate = 0.5}};
+    };
+    auto lazy = make_one(), dense = make_one();
+    struct Stop {
+      Signal on_step(const StepReport& report) { return report.step == 38 ? Signal::stop : Signal::go_on; }
+    } first, second;
+    const FitOptions options{.epochs = 1, .batch_size = 1, .threads = 1, .shuffle = false, .svrg = 1};
+    CHECK(lazy.fit(rows, options, first).divergences.empty());
+    CHECK(dense.fit(sparse::dense(rows), options, second).divergences.empty());
+    CHECK((lazy.theta() - dense.theta()).cwiseAbs().maxCoeff() <= 1e-4f * dense.theta().cwiseAbs().maxCoeff());
+  }
+}
+
+TEST_CASE("a gradient over all data that is not finite stops the steps of its anchor, as on dense data, and is forgotten with it") {
+  const auto rows = SparseRows<double>(Vector<std::int64_t>{{0, 2, 4, 5, 6}}, Vector<std::int32_t>{{0, 1, 0, 1, 0, 2}},
+                                       Vector<double>{{1, 1.7e308, 1, 1.7e308, 1, 1}}, 3)
+                        .with_labels(Vector<Label>{{0, 0, 1, 1}})
+                        .with_weights(Vector<double>{{1.5, 1.5, 1, 1}});
+  auto lazy = constant({}, 1e-3, 3), dense = constant({}, 1e-3, 3);
+  const FitOptions options{
+      .epochs = 3, .batch_size = 1, .threads = 1, .shuffle = false, .warm_start = true, .on_divergence = OnDivergence::skip, .svrg = 1};
+  lazy.set_theta(Vector<double>::Zero(12));
+  dense.set_theta(Vector<double>::Zero(12));
+  const auto of_lazy = lazy.fit(rows, options), of_dense = dense.fit(sparse::dense(rows), options);
+  CHECK(of_lazy.divergences.size() == of_dense.divergences.size());
+  CHECK(of_lazy.steps == of_dense.steps);
+  CHECK(lazy.theta() == dense.theta());
+}
+
 }  // namespace sparse_svrg_test
