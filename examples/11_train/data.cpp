@@ -32,6 +32,17 @@ std::vector<std::size_t> number_columns(const Preparation& p) {
   return columns;
 }
 
+std::size_t place_in_training(const Preparation& p, const std::string& name) {
+  const std::vector<std::string>& names = p.file_columns;
+  if (const auto found = std::find(names.begin(), names.end(), name); found != names.end())
+    return static_cast<std::size_t>(found - names.begin());
+  std::size_t number = 0;  // of a column without a name, counted from 1
+  const std::size_t prefix = std::min(name.size(), name.find('_')) + 1;
+  if (prefix < name.size()) std::from_chars(name.data() + prefix, name.data() + name.size(), number);
+  const bool is_it = number > 0 && number <= names.size() && names[number - 1].empty() && name_by_place(number - 1) == name;
+  return is_it ? number - 1 : names.size();
+}
+
 namespace {
 
 /// Rows with other entries: `change` may change them, add and leave out; then they are sorted, and values of the same feature added.
@@ -109,8 +120,7 @@ class NumberNames {
   explicit NumberNames(const Preparation& p) {
     for (const std::size_t c : number_columns(p)) {
       const std::string& name = p.columns[c].name;
-      const auto number = std::find(p.file_columns.begin(), p.file_columns.end(), name) - p.file_columns.begin();
-      names_.push_back("column '" + name + "' (number " + std::to_string(number) + " of the file, counted from 0)");
+      names_.push_back("column '" + name + "' (number " + std::to_string(place_in_training(p, name)) + " of the file, counted from 0)");
     }
   }
   const std::string& operator[](Index k) const { return names_[static_cast<std::size_t>(k)]; }
@@ -162,7 +172,7 @@ parade::Table table_of(const Matrix<double>& x) {
   parade::Table table{x.cols(), {}};
   for (Index i = 0; i < x.rows(); ++i) {
     parade::Column column;
-    column.name = "column_" + std::to_string(i + 1);
+    column.name = name_by_place(static_cast<std::size_t>(i));
     column.numbers = x.row(i);
     column.type = parade::ColumnType::integer;
     for (const double value : column.numbers) {
@@ -187,10 +197,19 @@ std::string column_name(const parade::Table& table, const std::string& key) {
 }
 
 /// What the command line calls columns becomes their names.
-void name_columns(const parade::Table& table, Preparation& p) {
-  for (const parade::Column& column : table.columns) p.file_columns.push_back(column.name);
+void name_columns(const parade::Table& table, const std::vector<bool>& nameless, Preparation& p) {
+  for (std::size_t c = 0; c < table.columns.size(); ++c) p.file_columns.push_back(nameless[c] ? "" : table.columns[c].name);
   p.answer = column_name(table, p.answer);
   for (std::string& key : p.leave_out) key = column_name(table, key);
+}
+
+/// Which columns of a table, as it was read, have no name in the file. It is looked at once more only where the table does not tell.
+std::vector<bool> nameless_columns(const parade::Table& table, const std::string& file, const parade::CsvOptions& options) {
+  std::vector<bool> nameless(table.columns.size(), !options.header);
+  bool tells = true;
+  for (std::size_t c = 0; c < nameless.size(); ++c) tells &= nameless[c] || table.columns[c].name != name_by_place(c);
+  if (!tells) nameless = parade::detail::CsvStream{file, options}.columns().nameless;
+  return nameless;
 }
 
 void leave_out(parade::Table& table, const Preparation& p) {
@@ -216,17 +235,19 @@ parade::TableOptions table_options(const Preparation& p, bool answered) {
   return options;
 }
 
-/// What the training file calls columns of these names. A column without a name is called by its place, so that those behind the answer are another where
-/// that is missing: then the file must have all columns of the training file, or all but the answer. Throws DataError for one that is neither, and for one
-/// that lacks a column that is needed.
-std::vector<std::string> names_in_training(std::vector<std::string> names, const Preparation& p, const std::string& file) {
-  const auto by_place = [](std::size_t c) { return "column_" + std::to_string(c + 1); };
-  const auto place_in_training = [&](const std::string& name) {
-    return static_cast<std::size_t>(std::find(p.file_columns.begin(), p.file_columns.end(), name) - p.file_columns.begin());
+/// What the training file calls the columns of another, "" where it has none like that. A column without a name is called by its place, so that those behind
+/// the answer are another where that is missing: then the file must have all columns of the training file, or all but the answer. Throws DataError for one
+/// that is neither, and for one that lacks a column that is needed.
+std::vector<std::string> names_in_training(const std::vector<std::string>& own, const std::vector<bool>& nameless, const Preparation& p,
+                                           const std::string& file) {
+  const auto is_named = [&](const std::string& name) {
+    return std::find(p.file_columns.begin(), p.file_columns.end(), name) != p.file_columns.end();
   };
+  const auto is_nameless = [&](const std::string& name) { return !is_named(name); };  // of p.columns
+  std::vector<std::string> names;
+  for (std::size_t c = 0; c < own.size(); ++c) names.push_back(!nameless[c] && is_named(own[c]) ? own[c] : "");
   const auto is_there = [&](const std::string& name) { return std::find(names.begin(), names.end(), name) != names.end(); };
-  const auto is_nameless = [&](const std::string& name) { return by_place(place_in_training(name)) == name; };
-  const std::size_t all = p.file_columns.size(), answer = place_in_training(p.answer);
+  const std::size_t all = p.file_columns.size(), answer = place_in_training(p, p.answer);
   if (std::any_of(p.columns.begin(), p.columns.end(), [&](const auto& column) { return is_nameless(column.name); })) {
     const bool answer_is_there = is_nameless(p.answer) ? names.size() == all : is_there(p.answer);
     if (names.size() != (answer_is_there ? all : all - 1))
@@ -234,14 +255,16 @@ std::vector<std::string> names_in_training(std::vector<std::string> names, const
                               "' (number " + std::to_string(answer) +
                               ", counted from 0), since some have no name and are known by their place; got " +
                               std::to_string(names.size()) + " columns" + (names.size() == all ? ", none of them '" + p.answer + "'" : ""));
-    for (std::size_t c = answer; !answer_is_there && c < names.size(); ++c)
-      if (names[c] == by_place(c)) names[c] = by_place(c + 1);
+    for (std::size_t c = 0; c < names.size(); ++c)
+      if (const std::string name = name_by_place(!answer_is_there && c >= answer ? c + 1 : c); nameless[c] && !is_named(name))
+        names[c] = name;
   }
   for (const parade::Column& column : p.columns)
     if (column.name != p.answer && !is_there(column.name)) {
       std::string found;
-      for (const std::string& name : names) found += (found.empty() ? "" : ", ") + name;
-      throw parade::DataError(file + " must have the column '" + column.name + "' of the training file; it has " + found);
+      for (std::size_t c = 0; c < own.size(); ++c) found += (c == 0 ? "" : ", ") + own[c] + (nameless[c] ? " (without a name)" : "");
+      throw parade::DataError(file + " must have the column '" + column.name + "' of the training file" +
+                              (is_nameless(column.name) ? ", which has no name there" : "") + "; it has " + found);
     }
   return names;
 }
@@ -254,7 +277,10 @@ parade::Table like_training(parade::Table table, const Preparation& p, bool& ans
   for (const parade::Column& column : p.columns) {
     const bool is_answer = column.name == p.answer;
     const auto found = std::find_if(table.columns.begin(), table.columns.end(), [&](const auto& c) { return c.name == column.name; });
-    if (is_answer && found == table.columns.end()) continue;
+    if (found == table.columns.end()) {
+      if (is_answer) continue;
+      table[column.name];  // throws
+    }
     answered |= is_answer;
     picked.columns.push_back(std::move(*found));
     reference.columns.push_back(column);
@@ -431,11 +457,12 @@ std::filesystem::path cache_of_csv(const std::string& data_file, Preparation& p,
   csv.read.header = p.header;
   csv.read.threads = threads;
   parade::Table named;
-  for (const std::string& name : parade::read_csv_names(data_file, csv.read)) {
+  const parade::detail::CsvColumns own = parade::detail::CsvStream{data_file, csv.read}.columns();
+  for (const std::string& name : own.names) {
     named.columns.push_back({});
     named.columns.back().name = name;
   }
-  name_columns(named, p);
+  name_columns(named, own.nameless, p);
   csv.use = table_options(p, true);
   csv.use.leave_out.assign(p.leave_out.begin(), p.leave_out.end());
   csv.use.keep_missing = p.standardize;
@@ -507,7 +534,7 @@ std::filesystem::path cache_of_npy(const std::string& data_file, Preparation& p,
       if (part.columns[c].type == parade::ColumnType::real) all.columns[c].type = part.columns[c].type;
     }
   });
-  name_columns(all, p);
+  name_columns(all, std::vector<bool>(all.columns.size(), true), p);
   leave_out(all, p);
   keep_columns(all, p);
   for (const parade::Column& column : all.columns)
@@ -568,26 +595,31 @@ Data read(const std::string& file, Preparation& p, bool fit, int threads) {
   } else {
     parade::Table table;
     std::vector<std::string> names;  // in the training file
+    std::vector<bool> nameless;
     if (p.format == "npy") {
       table = table_of(parade::read_npy<double>(file));
+      nameless.assign(table.columns.size(), true);
       for (const parade::Column& column : table.columns) names.push_back(column.name);
-      if (!fit) names = names_in_training(std::move(names), p, file);
+      if (!fit) names = names_in_training(names, nameless, p, file);
     } else {
       parade::CsvOptions options;
       options.header = p.header;
       options.threads = threads;
       if (!fit) {
-        const std::vector<std::string> own = parade::read_csv_names(file, options);
-        names = names_in_training(own, p, file);
+        const parade::detail::CsvColumns own = parade::detail::CsvStream{file, options}.columns();
+        names = names_in_training(own.names, own.nameless, p, file);
         for (const parade::Column& column : p.columns)
           if (column.type == parade::ColumnType::text && column.name != p.answer)
-            options.types[own[static_cast<std::size_t>(std::find(names.begin(), names.end(), column.name) - names.begin())]] = column.type;
+            options.types[own.names[static_cast<std::size_t>(std::find(names.begin(), names.end(), column.name) - names.begin())]] =
+                column.type;
       }
       table = parade::read_csv(file, options).table;
+      if (fit) nameless = nameless_columns(table, file, options);
     }
+    if (table.columns.size() != (fit ? nameless.size() : names.size())) throw parade::DataError(file + ": changed while it was read");
     for (std::size_t c = 0; !fit && c < table.columns.size(); ++c) table.columns[c].name = names[c];
     if (fit) {
-      name_columns(table, p);
+      name_columns(table, nameless, p);
       leave_out(table, p);
       keep_columns(table, p);
     } else {

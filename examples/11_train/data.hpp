@@ -32,7 +32,7 @@ struct Preparation {
   Index num_features = 0;
   std::string answer;                     // csv, npy: the column of labels or targets
   std::vector<std::string> leave_out;     // csv, npy
-  std::vector<std::string> file_columns;  // csv, npy: the names of all columns of the training file
+  std::vector<std::string> file_columns;  // csv, npy: of all columns of the training file the names; "" of one without, or left out
   std::vector<parade::Column> columns;    // csv, npy: of the training file, without their values
   parade::Standardize scaler;             // of those of numbers, in their order, but the answer
   parade::TfIdf weights;                  // of features
@@ -80,3 +80,9 @@ void check_memory(const std::string& data_file, Preparation p, FolderBeside& fol
 
 /// The columns of p that are numbers and features: those that p.scaler is for.
 std::vector<std::size_t> number_columns(const Preparation& p);
+
+/// What a column without a name is called.
+inline std::string name_by_place(std::size_t c) { return "column_" + std::to_string(c + 1); }
+
+/// Where in the training file one of p.columns stands, counted from 0; p.file_columns.size() for one that does not.
+std::size_t place_in_training(const Preparation& p, const std::string& name);

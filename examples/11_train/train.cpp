@@ -7,6 +7,7 @@
 #include <iostream>
 #include <limits>
 #include <locale>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 #include <string_view>
@@ -30,12 +31,29 @@ namespace {
 // --- the file of a model -------------------------------------------------------------------------------------------------------------------
 
 using Json = nlohmann::ordered_json;
-constexpr std::string_view program = "parade train 3";
+constexpr std::string_view program = "parade train 4";
 
 parade::Vector<float> read_block(const parade::NpzFile& npz, const parade::ParameterBlock& block) {
   const Matrix<float> values = npz.read<float>(block.name);  // (1,n) for a vector
   if (values.size() != block.size()) throw std::runtime_error("'" + block.name + "' has another size");
   return values.reshaped();
+}
+
+/// Text of a file that JSON will not hold is refused before training.
+void check_names(const Preparation& p) {
+  const auto is_utf8 = [](const std::string& text) {
+    try {
+      return !Json(text).dump().empty();
+    } catch (const Json::type_error&) {
+      return false;
+    }
+  };
+  for (const parade::Column& column : p.columns) {
+    const std::string of = "column " + std::to_string(place_in_training(p, column.name)) + " of the file, counted from 0,";
+    if (!is_utf8(column.name)) throw parade::DataError("--save: names of columns must be UTF-8; that of " + of + " is not");
+    for (std::size_t l = 0; column.knows_levels && l < column.levels.size(); ++l)
+      if (!is_utf8(column.levels[l])) throw parade::DataError("--save: text must be UTF-8; in " + of + " some is not");
+  }
 }
 
 /// An NPZ file: each block of theta under its name, numbers of the preparation, and in `description` the rest, as the bytes of a JSON text.
@@ -45,6 +63,9 @@ void save_model(const std::string& file, const Model& model) {
   for (const auto& column : p.columns)
     columns.push_back(
         {{"name", column.name}, {"type", static_cast<int>(column.type)}, {"levels", column.knows_levels ? Json(column.levels) : Json()}});
+  Json file_columns = Json::array();  // null for one left out, whose name nobody needs and may be in any encoding
+  for (const std::string& name : p.file_columns)
+    file_columns.push_back(std::find(p.leave_out.begin(), p.leave_out.end(), name) == p.leave_out.end() ? Json(name) : Json());
   const Json json{{"program", program},         {"model", model.kind},
                   {"loss", model.loss},         {"intercept", model.intercept},
                   {"factors", model.factors},   {"hidden", model.hidden},
@@ -54,7 +75,7 @@ void save_model(const std::string& file, const Model& model) {
                   {"tf_idf", p.tf_idf},         {"sublinear", p.weights.sublinear},
                   {"unit_norm", p.unit_norm},   {"hash_bits", p.hash_bits},
                   {"index_base", p.index_base}, {"answer", p.answer},
-                  {"columns", columns},         {"file_columns", p.file_columns},
+                  {"columns", columns},         {"file_columns", file_columns},
                   {"features", p.features},     {"labels", p.labels}};
   const std::string text = json.dump();  // throws for text that is not UTF-8
   const Vector<std::uint8_t> description =
@@ -88,14 +109,25 @@ Model load_model(const std::string& file) {
     json.at("standardize").get_to(p.standardize), json.at("tf_idf").get_to(p.tf_idf), json.at("sublinear").get_to(p.weights.sublinear),
         json.at("unit_norm").get_to(p.unit_norm);
     json.at("hash_bits").get_to(p.hash_bits), json.at("index_base").get_to(p.index_base), json.at("answer").get_to(p.answer);
-    json.at("file_columns").get_to(p.file_columns), json.at("features").get_to(p.features), json.at("labels").get_to(p.labels);
+    json.at("features").get_to(p.features), json.at("labels").get_to(p.labels);
+    for (const auto& name : json.at("file_columns")) p.file_columns.push_back(name.is_null() ? "" : name.get<std::string>());
+    std::set<std::string> names;
     for (const auto& column : json.at("columns")) {
+      const auto name = column.at("name").get<std::string>();
+      if (!names.insert(name).second) throw std::runtime_error("it has the column '" + name + "' twice");
+      if (place_in_training(p, name) == p.file_columns.size())
+        throw std::runtime_error("its column '" + name + "' is none of the training file");
+      const int type = column.at("type").get<int>();
+      if (type < 0 || type > 2)
+        throw std::runtime_error("its column '" + name + "' is of the type " + std::to_string(type) + ", which there is not");
       p.columns.push_back({});
-      column.at("name").get_to(p.columns.back().name);
-      p.columns.back().type = static_cast<parade::ColumnType>(column.at("type").get<int>());
+      p.columns.back().name = name;
+      p.columns.back().type = static_cast<parade::ColumnType>(type);
       p.columns.back().knows_levels = !column.at("levels").is_null();
       if (p.columns.back().knows_levels) column.at("levels").get_to(p.columns.back().levels);
     }
+    if ((p.format == "csv" || p.format == "npy") && !names.contains(p.answer))
+      throw std::runtime_error("the answer '" + p.answer + "' is none of its columns");
     const auto k = static_cast<std::size_t>(model.outputs);
     if (p.hash_bits < 0 || p.hash_bits > 28 || (p.on_labels && p.labels.size() != std::max<std::size_t>(k, 2)))
       throw std::runtime_error("its parts do not fit");
@@ -253,6 +285,7 @@ Json number_or_null(double x) { return std::isfinite(x) ? Json(x) : Json(); }
 
 int train(const Options& o, Model& model, const Source& source, const Data* data, Index nonzeros) {
   const Preparation& p = model.preparation;
+  if (o.save) check_names(p);
   const Index n = source.size();
   model.outputs = !p.on_labels || (p.labels.size() == 2 && o.loss != "softmax") ? 1 : static_cast<Index>(p.labels.size());
   Progress progress{o.progressive                  ? Progress::Show::progressive_loss

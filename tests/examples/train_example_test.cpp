@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The command line of examples/11_train.cpp, run as a process of its own, on small files.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
@@ -8,6 +9,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -290,6 +292,106 @@ TEST_CASE("train: a file to predict that lacks a column of the training file is 
   CHECK_THAT(err, ContainsSubstring("new.csv must have the column 'colour' of the training file; it has weight, taste, size"));
   write(folder.path / "new.csv", "weight,unknown,colour\n1.5,x,red\n");  // another order, and more
   CHECK(run(folder, "predict --model m --data new.csv --output p").status == 0);
+}
+
+TEST_CASE("train: a column that is called column_2 has a name, wherever it stands") {
+  const Folder folder;
+  const parade::Random random{1, parade::Purpose::user};
+  std::string train = "y,column_2,column_3,column_4\n", without = "column_2,column_3,column_4\n", other = "column_4,y,column_2,column_3\n",
+              nameless = "y,,,\n", place = "y,,,b\n", named = "column_2,column_3,b\n";
+  for (std::uint64_t i = 0; i < 200; ++i) {
+    const std::string a = std::to_string(random.below(3 * i, 10)), b = "0." + std::to_string(random.below(3 * i + 1, 900) + 100),
+                      c = "0." + std::to_string(random.below(3 * i + 2, 900) + 100), y = a > "4" ? "1" : "0";
+    for (std::string* file : {&train, &nameless, &place}) *file += y + ',' + a + ',' + b + ',' + c + '\n';
+    for (std::string* file : {&without, &named}) *file += a + ',' + b + ',' + c + '\n';
+    other += c + ',' + y + ',' + a + ',' + b + '\n';
+  }
+  write(folder.path / "train", train);
+  write(folder.path / "without", without);
+  write(folder.path / "other", other);
+  write(folder.path / "nameless", nameless);
+  write(folder.path / "place", place);
+  write(folder.path / "named", named);
+  write(folder.path / "less", "column_3,column_4\n0.5,0.5\n");
+  const std::string memory = GENERATE("", " --memory 9");
+  const auto trained = [&](const std::string& file) {
+    return run(folder, "--data " + file + " --format csv --label y --epochs 20 --intercept --save m" + memory).status;
+  };
+  const auto predicted = [&](const std::string& file) {
+    const auto [status, out, err] = run(folder, "predict --model m --data " + file + " --output p --scores");
+    return status == 0 ? read(folder.path / "p") : err;
+  };
+  REQUIRE(trained("train") == 0);
+  const std::string all = predicted("train");
+  CHECK(lines(folder.path / "p").size() == 200);
+  CHECK(predicted("without") == all);
+  CHECK(predicted("other") == all);
+  CHECK_THAT(predicted("less"), ContainsSubstring("must have the column 'column_2' of the training file; it has column_3, column_4"));
+  CHECK_THAT(predicted("nameless"), ContainsSubstring("'column_2' of the training file; it has y, column_2 (without a name)"));
+  REQUIRE(trained("place") == 0);
+  CHECK_THAT(predicted("named"),
+             ContainsSubstring("'column_2' of the training file, which has no name there; it has column_2, column_3, b"));
+}
+
+TEST_CASE("train: names and text that are not UTF-8 are refused before training, where a model is saved that needs them") {
+  const Folder folder;
+  const std::string bad = "gr\xFC\xDF";
+  write(folder.path / "name", "a," + bad + ",y\n1,2,0\n2,1,1\n");
+  write(folder.path / "text", "a,b,y\n1,p,0\n2," + bad + ",1\n");
+  write(folder.path / "label", "a,b,y\n1,2,p\n2,1," + bad + "\n");
+  const std::string memory = GENERATE("", " --memory 9");
+  const auto train = [&](const std::string& file, const std::string& more) {
+    return run(folder, "--data " + file + " --format csv --label y --json r" + memory + more);
+  };
+  for (const auto& [file, why] : {std::pair{"name", "names of columns must be UTF-8; that of column 1 of the file, counted from 0, is not"},
+                                  std::pair{"text", "text must be UTF-8; in column 1 of the file"},
+                                  std::pair{"label", "text must be UTF-8; in column 2 of the file"}}) {
+    CAPTURE(file);
+    const auto [status, out, err] = train(file, " --save m");
+    CHECK(status == 1);
+    CHECK_THAT(err, ContainsSubstring(why));
+    CHECK_THAT(out, !ContainsSubstring("train "));
+    CHECK(!fs::exists(folder.path / "m"));
+    CHECK(train(file, "").status == 0);
+  }
+  REQUIRE(train("name", " --leave-out 1 --save m").status == 0);
+  CHECK(run(folder, "predict --model m --data name --output p").status == 0);
+}
+
+TEST_CASE("train: a model whose columns do not fit each other is refused") {
+  const Folder folder;
+  write(folder.path / "t.csv", "a,b,y\n1,2,0\n2,1,1\n3,0,1\n");
+  parade::write_npy(folder.path / "t.npy", parade::Matrix<double>{{1, 2, 3}, {2, 1, 0}, {0, 1, 1}});
+  struct Bad {
+    std::string pointer;  // into the description
+    json value;
+    std::string why;
+  };
+  for (const std::string format : {"csv", "npy"}) {
+    REQUIRE(run(folder, "--data t." + format + " --format " + format + " --label 2 --save m").status == 0);
+    const parade::NpzFile npz{folder.path / "m"};
+    const auto description = npz.read_vector<std::uint8_t>("description");
+    const json good = json::parse(description.begin(), description.end());
+    const std::string first = good["columns"][0]["name"];
+    for (const Bad& bad : std::vector<Bad>{{"/columns/1/name", first, "it has the column '" + first + "' twice"},
+                                           {"/columns/0/name", "nope", "its column 'nope' is none of the training file"},
+                                           {"/file_columns", json::array(), "its column '" + first + "' is none of the training file"},
+                                           {"/columns/0/type", 3, "its column '" + first + "' is of the type 3"},
+                                           {"/columns/0/type", -1, "its column '" + first + "' is of the type -1"},
+                                           {"/answer", "nope", "the answer 'nope' is none of its columns"}}) {
+      CAPTURE(format, bad.pointer, bad.why);
+      json changed = good;
+      changed[json::json_pointer(bad.pointer)] = bad.value;
+      const std::string text = changed.dump();
+      parade::Vector<std::uint8_t> bytes(static_cast<parade::Index>(text.size()));
+      std::copy(text.begin(), text.end(), bytes.begin());
+      const parade::Matrix<float> weight = npz.read<float>("weight");
+      parade::write_npz(folder.path / "bad", {{"weight", weight}, {"description", bytes}});
+      const auto [status, out, err] = run(folder, "predict --model bad --data t." + format + " --output p");
+      CHECK(status == 1);
+      CHECK_THAT(err, ContainsSubstring("bad is not a model of this program: " + bad.why));
+    }
+  }
 }
 
 TEST_CASE("train: numbers that cannot be standardized are named by their column in the file") {

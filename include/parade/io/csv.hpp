@@ -267,6 +267,7 @@ inline void check_csv_separator(char separator) {
 struct CsvColumns {
   char separator = ',';
   std::vector<std::string> names;
+  std::vector<bool> nameless;                     // those that the file gives no name, which are called by their place
   std::vector<std::optional<ColumnType>> forced;  // the types that the options give
 };
 
@@ -339,6 +340,7 @@ class CsvReader {
     } else {
       for (const CsvField& field : fields) {
         std::string name = options_.header ? plain_text(field) : "";
+        columns.nameless.push_back(name.empty());
         if (name.empty()) name = detail::text("column_", columns.names.size() + 1);
         if (std::find(columns.names.begin(), columns.names.end(), name) != columns.names.end())
           fail({field.at, in_quotes(name) + " again", "a name for each column that no other has"});
