@@ -163,11 +163,11 @@ TEST_CASE("rates of which each is small enough for L2, but which together make t
 }
 
 TEST_CASE("products of steps that grow stay in range where theta is small or 0") {
-  constexpr Index n = 3000;
-  Vector<std::int64_t> offsets(n + 1);
-  std::iota(offsets.data(), offsets.data() + n + 1, std::int64_t{0});
-  const auto rows = SparseRows<double>(std::move(offsets), Vector<std::int32_t>::Zero(n), Vector<double>::Ones(n), 2)
-                        .with_targets(Matrix<double>::Zero(1, n));
+  constexpr Index count = 3000;
+  Vector<std::int64_t> offsets(count + 1);
+  std::iota(offsets.data(), offsets.data() + count + 1, std::int64_t{0});
+  const auto rows = SparseRows<double>(std::move(offsets), Vector<std::int32_t>::Zero(count), Vector<double>::Ones(count), 2)
+                        .with_targets(Matrix<double>::Zero(1, count));
   for (const double small : {0.0, 1e-30, 1e-3}) {
     CAPTURE(small);
     const auto make_one = [&] {

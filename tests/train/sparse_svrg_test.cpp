@@ -172,15 +172,15 @@ TEST_CASE("variance-reduced gradients without an exact lazy form are refused bef
 }
 
 TEST_CASE("theta over a scale that has become small stays in the range of numbers") {
-  constexpr int n = 41;  // the second feature, with a large gradient, occurs in the last step only
+  constexpr int count = 41;  // the second feature, with a large gradient, occurs in the last step only
   std::vector<std::int64_t> offsets{0};
   std::vector<std::int32_t> indices;
   std::vector<float> values;
-  Vector<Label> labels(n);
-  for (int i = 0; i < n; ++i) {
+  Vector<Label> labels(count);
+  for (int i = 0; i < count; ++i) {
     indices.push_back(0);
     values.push_back(1);
-    if (i == n - 1) {
+    if (i == count - 1) {
       indices.push_back(1);
       values.push_back(1e31f);
     }
