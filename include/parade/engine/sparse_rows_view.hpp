@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <type_traits>
 #include <vector>
 
@@ -13,6 +12,7 @@
 #include <parade/core/shard_plan.hpp>
 #include <parade/core/types.hpp>
 #include <parade/engine/team.hpp>
+#include <parade/kernels/finite.hpp>
 #include <parade/kernels/prefetch.hpp>
 
 namespace parade::detail {
@@ -155,22 +155,8 @@ double largest_value(const D& data, Team& team) {
   team.for_each(static_cast<Index>(largest.size()), [&](Index task, int) {
     const auto* values = rows.values + task * piece;
     const Index count = std::min(piece, nonzeros - task * piece);
-    Scalar most[16] = {};
-    bool finite = true;
-    Index e = 0;
-    for (; e + 16 <= count; e += 16)
-      for (Index i = 0; i < 16; ++i) {
-        const Scalar size = std::abs(static_cast<Scalar>(values[e + i]));
-        finite &= size <= std::numeric_limits<Scalar>::max();
-        most[i] = size > most[i] ? size : most[i];
-      }
-    for (; e < count; ++e) {
-      const Scalar size = std::abs(static_cast<Scalar>(values[e]));
-      finite &= size <= std::numeric_limits<Scalar>::max();
-      most[0] = size > most[0] ? size : most[0];
-    }
-    largest[static_cast<std::size_t>(task)] =
-        finite ? static_cast<double>(*std::max_element(most, most + 16)) : std::numeric_limits<double>::infinity();
+    // Rounding keeps the order, so the largest of what is rounded is the largest, rounded.
+    largest[static_cast<std::size_t>(task)] = static_cast<double>(static_cast<Scalar>(kernels::largest_size(values, count)));
   });
   return largest.empty() ? 0 : *std::max_element(largest.begin(), largest.end());
 }

@@ -378,6 +378,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       throw DataError(
           detail::text("a batch must have at most as many samples as were reserved, ", values_.size(), "; got ", samples.size()));
     discard();
+    was_next_ = !samples.empty() && samples.data() == next_samples_.data();
     samples_ = samples;
     next_samples_ = next;
     const auto b = static_cast<Index>(samples.size());
@@ -439,7 +440,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
           add_bias_gradient(part);
         else if (!is_direct_)
           add_gradient(data, part, last_chunk_);
-        part.gradient_seconds += watch.lap();
+        if (!is_direct_ || is_bias) part.gradient_seconds += watch.lap();
         if (is_bias)
           step_bias(weight, at);
         else if (is_direct_)
@@ -729,28 +730,33 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   }
 
   /// visit(j, entries) for samples of the batch and their entries in the ranges of the cut from `first` to before `last`; entries that come soon are
-  /// brought into the cache. A row without weight has none: whatever it holds, it must not count.
+  /// brought into the cache, those of the next batch too where one thread visits all samples. A row without weight has none: whatever it
+  /// holds, it must not count.
   template <class D, class Visit>
   void visit_rows(const D& data, Range piece, Index first, Index last, const Visit& visit) const {
     const detail::SparseRowsView rows(data);
     constexpr Index ahead = detail::sparse_prefetch_distance;
+    const auto b = static_cast<Index>(samples_.size());
+    const Index end = goes_on() ? b + static_cast<Index>(next_samples_.size()) : piece.end;
+    const auto at = [&](Index j) { return j < b ? sample(j) : next_samples_[static_cast<std::size_t>(j - b)]; };
     const auto prefetch_place = [&](Index j) {
-      rows.prefetch_place(sample(j));
-      cut_.prefetch(sample(j));
+      rows.prefetch_place(at(j));
+      cut_.prefetch(at(j));
     };
-    const auto entries = [&](Index j) {
-      const Index row = sample(j);
-      return cut_.entries(row, {rows.begin(row), rows.end(row)}, first, last);
-    };
-    for (Index j = piece.begin; j < std::min(piece.begin + 2 * ahead, piece.end); ++j) prefetch_place(j);
-    for (Index j = piece.begin; j < std::min(piece.begin + ahead, piece.end); ++j) rows.prefetch(entries(j));
+    const auto entries = [&](Index row) { return cut_.entries(row, {rows.begin(row), rows.end(row)}, first, last); };
+    if (!goes_on() || (piece.begin == 0 && !was_next_)) {
+      for (Index j = piece.begin; j < std::min(piece.begin + 2 * ahead, end); ++j) prefetch_place(j);
+      for (Index j = piece.begin; j < std::min(piece.begin + ahead, end); ++j) rows.prefetch(entries(at(j)));
+    }
     for (Index j = piece.begin; j < piece.end; ++j) {
-      if (j + 2 * ahead < piece.end) prefetch_place(j + 2 * ahead);
-      if (j + ahead < piece.end) rows.prefetch(entries(j + ahead));
-      visit(j, data.has_weights() && data.weights()[sample(j)] == 0 ? Range{} : entries(j));
+      if (j + 2 * ahead < end) prefetch_place(j + 2 * ahead);
+      if (j + ahead < end) rows.prefetch(entries(at(j + ahead)));
+      visit(j, data.has_weights() && data.weights()[sample(j)] == 0 ? Range{} : entries(sample(j)));
     }
   }
 
+  /// Whether whoever computes scores visits all samples of the batch, in order.
+  bool goes_on() const { return is_by_ranges_ || active_.size() == 1; }
   Index sample(Index j) const { return samples_[static_cast<std::size_t>(j)]; }
 
   /// Scores, losses and ∂J/∂Z of some samples. The canonical order of a score: each range of features by itself (row_score), and the ranges in order,
@@ -1022,13 +1028,13 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     if (!(gradient_bound_ <= static_cast<double>(std::numeric_limits<Scalar>::max()))) active_[0].has_finite_grad = false;
   }
 
-  /// One row of the next batch for each of this one, since memory has little to do while gradients are computed. Where samples are shared for the
-  /// scores the parts take turns, else each brings its own entries.
+  /// One row of the next batch for each of this one, since memory has little to do while gradients are computed. The parts take turns. Where one
+  /// thread visits all samples for the scores, it has begun with the next batch there: to ask for all twice cost an eighth of a step.
   template <class Value>
   void prefetch_next(const detail::SparseRowsView<Value>& rows, const Part& part, Index j) const {
     constexpr Index ahead = 2 * detail::sparse_prefetch_distance;
+    if (goes_on() || j % static_cast<Index>(active_.size()) != part.range) return;
     const auto next = static_cast<Index>(std::min(next_samples_.size(), static_cast<std::size_t>(chunk_)));
-    if (part.range >= 0 && !is_by_ranges_ && j % static_cast<Index>(active_.size()) != part.range) return;
     if (j + ahead < next) {
       const Index row = next_samples_[static_cast<std::size_t>(j + ahead)];
       rows.prefetch_place(row);
@@ -1036,8 +1042,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     }
     if (j >= next) return;
     const Index row = next_samples_[static_cast<std::size_t>(j)];
-    const Range all{rows.begin(row), rows.end(row)};
-    rows.prefetch(part.range >= 0 && is_by_ranges_ ? cut_.entries(row, all, part.ranges.begin, part.ranges.end) : all);
+    rows.prefetch({rows.begin(row), rows.end(row)});
   }
 
   void add_bias_gradient(Part& part) const {
@@ -1466,7 +1471,8 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
 
   // The batch.
   std::span<const Index> samples_, next_samples_;
-  Index chunk_ = 1;  // samples
+  bool was_next_ = false;  // samples_: of the step before, which has brought the first of them into the cache
+  Index chunk_ = 1;        // samples
   Range last_chunk_;
   bool is_pending_ = false;          // something of the gradient is computed, and the step not taken
   Matrix<Scalar> scores_, dscores_;  // (k,b)
