@@ -331,6 +331,31 @@ TEST_CASE("rows so long that each range of features is a task of its own, on up 
   check_same(three, dense, rows, shared, 200);
 }
 
+TEST_CASE("the bits of theta do not depend on how far apart the features lie") {
+  // 5 MB of theta: more than is taken to be in a cache.
+  constexpr Index count = 401, apart = 64;
+  const auto entries = GENERATE(Index{40}, Index{140});
+  const auto near = long_rows<float>(count, entries);
+  const Index features = near.num_features() * (entries == 40 ? 10 * apart : apart);
+  REQUIRE(features * 4 > 1 << 22);
+  const Vector<std::int32_t> indices = near.indices() * static_cast<std::int32_t>(features / near.num_features());
+  const auto far = SparseRows<float>(near.offsets(), indices, near.values(), features).with_labels(near.labels());
+  const double l1 = GENERATE(0.0, 1e-4);
+  const FitOptions options{.epochs = 2, .batch_size = GENERATE(1, 64, 401), .seed = 5, .threads = GENERATE(1, 2, 5)};
+  CAPTURE(entries, l1, options.batch_size, options.threads);
+  const auto trained = [&](const SparseRows<float>& rows) {
+    auto trainer = sgd_trainer_of<float>(rows.num_features(), {1e-3, l1}, 0.5);
+    trainer.fit(rows, options);
+    return trainer.theta();
+  };
+  const Vector<float> a = trained(near), b = trained(far);
+  REQUIRE(a[near.num_features()] == b[features]);
+  Index different = 0;
+  for (Index i = 0; i < near.num_features(); ++i) different += a[i] == b[i * (features / near.num_features())] ? 0 : 1;
+  CHECK(different == 0);
+  CHECK((b.head(features).array() != 0).count() == (a.head(near.num_features()).array() != 0).count());
+}
+
 TEST_CASE("a callback that looks at theta in the midst of an epoch sees theta as it is, and changes no bit") {
   const auto rows = sparse::random_rows<double>(d, n);
   const FitOptions options{.epochs = 2, .batch_size = 7, .seed = 3};

@@ -235,6 +235,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     step_seconds_ = -1;
     is_direct_ = mode_ == Mode::plain && zero_gradient_ == ZeroGradient::linear && usual <= chunk_entries;
     largest_value_ = is_direct_ ? detail::largest_value<Scalar>(data, *team_) : 0;
+    is_theta_far_ = features_ * outputs_ > most_near / static_cast<Index>(sizeof(Scalar));
     score_ranges_ = shape.ranges();
     is_by_ranges_ = may_share_ && is_direct_ && score_ranges_ >= team_->asked();
     partial_scores_.resize(is_by_ranges_ ? outputs_ * batch_size : 0, score_ranges_);
@@ -548,6 +549,8 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   static constexpr bool takes_labels = std::is_same_v<typename L::Target, Label>;
   static constexpr double least_shared_work = 3000;  // entries of a batch times outputs
   static constexpr double chunk_entries = 16384;     // a thread
+  static constexpr Index most_near = 1 << 22;        // bytes of θ: see prefetch_theta
+  static constexpr Index most_prefetched = 1024;     // entries
 
   enum class Mode { plain, thresholded, paced, gliding, drifting };  // how elements are read: see detail::PlainElements and so on
 
@@ -751,8 +754,17 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     for (Index j = piece.begin; j < piece.end; ++j) {
       if (j + 2 * ahead < end) prefetch_place(j + 2 * ahead);
       if (j + ahead < end) rows.prefetch(entries(at(j + ahead)));
+      if (is_theta_far_ && j + 1 < end) prefetch_theta(rows.indices, entries(at(j + 1)));
       visit(j, data.has_weights() && data.weights()[sample(j)] == 0 ? Range{} : entries(sample(j)));
     }
+  }
+
+  /// Of the next row, where θ is larger than most second-level caches: a processor looks ahead for as many entries as its window holds, and that is
+  /// fewer than a row has. (2²² features, 75 entries a row: a step takes half as long. A whole row of 10⁵ would be too much.)
+  void prefetch_theta(const std::int32_t* indices, Range entries) const {
+    const Scalar* stored = state_->theta.data() + weight_;
+    const Index end = std::min(entries.end, entries.begin + most_prefetched);
+    for (Index e = entries.begin; e < end; ++e) kernels::prefetch(stored + indices[e] * outputs_);
   }
 
   /// Whether whoever computes scores visits all samples of the batch, in order.
@@ -1452,6 +1464,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   Matrix<Scalar> anchor_scores_, anchor_dscores_;  // (k,b)
   Vector<Scalar> anchor_values_;                   // (b)
 
+  bool is_theta_far_ = false;      // see prefetch_theta
   bool is_by_ranges_ = false;      // see compute_by_ranges
   Index score_ranges_ = 1;         // whose parts of a score are summed by themselves
   Index pieces_ = 1;               // ranges of the cut in each of them
