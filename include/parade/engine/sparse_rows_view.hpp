@@ -106,20 +106,24 @@ class SparseCut {
     const Index n = data.size(), inner = ranges_ - 1;
     if (inner == 0) return;
     if (splits_.size() < static_cast<std::size_t>(n * inner)) splits_ = std::vector<std::uint32_t>(static_cast<std::size_t>(n * inner));
-    constexpr Index piece = 4096, short_row = 512;
+    constexpr Index piece = 4096, short_row = 512, at_once = 4;
     team.for_each((n + piece - 1) / piece, [&](Index task, int) {
       for (Index row = task * piece; row < std::min(n, (task + 1) * piece); ++row) {
         const std::int32_t *begin = rows.indices + rows.begin(row), *end = rows.indices + rows.end(row), *at = begin;
         std::uint32_t* split = splits_.data() + row * inner;
-        for (Index r = 0; r < inner; ++r) {
-          const Index first = begins_[static_cast<std::size_t>(r) + 1];
-          if (end - begin <= short_row) {  // counted without a branch, in vectors: a search would be wrong about every other turn
-            const auto last = static_cast<std::int32_t>(first - 1);
-            std::uint32_t count = 0;
-            for (const std::int32_t* index = begin; index != end; ++index) count += *index <= last ? 1u : 0u;
-            split[r] = count;
-          } else {
-            at = std::lower_bound(at, end, first);
+        if (end - begin <= short_row) {  // counted without a branch, in vectors: a search would be wrong about every other turn
+          for (Index r = 0; r < inner; r += at_once) {
+            std::int32_t last[at_once];
+            std::uint32_t count[at_once] = {};
+            for (Index i = 0; i < at_once; ++i)
+              last[i] = static_cast<std::int32_t>(begins_[static_cast<std::size_t>(std::min(r + i, inner - 1)) + 1] - 1);
+            for (const std::int32_t* index = begin; index != end; ++index)
+              for (Index i = 0; i < at_once; ++i) count[i] += *index <= last[i] ? 1u : 0u;
+            std::copy_n(count, std::min(at_once, inner - r), split + r);
+          }
+        } else {
+          for (Index r = 0; r < inner; ++r) {
+            at = std::lower_bound(at, end, begins_[static_cast<std::size_t>(r) + 1]);
             split[r] = static_cast<std::uint32_t>(at - begin);
           }
         }
