@@ -402,11 +402,17 @@ TEST_CASE("a packed CSV file that is damaged is that and nothing else, in chunks
   std::string text = "a,b\n1,2,3\n";
   for (int i = 0; i < 20000; ++i) text += std::to_string(i * 37 % 1009) + ",2\n";
   const auto file = write_text(folder.path / "t.gz", text);
+  const auto check = [&] {
+    for (const std::size_t chunk : {10u, 1000u, 1u << 20}) {
+      CAPTURE(chunk);
+      CHECK_THAT(check_same<SparseRows<float>>(file, {}, {}, {chunk, 20, 1 << 26}), ContainsSubstring("expected a whole gzip file"));
+    }
+  };
+  std::ofstream{file, std::ios::app | std::ios::binary} << "behind the end" << std::string(100000, 'x');
+  check();
+  write_text(file, text);
   fs::resize_file(file, fs::file_size(file) - 5);
-  for (const std::size_t chunk : {10u, 1000u, 1u << 20}) {
-    CAPTURE(chunk);
-    CHECK_THAT(check_same<SparseRows<float>>(file, {}, {}, {chunk, 20, 1 << 26}), ContainsSubstring("expected a whole gzip file"));
-  }
+  check();
   CHECK_THROWS_WITH(read_csv_names(write_text(folder.path / "names.gz", "a,a\n"), read_with([](auto&) {})), ContainsSubstring("'a' again"));
 }
 #endif
