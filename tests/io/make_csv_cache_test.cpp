@@ -104,6 +104,7 @@ std::string check_same(const fs::path& file, CsvOptions read, const TableOptions
   for (std::size_t c = 0; c < csv.table.columns.size(); ++c) {
     const Column &a = report.table.columns[c], &b = csv.table.columns[c];
     CHECK(a.name == b.name);
+    CHECK(a.has_name == b.has_name);
     CHECK(a.type == b.type);
     CHECK(a.missing == b.missing);
     CHECK(a.why_text == b.why_text);
@@ -396,6 +397,49 @@ TEST_CASE("what is too long in a CSV file does not depend on how it is cut into 
       }
 }
 
+TEST_CASE("a CSV file of more columns than may be in a file that is read in parts is refused, whatever the chunks are") {
+  using D = SparseRows<float>;
+  const TemporaryFolder folder;
+  const auto file = folder.path / "t";
+  TableOptions use;
+  use.keep_missing = true;
+  const auto made = [&](const std::string& text, std::size_t chunk, std::size_t most, const CsvOptions& read) {
+    write_text(file, text);
+    try {
+      detail::make_cache<D>(CsvFile{file, read, use}, folder.path / "c", {}, {chunk, 1 + chunk / 2, 1 << 26, most});
+    } catch (const FileError& error) {
+      return std::string(error.what()).substr(file.string().size() + 2);
+    }
+    return bytes_of(folder.path / "c");
+  };
+  for (const bool header : {true, false})
+    for (const char separator : {',', '\t', ';'}) {
+      CsvOptions read, detected;
+      read.header = detected.header = header;
+      read.separator = separator;
+      std::string text = header ? "a,\"b\",c,d\n" : "\n";
+      text += "1,2,3,4\n5,6,7,8\n";
+      std::replace(text.begin(), text.end(), ',', separator);
+      const std::string whole = made(text, 1 << 20, 4, read);
+      for (const std::size_t chunk : {1u, 2u, 5u, 7u, 16u, 40u, 1u << 20}) {
+        CAPTURE(header, separator, chunk);
+        for (const CsvOptions& options : {read, detected}) {
+          CHECK((made(text, chunk, 4, options) == whole));
+          CHECK(made(text, chunk, 3, options) ==
+                (header ? "line 1, column 9: found 4 values, expected at most 3 where a file is read in parts"
+                        : "line 2, column 7: found 4 values, expected at most 3 where a file is read in parts"));
+        }
+        std::string longer = text + std::string(30, separator);  // no column has it: that is what is wrong with it
+        CHECK(made(longer, chunk, 4, read) == "line 4, column 5: found 31 values, expected 4, one for each column");
+      }
+    }
+  write_text(file, std::string((1 << 18) - 1, ','));
+  CHECK(read_csv_header(file).columns.size() == 1 << 18);
+  write_text(file, std::string(1 << 18, ','));
+  CHECK_THROWS_WITH(read_csv_header(file), ContainsSubstring(": found 262145 values, expected at most 262144"));
+  CHECK(read_csv(file).table.columns.size() == (1 << 18) + 1);
+}
+
 #if PARADE_HAS_ZLIB
 TEST_CASE("a packed CSV file that is damaged is that and nothing else, in chunks of every size") {
   const TemporaryFolder folder;
@@ -413,7 +457,8 @@ TEST_CASE("a packed CSV file that is damaged is that and nothing else, in chunks
   write_text(file, text);
   fs::resize_file(file, fs::file_size(file) - 5);
   check();
-  CHECK_THROWS_WITH(read_csv_names(write_text(folder.path / "names.gz", "a,a\n"), read_with([](auto&) {})), ContainsSubstring("'a' again"));
+  CHECK_THROWS_WITH(read_csv_header(write_text(folder.path / "names.gz", "a,a\n"), read_with([](auto&) {})),
+                    ContainsSubstring("'a' again"));
 }
 #endif
 
@@ -474,12 +519,19 @@ TEST_CASE("the report of a CSV file that became a cache brings a test set to the
   CHECK(x(3 + detail::hashed_feature("h", "new", 4), 1) == 1);
 }
 
-TEST_CASE("the names of a CSV file's columns are read alone") {
+TEST_CASE("the names of a CSV file's columns are read alone, and which have none") {
   const TemporaryFolder folder;
-  const auto file = write_text(folder.path / "t", "a;\"b\n,c\";\n1;2\nnot read\"");
-  CHECK(read_csv_names(file) == std::vector<std::string>{"a", "b\n,c", "column_3"});
-  CHECK(read_csv_names(file, read_with([](auto& o) { o.header = false; })).size() == 3);
-  CHECK_THROWS_AS(read_csv_names(folder.path / "none"), FileError);
+  const auto file = write_text(folder.path / "t", "a;\"b\n,c\";;column_4\n1;2\nnot read\"");
+  const auto names = [&](const CsvOptions& options) {
+    std::vector<std::string> found;
+    for (const Column& column : read_csv_header(file, options).columns) found.push_back(column.name + (column.has_name ? "" : " (none)"));
+    return found;
+  };
+  CHECK(names({}) == std::vector<std::string>{"a", "b\n,c", "column_3 (none)", "column_4"});
+  CHECK(names(read_with([](auto& o) { o.header = false; })) ==
+        std::vector<std::string>{"column_1 (none)", "column_2 (none)", "column_3 (none)", "column_4 (none)"});
+  CHECK(read_csv_header(file).rows == 0);
+  CHECK_THROWS_AS(read_csv_header(folder.path / "none"), FileError);
 }
 
 TEST_CASE("a CSV file of several chunks of the default size") {

@@ -423,9 +423,9 @@ CsvCacheReport make_cache(const CsvFile& csv, const std::filesystem::path& file,
 ///
 /// The memory it takes does not grow with the number of rows, in packed files neither: it holds 8 MiB of text and what becomes of them, some hundred
 /// megabytes at most where fields are short, and the levels of the label and of what is one-hot. Of hashed columns no levels are kept. The text is read twice; a third time where a column turns out to be
-/// text only behind the first 8 MiB, and is one-hot or the label. A record has at most 64 MiB, and a row of dense data at most 2^27 values.
+/// text only behind the first 8 MiB, and is one-hot or the label. A record has at most 64 MiB, a file 2^18 columns, and a row of dense data 2^27 values.
 ///
-/// Throws as read_csv, sparse_rows and CacheWriter; FileError for a record that is too long, whatever on_error says; DataError for a file that changes
+/// Throws as read_csv, sparse_rows and CacheWriter; FileError for a record that is too long and for too many columns, whatever on_error says; DataError for a file that changes
 /// while it is read. What was there under the name of the cache is then left as it was.
 template <class D, std::same_as<CsvFile> Csv>
 CsvCacheReport make_cache(const Csv& csv, const std::filesystem::path& file, const CacheOptions& cache = {}) {
