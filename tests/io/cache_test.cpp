@@ -19,6 +19,7 @@
 #include <parade/io/cache.hpp>
 
 #include "support/catch.hpp"
+#include "support/gzip.hpp"
 #include "support/sparse.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/training.hpp"
@@ -538,6 +539,15 @@ TEST_CASE("a LIBSVM file becomes the cache of its rows, piece by piece") {
   CHECK_THROWS_WITH(detail::make_cache<float>(text, file, libsvm([](auto& o) { o.on_error = OnError::skip; }), CacheOptions{},
                                               {.piece = 4, .most_line = 4}),
                     Catch::Matchers::ContainsSubstring("rows.txt: line 1, column 1: found a line of more than 4 bytes"));
+#if PARADE_HAS_ZLIB
+  // Packed in many members, some of them empty, with other line ends.
+  std::string lines;
+  for (int i = 0; i < 40; ++i) lines += "1 " + std::to_string(i + 1) + ":0.5\r\n";
+  write_bytes(text, lines);
+  write_members(folder.path / "rows.gz", parts_of(lines, 4, 30));
+  detail::make_cache<float>(folder.path / "rows.gz", file, {}, CacheOptions{}, {.piece = piece});
+  check_same(read_cache<SparseRows<float>>(file), read_libsvm<float>(text).rows);
+#endif
   write_bytes(text, "");
   make_cache<float>(text, file);
   CHECK(read_cache<SparseRows<float>>(file).size() == 0);

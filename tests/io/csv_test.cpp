@@ -17,6 +17,7 @@
 #include <parade/io/csv.hpp>
 
 #include "support/catch.hpp"
+#include "support/gzip.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace csv_test {
@@ -357,6 +358,27 @@ TEST_CASE("a file is read like text in memory, packed or not") {
   CHECK_THROWS_MATCHES(read_csv(write(folder.path / "bad.csv", "a,b\n1\n")), FileError,
                        Message((folder.path / "bad.csv").string() + ": line 2, column 2: found 1 value, expected 2, one for each column"));
 }
+
+#if PARADE_HAS_ZLIB
+TEST_CASE("a packed table of many members, some of them empty, is one text, with any line ends") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "t.gz";
+  const std::string text = random_table(60, true, false);  // LF and CR LF
+  for (const std::string& lines : {text, text.substr(0, text.find_last_not_of("\r\n") + 1)})
+    for (const std::size_t most : {1u, 3u, 10u, 1000u}) {
+      write_members(file, parts_of(lines, most, most));
+      CAPTURE(most);
+      const auto found = read_csv(file);
+      CHECK(content(found.table) == parsed(lines));
+      CHECK(found.report.bytes == lines.size());
+    }
+  write_members(file, {"", ""});
+  CHECK_THROWS_AS(read_csv(file), FileError);
+  write_members(file, {"a,\"b\r", "", "\n\"\r", "\n1,2\r\n", "", "3\r\n"});
+  CHECK_THROWS_MATCHES(read_csv(file), FileError,
+                       Message(file.string() + ": line 4, column 3: found 1 value, expected 2, one for each column"));
+}
+#endif
 
 TEST_CASE("a table that was written is read again, to the last bit") {
   const TemporaryFolder folder;

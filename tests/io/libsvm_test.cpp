@@ -18,6 +18,7 @@
 #include <parade/io/libsvm.hpp>
 
 #include "support/catch.hpp"
+#include "support/gzip.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace libsvm_test {
@@ -462,6 +463,78 @@ TEST_CASE("a line that is too long for a file that is read in parts is refused, 
 }
 
 #if PARADE_HAS_ZLIB
+TEST_CASE("a packed file of many members, some of them empty, is one text, with any line ends") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "t.gz";
+  for (const std::string end : {"\n", "\r\n"})
+    for (const bool ends : {true, false}) {
+      std::string lines;
+      for (int i = 0; i < 60; ++i)
+        lines += std::to_string(i % 3) + " " + std::to_string(i % 7 + 1) + ":0.25 9:" + std::to_string(i) + (i < 59 || ends ? end : "");
+      const auto expected = content(parse_libsvm<float>(lines).rows);
+      LibsvmOptions options;
+      options.threads = 1;  // several would wait for each other at many small pieces
+      for (const std::size_t most : {1u, 3u, 10u, 1000u}) {
+        write_members(file, parts_of(lines, most, most));
+        CAPTURE(end, ends, most);
+        const auto found = read_libsvm<float>(file);
+        CHECK(content(found.rows) == expected);
+        CHECK(found.report.bytes == lines.size());
+        for (const std::size_t piece : {1u, 7u, 1000u})
+          CHECK(content(parade::detail::read_libsvm<float>(parade::detail::TextSource{file, parade::detail::Unpack::by_and_by}, options,
+                                                           {.piece = piece})
+                            .rows) == expected);
+        CHECK((parade::detail::TextSource{file}.all() == lines));
+      }
+    }
+  write_members(file, {"", "", ""});
+  CHECK(read_libsvm<float>(file).report.rows == 0);
+  write_members(file, {"1 1:1\r", "", "\n1 1:x\r", "\n"});
+  CHECK_THROWS_WITH(read_libsvm<float>(file), ContainsSubstring("line 2, column 5: found 'x', expected a number"));
+}
+
+TEST_CASE("a packed file whose parts are packed very differently is unpacked in equal steps, and nothing is lost") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "t.gz";
+  const parade::Random random{5, parade::Purpose::user};
+  std::string same, different, comments;
+  for (std::uint64_t i = 0; i < 12000; ++i) {
+    same += "1 1:1 2:1\n";
+    different += std::to_string(random.below(3 * i, 9)) + " 1:" + std::to_string(random.bits(3 * i + 1)) +
+                 " 2:" + std::to_string(random.bits(3 * i + 2)) + "\n";
+  }
+  comments = std::string(300000, '#') + "\n" + std::string(100000, '\n');
+  std::vector<double> ratios;
+  for (const std::string& part : {same, different, comments}) {
+    write_members(file, {part});
+    ratios.push_back(static_cast<double>(part.size()) / static_cast<double>(fs::file_size(file)));
+  }
+  REQUIRE(*std::max_element(ratios.begin(), ratios.end()) > 50 * *std::min_element(ratios.begin(), ratios.end()));
+  for (const auto& parts :
+       {std::vector{same, different, comments}, {different, same, comments}, {comments, different, same}, {different, comments, same}}) {
+    write_members(file, parts);
+    std::string text;
+    for (const auto& part : parts) text += part;
+    LibsvmOptions options;
+    options.threads = 2;
+    const auto found = read_libsvm<float>(file, options);
+    CHECK((content(found.rows) == content(parse_libsvm<float>(text, options).rows)));
+    CHECK(found.report.rows == 24000);
+    CHECK(found.report.bytes == text.size());
+    parade::detail::TextSource source{file, parade::detail::Unpack::by_and_by};
+    std::uint64_t begin = 0;
+    bool whole = true;
+    for (std::uint64_t end; (end = source.load(begin, begin + 100000)) > begin; begin = end) {
+      CHECK(source.size() <= end + 300000 + (1 << 16));  // the longest line
+      std::string there(end - begin, '\0');
+      source.read(begin, there);
+      whole = whole && there == text.substr(begin, end - begin);
+    }
+    CHECK(whole);
+    CHECK(begin == text.size());
+  }
+}
+
 TEST_CASE("no more of a packed file is unpacked than tells that a line is too long") {
   const TemporaryFolder folder;
   const std::string text = "1 1:1\n#" + std::string(10000000, 'x');

@@ -22,6 +22,7 @@
 #include <parade/io/csv_stream.hpp>
 
 #include "support/catch.hpp"
+#include "support/gzip.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace make_csv_cache_test {
@@ -441,6 +442,31 @@ TEST_CASE("a CSV file of more columns than may be in a file that is read in part
 }
 
 #if PARADE_HAS_ZLIB
+TEST_CASE("a packed CSV file of many members, some of them empty or packed much better than others, becomes the same cache") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "t.gz";
+  for (const std::string end : {"\n", "\r\n"}) {
+    const std::string text = table_text(60, end, false);
+    for (const std::size_t most : {1u, 10u, 1000u})
+      for (const std::size_t chunk : {1u, 20u, 500u}) {
+        CAPTURE(end, most, chunk);
+        write_members(file, parts_of(text, most, most));
+        CHECK(check_same<SparseRows<float>>(file, {}, use([](auto& o) { o.label = "a class", o.keep_missing = true; }),
+                                            {chunk, 20, 1 << 26}) == "");
+      }
+  }
+  const Random random{5, Purpose::user};
+  std::string same, different;
+  for (std::uint64_t i = 0; i < 20000; ++i) {
+    same += "1,2,x\n\n\n";
+    different += std::to_string(random.bits(2 * i)) + ',' + std::to_string(random.bits(2 * i + 1)) + ",\"x\"\n";
+  }
+  for (const auto& parts : {std::vector<std::string>{"a,b,c\n", same, different, same}, {"a,b,c\n", different, same, different}}) {
+    write_members(file, parts);
+    for (const std::size_t chunk : {1000u, 100000u}) CHECK(check_same<SparseRows<float>>(file, {}, {}, {chunk, 300, 1 << 26}) == "");
+  }
+}
+
 TEST_CASE("a packed CSV file that is damaged is that and nothing else, in chunks of every size") {
   const TemporaryFolder folder;
   std::string text = "a,b\n1,2,3\n";
