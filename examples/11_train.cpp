@@ -113,7 +113,9 @@ int main(int argc, char** argv) {
       PredictOptions options;
       app.option_defaults()->always_capture_default();
       app.add_option("--model", options.model, "what 'train --save' wrote")->type_name("MODEL")->required();
-      app.add_option("--data", options.data, "file of the format and columns of the training file; the column of labels may be missing")
+      app.add_option("--data", options.data,
+                     "file of the format and columns of the training file; the column of labels may be missing, and those left out where "
+                     "all have names")
           ->type_name("FILE")
           ->required();
       app.add_option("--output", options.output, "for the predictions")->type_name("FILE")->required();

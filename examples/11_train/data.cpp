@@ -10,6 +10,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <stdexcept>
 #include <system_error>
@@ -173,6 +174,7 @@ parade::Table table_of(const Matrix<double>& x) {
   for (Index i = 0; i < x.rows(); ++i) {
     parade::Column column;
     column.name = name_by_place(static_cast<std::size_t>(i));
+    column.has_name = false;
     column.numbers = x.row(i);
     column.type = parade::ColumnType::integer;
     for (const double value : column.numbers) {
@@ -197,19 +199,10 @@ std::string column_name(const parade::Table& table, const std::string& key) {
 }
 
 /// What the command line calls columns becomes their names.
-void name_columns(const parade::Table& table, const std::vector<bool>& nameless, Preparation& p) {
-  for (std::size_t c = 0; c < table.columns.size(); ++c) p.file_columns.push_back(nameless[c] ? "" : table.columns[c].name);
+void name_columns(const parade::Table& table, Preparation& p) {
+  for (const parade::Column& column : table.columns) p.file_columns.push_back(column.has_name ? column.name : "");
   p.answer = column_name(table, p.answer);
   for (std::string& key : p.leave_out) key = column_name(table, key);
-}
-
-/// Which columns of a table, as it was read, have no name in the file. It is looked at once more only where the table does not tell.
-std::vector<bool> nameless_columns(const parade::Table& table, const std::string& file, const parade::CsvOptions& options) {
-  std::vector<bool> nameless(table.columns.size(), !options.header);
-  bool tells = true;
-  for (std::size_t c = 0; c < nameless.size(); ++c) tells &= nameless[c] || table.columns[c].name != name_by_place(c);
-  if (!tells) nameless = parade::detail::CsvStream{file, options}.columns().nameless;
-  return nameless;
 }
 
 void leave_out(parade::Table& table, const Preparation& p) {
@@ -238,35 +231,45 @@ parade::TableOptions table_options(const Preparation& p, bool answered) {
 /// What the training file calls the columns of another, "" where it has none like that. A column without a name is called by its place, so that those behind
 /// the answer are another where that is missing: then the file must have all columns of the training file, or all but the answer. Throws DataError for one
 /// that is neither, and for one that lacks a column that is needed.
-std::vector<std::string> names_in_training(const std::vector<std::string>& own, const std::vector<bool>& nameless, const Preparation& p,
-                                           const std::string& file) {
-  const auto is_named = [&](const std::string& name) {
-    return std::find(p.file_columns.begin(), p.file_columns.end(), name) != p.file_columns.end();
-  };
-  const auto is_nameless = [&](const std::string& name) { return !is_named(name); };  // of p.columns
+std::vector<std::string> names_in_training(const parade::Table& own, const Preparation& p, const std::string& file) {
+  const std::set<std::string> named(p.file_columns.begin(), p.file_columns.end());
   std::vector<std::string> names;
-  for (std::size_t c = 0; c < own.size(); ++c) names.push_back(!nameless[c] && is_named(own[c]) ? own[c] : "");
-  const auto is_there = [&](const std::string& name) { return std::find(names.begin(), names.end(), name) != names.end(); };
-  const std::size_t all = p.file_columns.size(), answer = place_in_training(p, p.answer);
-  if (std::any_of(p.columns.begin(), p.columns.end(), [&](const auto& column) { return is_nameless(column.name); })) {
-    const bool answer_is_there = is_nameless(p.answer) ? names.size() == all : is_there(p.answer);
-    if (names.size() != (answer_is_there ? all : all - 1))
-      throw parade::DataError(file + " must have the " + std::to_string(all) + " columns of the training file, or all but '" + p.answer +
-                              "' (number " + std::to_string(answer) +
-                              ", counted from 0), since some have no name and are known by their place; got " +
+  for (const parade::Column& column : own.columns) names.push_back(column.has_name && named.contains(column.name) ? column.name : "");
+  if (std::any_of(p.columns.begin(), p.columns.end(), [&](const auto& column) { return !named.contains(column.name); })) {
+    const std::size_t all = p.file_columns.size(), answer = place_in_training(p, p.answer);
+    const bool answered = named.contains(p.answer) ? std::find(names.begin(), names.end(), p.answer) != names.end() : names.size() == all;
+    if (names.size() != (answered ? all : all - 1))
+      throw parade::DataError(file + " must have the " + std::to_string(all) +
+                              " columns of the training file, those left out too, or the " + std::to_string(all - 1) + " without '" +
+                              p.answer + "' (number " + std::to_string(answer) +
+                              ", counted from 0), which is predicted: some have no name and are known by their place; it has " +
                               std::to_string(names.size()) + " columns" + (names.size() == all ? ", none of them '" + p.answer + "'" : ""));
     for (std::size_t c = 0; c < names.size(); ++c)
-      if (const std::string name = name_by_place(!answer_is_there && c >= answer ? c + 1 : c); nameless[c] && !is_named(name))
+      if (const std::string name = name_by_place(!answered && c >= answer ? c + 1 : c); !own.columns[c].has_name && !named.contains(name))
         names[c] = name;
   }
+  const std::set<std::string> there(names.begin(), names.end());
   for (const parade::Column& column : p.columns)
-    if (column.name != p.answer && !is_there(column.name)) {
+    if (column.name != p.answer && !there.contains(column.name)) {
       std::string found;
-      for (std::size_t c = 0; c < own.size(); ++c) found += (c == 0 ? "" : ", ") + own[c] + (nameless[c] ? " (without a name)" : "");
+      for (const parade::Column& c : own.columns) found += (found.empty() ? "" : ", ") + c.name + (c.has_name ? "" : " (without a name)");
       throw parade::DataError(file + " must have the column '" + column.name + "' of the training file" +
-                              (is_nameless(column.name) ? ", which has no name there" : "") + "; it has " + found);
+                              (named.contains(column.name) ? "" : ", which has no name there") + "; it has " + found);
     }
   return names;
+}
+
+/// The columns of a table that hold nothing but numbers and were text in the training file, where they have these names.
+std::map<std::string, parade::ColumnType> texts_of_training(const parade::Table& table, const std::vector<std::string>& names,
+                                                            const Preparation& p) {
+  std::set<std::string> texts;
+  for (const parade::Column& column : p.columns)
+    if (column.type == parade::ColumnType::text) texts.insert(column.name);
+  std::map<std::string, parade::ColumnType> types;
+  for (std::size_t c = 0; c < names.size(); ++c)
+    if (const parade::Column& column = table.columns[c]; column.type != parade::ColumnType::text && texts.contains(names[c]))
+      types[column.name] = parade::ColumnType::text;
+  return types;
 }
 
 /// The columns of the training file, in its order, with its levels. That of the answer may be missing, and keeps its own levels: a label that training did not
@@ -456,13 +459,7 @@ std::filesystem::path cache_of_csv(const std::string& data_file, Preparation& p,
   parade::CsvFile csv{data_file, {}, {}};
   csv.read.header = p.header;
   csv.read.threads = threads;
-  parade::Table named;
-  const parade::detail::CsvColumns own = parade::detail::CsvStream{data_file, csv.read}.columns();
-  for (const std::string& name : own.names) {
-    named.columns.push_back({});
-    named.columns.back().name = name;
-  }
-  name_columns(named, own.nameless, p);
+  name_columns(parade::read_csv_header(data_file, csv.read), p);
   csv.use = table_options(p, true);
   csv.use.leave_out.assign(p.leave_out.begin(), p.leave_out.end());
   csv.use.keep_missing = p.standardize;
@@ -534,7 +531,7 @@ std::filesystem::path cache_of_npy(const std::string& data_file, Preparation& p,
       if (part.columns[c].type == parade::ColumnType::real) all.columns[c].type = part.columns[c].type;
     }
   });
-  name_columns(all, std::vector<bool>(all.columns.size(), true), p);
+  name_columns(all, p);
   leave_out(all, p);
   keep_columns(all, p);
   for (const parade::Column& column : all.columns)
@@ -593,33 +590,19 @@ Data read(const std::string& file, Preparation& p, bool fit, int threads) {
     check_cache(parade::CacheFile{file}, p);
     data.rows = parade::read_cache<Rows>(file, threads);
   } else {
-    parade::Table table;
-    std::vector<std::string> names;  // in the training file
-    std::vector<bool> nameless;
-    if (p.format == "npy") {
-      table = table_of(parade::read_npy<double>(file));
-      nameless.assign(table.columns.size(), true);
-      for (const parade::Column& column : table.columns) names.push_back(column.name);
-      if (!fit) names = names_in_training(names, nameless, p, file);
-    } else {
-      parade::CsvOptions options;
-      options.header = p.header;
-      options.threads = threads;
-      if (!fit) {
-        const parade::detail::CsvColumns own = parade::detail::CsvStream{file, options}.columns();
-        names = names_in_training(own.names, own.nameless, p, file);
-        for (const parade::Column& column : p.columns)
-          if (column.type == parade::ColumnType::text && column.name != p.answer)
-            options.types[own.names[static_cast<std::size_t>(std::find(names.begin(), names.end(), column.name) - names.begin())]] =
-                column.type;
-      }
-      table = parade::read_csv(file, options).table;
-      if (fit) nameless = nameless_columns(table, file, options);
+    parade::CsvOptions options;
+    options.header = p.header;
+    options.threads = threads;
+    parade::Table table = p.format == "npy" ? table_of(parade::read_npy<double>(file)) : parade::read_csv(file, options).table;
+    if (!fit) {
+      const std::vector<std::string> names = names_in_training(table, p, file);
+      options.types = texts_of_training(table, names, p);
+      if (!options.types.empty()) table = parade::read_csv(file, options).table;
+      if (table.columns.size() != names.size()) throw parade::DataError(file + ": changed while it was read");
+      for (std::size_t c = 0; c < names.size(); ++c) table.columns[c].name = names[c];
     }
-    if (table.columns.size() != (fit ? nameless.size() : names.size())) throw parade::DataError(file + ": changed while it was read");
-    for (std::size_t c = 0; !fit && c < table.columns.size(); ++c) table.columns[c].name = names[c];
     if (fit) {
-      name_columns(table, nameless, p);
+      name_columns(table, p);
       leave_out(table, p);
       keep_columns(table, p);
     } else {

@@ -256,12 +256,14 @@ TEST_CASE("train: a column without a name is known by its place, also where that
     std::string train, all, without, bad, why;
   };
   const auto setting = GENERATE(values<Setting>({
-      {"all --format csv --no-header --label 1 --standardize", "all", "without", "bare", "all but 'column_2' (number 1, counted from 0)"},
-      {"all --format csv --no-header --label 1 --leave-out 0", "all", "without", "bare", "got 2 columns"},
-      {"all --format csv --no-header --label column_2 --leave-out column_4 --hash-bits 6", "all", "without", "bare", "got 2 columns"},
-      {"all --format csv --no-header --label 1 --leave-out 0 --memory 9", "all", "without", "bare", "got 2 columns"},
+      {"all --format csv --no-header --label 1 --standardize", "all", "without", "bare",
+       "or the 3 without 'column_2' (number 1, counted from 0), which is predicted"},
+      {"all --format csv --no-header --label 1 --leave-out 0", "all", "without", "bare", "it has 2 columns"},
+      {"all --format csv --no-header --label column_2 --leave-out column_4 --hash-bits 6", "all", "without", "bare", "it has 2 columns"},
+      {"all --format csv --no-header --label 1 --leave-out 0 --memory 9", "all", "without", "bare", "it has 2 columns"},
       {"named --format csv --label answer --leave-out junk", "named", "'named without'", "'named other'", "none of them 'answer'"},
-      {"all.npy --format npy --target 1 --leave-out 0 --loss squared --standardize", "all.npy", "without.npy", "bare.npy", "got 2 columns"},
+      {"all.npy --format npy --target 1 --leave-out 0 --loss squared --standardize", "all.npy", "without.npy", "bare.npy",
+       "it has 2 columns"},
   }));
   CAPTURE(setting.train);
   const auto trained = run(folder, "--data " + setting.train + " --epochs 20 --save m");
@@ -278,8 +280,50 @@ TEST_CASE("train: a column without a name is known by its place, also where that
   CHECK(read(folder.path / "with") == read(folder.path / "p"));
   const auto bad = run(folder, "predict --model m --data " + setting.bad + " --output q");
   CHECK(bad.status == 1);
-  CHECK_THAT(bad.err, ContainsSubstring("columns of the training file") && ContainsSubstring(setting.why));
+  CHECK_THAT(bad.err,
+             ContainsSubstring("must have the 4 columns of the training file, those left out too,") && ContainsSubstring(setting.why));
   CHECK(!fs::exists(folder.path / "q"));
+}
+
+TEST_CASE("train: text that is all numbers in another file is the text that it was in training, the answer too") {
+  const Folder folder;
+  const parade::Random random{1, parade::Purpose::user};
+  std::string train = "x,code,y\n", bare = train, numbers, left;  // numbers: without what is no number
+  for (std::uint64_t i = 0; i < 300; ++i) {
+    const std::uint64_t which = random.below(i, 3);  // two labels and two codes are numbers, the third is none
+    const std::string row = "1," +
+                            std::string(which == 0   ? "07"
+                                        : which == 1 ? "8"
+                                                     : "x") +
+                            ',' +
+                            (which == 0   ? "01"
+                             : which == 1 ? "2"
+                                          : "other") +
+                            '\n';
+    train += row;
+    if (which < 2) numbers += row;
+  }
+  write(folder.path / "train.csv", train);
+  write(folder.path / "numbers.csv", bare + numbers);
+  write(folder.path / "nameless.csv", train.substr(bare.size()));
+  write(folder.path / "nameless numbers.csv", numbers);
+  const std::string memory = GENERATE("", " --memory 9");
+  const auto trained = run(
+      folder, "--data train.csv --test numbers.csv --format csv --label y --loss softmax --epochs 20 --rate 1 --save m --json r" + memory);
+  CAPTURE(trained.err);
+  REQUIRE(trained.status == 0);
+  CHECK(result(folder)["labels"] == json{"01", "2", "other"});
+  CHECK(result(folder)["test_accuracy"] == 1);
+  const auto predicted = run(folder, "predict --model m --data numbers.csv --output p");
+  CAPTURE(predicted.err);
+  REQUIRE(predicted.status == 0);
+  CHECK_THAT(predicted.out, ContainsSubstring("accuracy 100"));
+  REQUIRE(run(folder,
+              "--data nameless.csv --test 'nameless numbers.csv' --no-header --format csv --label -1 --loss softmax --epochs 20 --rate 1 "
+              "--json r" +
+                  memory)
+              .status == 0);
+  CHECK(result(folder)["test_accuracy"] == 1);
 }
 
 TEST_CASE("train: a file to predict that lacks a column of the training file is refused by the name of that") {

@@ -33,7 +33,7 @@ void check(std::string_view text, const parade::LibsvmOptions& options, std::siz
   parade::LibsvmData<S> whole, pieces;
   const auto read = [&](std::size_t bytes, std::string& why) -> parade::LibsvmData<S> {
     try {
-      return parade::detail::read_libsvm<S>(parade::detail::TextSource{text, "text"}, options, bytes);
+      return parade::detail::read_libsvm<S>(parade::detail::TextSource{text, "text"}, options, {.piece = bytes});
     } catch (const parade::FileError& refused) {
       why = refused.what();
       return {};

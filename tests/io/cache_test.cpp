@@ -19,6 +19,7 @@
 #include <parade/io/cache.hpp>
 
 #include "support/catch.hpp"
+#include "support/gzip.hpp"
 #include "support/sparse.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/training.hpp"
@@ -202,7 +203,7 @@ TEST_CASE("label sets come back from a cache as they were, also of LIBSVM text, 
   write_libsvm(text, rows, 0);
   LibsvmOptions sets;
   sets.targets = LibsvmTargets::label_sets;  // some rows have no label
-  const LibsvmReport report = detail::make_cache<float>(text, other, sets, CacheOptions{.rows_per_block = block}, 60);
+  const LibsvmReport report = detail::make_cache<float>(text, other, sets, CacheOptions{.rows_per_block = block}, {.piece = 60});
   CHECK(report.targets == LibsvmTargets::label_sets);
   const auto read = read_libsvm<float>(text, sets).rows;
   check_same(read_cache<SparseRows<float>>(other), read);
@@ -251,12 +252,12 @@ TEST_CASE("queries come out of a cache window by window, also of rows that wait 
   const auto read = read_libsvm<float>(text, options).rows;
   REQUIRE(read.has_queries());
   write_cache(file, read, {.rows_per_block = block});
-  detail::make_cache<float>(text, other, options, CacheOptions{.rows_per_block = block}, 60);
+  detail::make_cache<float>(text, other, options, CacheOptions{.rows_per_block = block}, {.piece = 60});
   CHECK((bytes_of(other) == bytes_of(file)));
   {  // the first pieces hold no rows
     std::string lines(70 * 64, '\n');
     write_bytes(text, lines + bytes_of(text) + lines + "# nothing\n");
-    detail::make_cache<float>(text, other, options, CacheOptions{.rows_per_block = block}, 60);
+    detail::make_cache<float>(text, other, options, CacheOptions{.rows_per_block = block}, {.piece = 60});
     CHECK((bytes_of(other) == bytes_of(file)));
   }
 
@@ -513,7 +514,7 @@ TEST_CASE("a LIBSVM file becomes the cache of its rows, piece by piece") {
   write_libsvm(text, rows, 0);
   const auto piece = static_cast<std::size_t>(GENERATE(1, 50, 1 << 18));
   const LibsvmReport report =
-      detail::make_cache<float>(text, file, libsvm([](auto& o) { o.threads = 2; }), CacheOptions{.rows_per_block = 13}, piece);
+      detail::make_cache<float>(text, file, libsvm([](auto& o) { o.threads = 2; }), CacheOptions{.rows_per_block = 13}, {.piece = piece});
   const auto expected = read_libsvm<float>(text);
   check_same(read_cache<SparseRows<float>>(file), expected.rows);
   CHECK(CacheFile{file}.info().all_ones == !values);
@@ -535,6 +536,18 @@ TEST_CASE("a LIBSVM file becomes the cache of its rows, piece by piece") {
   CHECK(skipped.skipped == 1);
   CHECK(skipped.messages.size() == 1);
   CHECK(read_cache<SparseRows<float>>(file).size() == 2);
+  CHECK_THROWS_WITH(detail::make_cache<float>(text, file, libsvm([](auto& o) { o.on_error = OnError::skip; }), CacheOptions{},
+                                              {.piece = 4, .most_line = 4}),
+                    Catch::Matchers::ContainsSubstring("rows.txt: line 1, column 1: found a line of more than 4 bytes"));
+#if PARADE_HAS_ZLIB
+  // Packed in many members, some of them empty, with other line ends.
+  std::string lines;
+  for (int i = 0; i < 40; ++i) lines += "1 " + std::to_string(i + 1) + ":0.5\r\n";
+  write_bytes(text, lines);
+  write_members(folder.path / "rows.gz", parts_of(lines, 4, 30));
+  detail::make_cache<float>(folder.path / "rows.gz", file, {}, CacheOptions{}, {.piece = piece});
+  check_same(read_cache<SparseRows<float>>(file), read_libsvm<float>(text).rows);
+#endif
   write_bytes(text, "");
   make_cache<float>(text, file);
   CHECK(read_cache<SparseRows<float>>(file).size() == 0);

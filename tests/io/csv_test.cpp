@@ -7,6 +7,7 @@
 #include <iterator>
 #include <limits>
 #include <locale>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@
 #include <parade/io/csv.hpp>
 
 #include "support/catch.hpp"
+#include "support/gzip.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace csv_test {
@@ -160,6 +162,76 @@ TEST_CASE("without a header columns are numbered, and a header may leave names o
   refuses("a,b,a\n", "line 1, column 5: found 'a' again, expected a name for each column that no other has");
 }
 
+TEST_CASE("columns that the file gives no name are known as such, whatever the others are called") {
+  const auto has_name = [](const std::string& text, const CsvOptions& options = {}) {
+    std::string out;
+    for (const Column& column : parse_csv(text, options).table.columns) out += column.name + (column.has_name ? "" : " (none)") + ' ';
+    return out;
+  };
+  CHECK(has_name("a,,\"\", ,b\n1,2,3,4,5\n") == "a column_2 (none) column_3 (none) column_4 (none) b ");
+  CHECK(has_name("column_2,column_1,\"column_3\"\n1,2,3\n") == "column_2 column_1 column_3 ");
+  CHECK(has_name("column_1,\n") == "column_1 column_2 (none) ");
+  CHECK(has_name("a,b\n1,2\n", with([](auto& o) { o.header = false; })) == "column_1 (none) column_2 (none) ");
+  CHECK(has_name(" ,b\n1,2\n", with([](auto& o) { o.trim = false; })) == "  b ");
+  refuses("column_2,\n", "line 1, column 10: found 'column_2' again, expected a name for each column that no other has");
+  CHECK(Column{}.has_name);
+
+  // As CsvReader finds them, whole or not.
+  const std::string text = "a,,column_3\n1,2,3\n", name = "text";
+  const CsvOptions options;
+  for (const std::size_t size : {std::size_t{12}, std::size_t{13}, text.size()}) {
+    parade::detail::CsvColumns columns;
+    CHECK(parade::detail::CsvReader{text.substr(0, size), name, options, 100}.find_columns(columns, size == text.size()) ==
+          std::optional<std::size_t>{12});
+    CHECK(columns.names == std::vector<std::string>{"a", "column_2", "column_3"});
+    CHECK(columns.nameless == std::vector<bool>{false, true, false});
+  }
+  parade::detail::CsvColumns none;
+  CHECK(parade::detail::CsvReader{text.substr(0, 11), name, options, 100}.find_columns(none, false) == std::nullopt);
+}
+
+TEST_CASE("a table of very many columns has their names, types and values, and two of one name are found") {
+  constexpr int count = 100000;  // of which all pairs are 5 * 10^9
+  std::string names, first, second;
+  CsvOptions options;
+  for (int c = 0; c < count; ++c) {
+    const std::string between = c + 1 < count ? "," : "\n";
+    names += "name " + std::to_string(c) + between;
+    first += std::to_string(c) + between;
+    second += (c % 1000 == 7 ? "text" : "2.5") + between;
+    if (c % 2 == 0) options.types["name " + std::to_string(c)] = ColumnType::real;
+  }
+  const auto [table, report] = parse_csv(names + first + second, options);
+  REQUIRE(table.columns.size() == count);
+  CHECK(report.rows == 2);
+  bool right = true;
+  for (int c = 0; c < count; ++c) {
+    const Column& column = table.columns[static_cast<std::size_t>(c)];
+    right = right && column.name == "name " + std::to_string(c) && column.type == (c % 1000 == 7 ? ColumnType::text : ColumnType::real) &&
+            (c % 1000 == 7 ? column.levels[0] == std::to_string(c) : column.numbers[0] == c && column.numbers[1] == 2.5);
+  }
+  CHECK(right);
+  names.back() = ',';
+  refuses(names + "name 5\n", parade::detail::text("line 1, column ", names.size() + 1,
+                                                   ": found 'name 5' again, expected a name for each column that no other has"));
+  options.types["none"] = ColumnType::text;
+  CHECK_THROWS_WITH(parse_csv(names + "last\n", options), "types must name columns of text; got 'none'");
+  refuses("a,b\n1,2\n" + first, "line 3, column 5: found 100000 values, expected 2, one for each column");
+  refuses("a,b\n" + second.substr(0, second.size() - 1) + ",\"x\n",
+          parade::detail::text("line 2, column ", second.size() + 1, ": found a quote that does not end, expected a closing quote"));
+
+  // In pieces, which are larger then, and of a text that has shorter records.
+  std::string long_text = names + "last\n1,2\n";
+  for (int i = 0; i < 8; ++i) long_text += (first + second).substr(0, first.size() - 1) + ",1\n";
+  const auto expected = parse_csv(long_text, with(skip));
+  CHECK(expected.report.rows == 8);
+  const std::string name = "text";
+  const auto own = with(skip);
+  const auto found = parade::detail::CsvReader{long_text, name, own, 1}.read();
+  CHECK((content(found.table) == content(expected.table)));
+  CHECK(found.report.messages == expected.report.messages);
+}
+
 TEST_CASE("types: whole numbers that double holds exactly, finite numbers, text, and missing values fit any") {
   const auto type = [](const std::string& values) { return parse_csv("a\n" + values).table.columns[0].type; };
   CHECK(type("1\n-2\n+3\n1e3\n4.0\n") == ColumnType::integer);
@@ -286,6 +358,27 @@ TEST_CASE("a file is read like text in memory, packed or not") {
   CHECK_THROWS_MATCHES(read_csv(write(folder.path / "bad.csv", "a,b\n1\n")), FileError,
                        Message((folder.path / "bad.csv").string() + ": line 2, column 2: found 1 value, expected 2, one for each column"));
 }
+
+#if PARADE_HAS_ZLIB
+TEST_CASE("a packed table of many members, some of them empty, is one text, with any line ends") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "t.gz";
+  const std::string text = random_table(60, true, false);  // LF and CR LF
+  for (const std::string& lines : {text, text.substr(0, text.find_last_not_of("\r\n") + 1)})
+    for (const std::size_t most : {1u, 3u, 10u, 1000u}) {
+      write_members(file, parts_of(lines, most, most));
+      CAPTURE(most);
+      const auto found = read_csv(file);
+      CHECK(content(found.table) == parsed(lines));
+      CHECK(found.report.bytes == lines.size());
+    }
+  write_members(file, {"", ""});
+  CHECK_THROWS_AS(read_csv(file), FileError);
+  write_members(file, {"a,\"b\r", "", "\n\"\r", "\n1,2\r\n", "", "3\r\n"});
+  CHECK_THROWS_MATCHES(read_csv(file), FileError,
+                       Message(file.string() + ": line 4, column 3: found 1 value, expected 2, one for each column"));
+}
+#endif
 
 TEST_CASE("a table that was written is read again, to the last bit") {
   const TemporaryFolder folder;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -17,6 +18,7 @@
 #include <parade/io/libsvm.hpp>
 
 #include "support/catch.hpp"
+#include "support/gzip.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace libsvm_test {
@@ -276,14 +278,15 @@ TEST_CASE("the result and the first error are the same for pieces of every size 
       CAPTURE(piece, threads);
       auto options = with(skip);
       options.threads = threads;
-      const auto again = parade::detail::read_libsvm<float>(parade::detail::TextSource{bad, "text"}, options, piece);
+      const auto again = parade::detail::read_libsvm<float>(parade::detail::TextSource{bad, "text"}, options, {.piece = piece});
       CHECK(content(again.rows) == content(skipped.rows));
       CHECK(again.report.messages == skipped.report.messages);
       CHECK(again.report.skipped == skipped.report.skipped);
       options.on_error = OnError::stop;
-      CHECK_THROWS_MATCHES(parade::detail::read_libsvm<float>(parade::detail::TextSource{bad, "text"}, options, piece), FileError,
-                           Message(error));
-      CHECK(content(parade::detail::read_libsvm<float>(parade::detail::TextSource{good, "text"}, options, piece).rows) == expected);
+      CHECK_THROWS_MATCHES(parade::detail::read_libsvm<float>(parade::detail::TextSource{bad, "text"}, options, {.piece = piece}),
+                           FileError, Message(error));
+      CHECK(content(parade::detail::read_libsvm<float>(parade::detail::TextSource{good, "text"}, options, {.piece = piece}).rows) ==
+            expected);
     }
 }
 
@@ -291,7 +294,7 @@ TEST_CASE("values, sets and queries that begin in a later piece are found for th
   const LibsvmOptions options = with(skip);
   for (const char* lines : {"1 1:1\n2 3:1\n3 1:1 2:5\n4 1:1\n", "1 2:1\n2,3 1:1\n4 1:1\n", "1 qid:1\n2 qid:2 1:1\n3 1:1\n4 qid:5\n"})
     for (const std::size_t piece : {1u, 6u, 8u, 14u})
-      CHECK(content(parade::detail::read_libsvm<double>(parade::detail::TextSource{lines, "text"}, options, piece).rows) ==
+      CHECK(content(parade::detail::read_libsvm<double>(parade::detail::TextSource{lines, "text"}, options, {.piece = piece}).rows) ==
             parsed(lines, options));
 }
 
@@ -300,7 +303,7 @@ TEST_CASE("values and sets that begin after many pieces are found for the rows b
   for (int i = 0; i < 1000; ++i) ones += "1 1:1\n";
   for (const std::string& last : {std::string{"1 1:2\n"}, std::string{"1,2 1:1\n"}}) {
     const auto read = [&](std::size_t piece) {
-      return content(parade::detail::read_libsvm<double>(parade::detail::TextSource{ones + last, "text"}, {}, piece).rows);
+      return content(parade::detail::read_libsvm<double>(parade::detail::TextSource{ones + last, "text"}, {}, {.piece = piece}).rows);
     };
     CHECK((read(6) == read(1 << 20)));
   }
@@ -343,7 +346,7 @@ TEST_CASE("a packed file is unpacked by and by, whatever its lines and pieces ar
       auto own = options;
       own.threads = threads;
       const auto found = parade::detail::read_libsvm<float>(
-          parade::detail::TextSource{folder.path / "t.gz", parade::detail::Unpack::by_and_by}, own, piece);
+          parade::detail::TextSource{folder.path / "t.gz", parade::detail::Unpack::by_and_by}, own, {.piece = piece});
       CHECK(content(found.rows) == content(expected.rows));
       CHECK(found.report.messages == expected.report.messages);
       CHECK(found.report.bytes == text.size());
@@ -377,15 +380,173 @@ TEST_CASE("a packed file that is damaged is that and nothing else, for any piece
           LibsvmOptions options;
           options.on_error = on_error;
           options.threads = threads;
-          CHECK_THROWS_WITH(
-              parade::detail::read_libsvm<float>(parade::detail::TextSource{file, parade::detail::Unpack::by_and_by}, options, piece),
-              ContainsSubstring(why));
+          CHECK_THROWS_WITH(parade::detail::read_libsvm<float>(parade::detail::TextSource{file, parade::detail::Unpack::by_and_by}, options,
+                                                               {.piece = piece}),
+                            ContainsSubstring(why));
         }
   };
   fs::resize_file(file, fs::file_size(file) - 5);
   check("found the end of the file, expected a whole gzip file");
   fs::resize_file(file, fs::file_size(file) / 2);
   check("found the end of the file, expected a whole gzip file");
+}
+#endif
+
+TEST_CASE("a line that is too long for a file that is read in parts is refused, whatever its pieces are") {
+  const TemporaryFolder folder;
+  constexpr std::size_t most = 30;
+  const auto read = [&](const fs::path& file, OnError on_error, std::size_t piece, int threads) {
+    LibsvmOptions options;
+    options.on_error = on_error;
+    options.threads = threads;
+    try {
+      const auto found = parade::detail::read_libsvm<float>(parade::detail::TextSource{file, parade::detail::Unpack::by_and_by}, options,
+                                                            {.piece = piece, .most_line = most});
+      return content(found.rows) + std::to_string(found.report.skipped);
+    } catch (const FileError& error) {
+      return std::string(error.what()).substr(file.string().size() + 2);
+    }
+  };
+  const parade::Random random{9, parade::Purpose::user};
+  std::uint64_t next = 0;
+  const auto below = [&](std::uint64_t end) { return static_cast<std::size_t>(random.bits(next++) % end); };
+  int too_long = 0, bad = 0, good = 0;
+  for (int trial = 0; trial < 40; ++trial) {
+    // Lines of many lengths, most of them short enough, and what the answer is for the first that is not.
+    std::string lines;
+    const std::string end = below(2) ? "\n" : "\r\n";
+    bool is_bad = false;
+    const OnError on_error = below(2) ? OnError::skip : OnError::stop;
+    std::string expected;
+    int number = 1;
+    for (std::size_t count = below(12); count > 0; --count, ++number) {
+      std::string line = below(3) ? "1 1:1 #" : below(3) ? "1 1:" : below(2) ? "#" : "?";
+      line += std::string(below(8) ? below(20) : count == 1 ? most - line.size() : below(300), '1');
+      if (line.ends_with(':')) line += '1';
+      lines += line + end;
+      if (!expected.empty()) continue;
+      if (line.size() + end.size() - 1 > most) {
+        expected =
+            text("line ", number, ", column 1: found a line of more than 30 bytes, expected a shorter one where a file is read in parts");
+      } else if (line[0] == '?' && on_error == OnError::stop) {
+        expected = text("line ", number, ", column 1: found");
+        is_bad = true;
+      }
+    }
+    if (below(2) && !lines.empty()) lines.pop_back();  // no line end at the end
+    const auto plain = write(folder.path / "plain", lines);
+    const std::string whole = read(plain, on_error, most, 1);
+    if (expected.empty()) {
+      LibsvmOptions options;
+      options.on_error = on_error;
+      const auto found = parse_libsvm<float>(lines, options);
+      CHECK(whole == content(found.rows) + std::to_string(found.report.skipped));
+    } else {
+      CHECK(whole.substr(0, is_bad ? expected.size() : whole.size()) == expected);
+    }
+    ++(expected.empty() ? good : is_bad ? bad : too_long);
+    for (const std::size_t piece : {1u, 2u, 5u, 16u, 29u, 30u})
+      for (const int threads : {1, 3}) {
+        CAPTURE(lines, piece, threads);
+        CHECK(read(plain, on_error, piece, threads) == whole);
+#if PARADE_HAS_ZLIB
+        parade::detail::write_file(folder.path / "packed.gz", {reinterpret_cast<const std::uint8_t*>(lines.data()), lines.size()});
+        CHECK(read(folder.path / "packed.gz", on_error, piece, threads) == whole);
+#endif
+      }
+  }
+  CHECK(std::min({too_long, bad, good}) >= 3);
+  // Read as a whole, no line is.
+  std::string line = "1";
+  for (int i = 1; i < 100000; ++i) line += " " + std::to_string(i) + ":2";
+  CHECK(parse_libsvm<float>(line).report.nonzeros == 99999);
+}
+
+#if PARADE_HAS_ZLIB
+TEST_CASE("a packed file of many members, some of them empty, is one text, with any line ends") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "t.gz";
+  for (const std::string end : {"\n", "\r\n"})
+    for (const bool ends : {true, false}) {
+      std::string lines;
+      for (int i = 0; i < 60; ++i)
+        lines += std::to_string(i % 3) + " " + std::to_string(i % 7 + 1) + ":0.25 9:" + std::to_string(i) + (i < 59 || ends ? end : "");
+      const auto expected = content(parse_libsvm<float>(lines).rows);
+      LibsvmOptions options;
+      options.threads = 1;  // several would wait for each other at many small pieces
+      for (const std::size_t most : {1u, 3u, 10u, 1000u}) {
+        write_members(file, parts_of(lines, most, most));
+        CAPTURE(end, ends, most);
+        const auto found = read_libsvm<float>(file);
+        CHECK(content(found.rows) == expected);
+        CHECK(found.report.bytes == lines.size());
+        for (const std::size_t piece : {1u, 7u, 1000u})
+          CHECK(content(parade::detail::read_libsvm<float>(parade::detail::TextSource{file, parade::detail::Unpack::by_and_by}, options,
+                                                           {.piece = piece})
+                            .rows) == expected);
+        CHECK((parade::detail::TextSource{file}.all() == lines));
+      }
+    }
+  write_members(file, {"", "", ""});
+  CHECK(read_libsvm<float>(file).report.rows == 0);
+  write_members(file, {"1 1:1\r", "", "\n1 1:x\r", "\n"});
+  CHECK_THROWS_WITH(read_libsvm<float>(file), ContainsSubstring("line 2, column 5: found 'x', expected a number"));
+}
+
+TEST_CASE("a packed file whose parts are packed very differently is unpacked in equal steps, and nothing is lost") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "t.gz";
+  const parade::Random random{5, parade::Purpose::user};
+  std::string same, different, comments;
+  for (std::uint64_t i = 0; i < 12000; ++i) {
+    same += "1 1:1 2:1\n";
+    different += std::to_string(random.below(3 * i, 9)) + " 1:" + std::to_string(random.bits(3 * i + 1)) +
+                 " 2:" + std::to_string(random.bits(3 * i + 2)) + "\n";
+  }
+  comments = std::string(300000, '#') + "\n" + std::string(100000, '\n');
+  std::vector<double> ratios;
+  for (const std::string& part : {same, different, comments}) {
+    write_members(file, {part});
+    ratios.push_back(static_cast<double>(part.size()) / static_cast<double>(fs::file_size(file)));
+  }
+  REQUIRE(*std::max_element(ratios.begin(), ratios.end()) > 50 * *std::min_element(ratios.begin(), ratios.end()));
+  for (const auto& parts :
+       {std::vector{same, different, comments}, {different, same, comments}, {comments, different, same}, {different, comments, same}}) {
+    write_members(file, parts);
+    std::string text;
+    for (const auto& part : parts) text += part;
+    LibsvmOptions options;
+    options.threads = 2;
+    const auto found = read_libsvm<float>(file, options);
+    CHECK((content(found.rows) == content(parse_libsvm<float>(text, options).rows)));
+    CHECK(found.report.rows == 24000);
+    CHECK(found.report.bytes == text.size());
+    parade::detail::TextSource source{file, parade::detail::Unpack::by_and_by};
+    std::uint64_t begin = 0;
+    bool whole = true;
+    for (std::uint64_t end; (end = source.load(begin, begin + 100000)) > begin; begin = end) {
+      CHECK(source.size() <= end + 300000 + (1 << 16));  // the longest line
+      std::string there(end - begin, '\0');
+      source.read(begin, there);
+      whole = whole && there == text.substr(begin, end - begin);
+    }
+    CHECK(whole);
+    CHECK(begin == text.size());
+  }
+}
+
+TEST_CASE("no more of a packed file is unpacked than tells that a line is too long") {
+  const TemporaryFolder folder;
+  const std::string text = "1 1:1\n#" + std::string(10000000, 'x');
+  parade::detail::write_file(folder.path / "t.gz", {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+  parade::detail::TextSource source{folder.path / "t.gz", parade::detail::Unpack::by_and_by};
+  CHECK(source.load(0, 1000, 500000) == 1000);
+  CHECK(source.size() > 500000);
+  CHECK(source.size() < 600000);
+  parade::detail::TextPiece piece;
+  parade::detail::read_lines(source, 0, 1000, piece, 500000);
+  CHECK(piece.is_too_long);
+  CHECK(std::string(piece.begin, piece.end) == "1 1:1\n");
 }
 #endif
 
@@ -402,7 +563,7 @@ TEST_CASE("a line that holds something else is reported before the part of the f
     options.on_error = on_error;
     options.threads = 2;
     const bool bad_line = end == std::string{" x\n"} && on_error == OnError::stop;
-    CHECK_THROWS_MATCHES(parade::detail::read_libsvm<float>(std::move(source), options, cut), FileError,
+    CHECK_THROWS_MATCHES(parade::detail::read_libsvm<float>(std::move(source), options, {.piece = cut}), FileError,
                          Message(file.string() + (bad_line ? text(": line 1, column ", cut - 1, ": found 'x', expected index:value")
                                                            : text(": byte ", cut, ": found the end of the file, expected ", cut + 2,
                                                                   " bytes as when it was opened"))));

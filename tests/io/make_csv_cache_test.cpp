@@ -22,6 +22,7 @@
 #include <parade/io/csv_stream.hpp>
 
 #include "support/catch.hpp"
+#include "support/gzip.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace make_csv_cache_test {
@@ -104,6 +105,7 @@ std::string check_same(const fs::path& file, CsvOptions read, const TableOptions
   for (std::size_t c = 0; c < csv.table.columns.size(); ++c) {
     const Column &a = report.table.columns[c], &b = csv.table.columns[c];
     CHECK(a.name == b.name);
+    CHECK(a.has_name == b.has_name);
     CHECK(a.type == b.type);
     CHECK(a.missing == b.missing);
     CHECK(a.why_text == b.why_text);
@@ -396,18 +398,93 @@ TEST_CASE("what is too long in a CSV file does not depend on how it is cut into 
       }
 }
 
+TEST_CASE("a CSV file of more columns than may be in a file that is read in parts is refused, whatever the chunks are") {
+  using D = SparseRows<float>;
+  const TemporaryFolder folder;
+  const auto file = folder.path / "t";
+  TableOptions use;
+  use.keep_missing = true;
+  const auto made = [&](const std::string& text, std::size_t chunk, std::size_t most, const CsvOptions& read) {
+    write_text(file, text);
+    try {
+      detail::make_cache<D>(CsvFile{file, read, use}, folder.path / "c", {}, {chunk, 1 + chunk / 2, 1 << 26, most});
+    } catch (const FileError& error) {
+      return std::string(error.what()).substr(file.string().size() + 2);
+    }
+    return bytes_of(folder.path / "c");
+  };
+  for (const bool header : {true, false})
+    for (const char separator : {',', '\t', ';'}) {
+      CsvOptions read, detected;
+      read.header = detected.header = header;
+      read.separator = separator;
+      std::string text = header ? "a,\"b\",c,d\n" : "\n";
+      text += "1,2,3,4\n5,6,7,8\n";
+      std::replace(text.begin(), text.end(), ',', separator);
+      const std::string whole = made(text, 1 << 20, 4, read);
+      for (const std::size_t chunk : {1u, 2u, 5u, 7u, 16u, 40u, 1u << 20}) {
+        CAPTURE(header, separator, chunk);
+        for (const CsvOptions& options : {read, detected}) {
+          CHECK((made(text, chunk, 4, options) == whole));
+          CHECK(made(text, chunk, 3, options) ==
+                (header ? "line 1, column 9: found 4 values, expected at most 3 where a file is read in parts"
+                        : "line 2, column 7: found 4 values, expected at most 3 where a file is read in parts"));
+        }
+        std::string longer = text + std::string(30, separator);  // no column has it: that is what is wrong with it
+        CHECK(made(longer, chunk, 4, read) == "line 4, column 5: found 31 values, expected 4, one for each column");
+      }
+    }
+  write_text(file, std::string((1 << 18) - 1, ','));
+  CHECK(read_csv_header(file).columns.size() == 1 << 18);
+  write_text(file, std::string(1 << 18, ','));
+  CHECK_THROWS_WITH(read_csv_header(file), ContainsSubstring(": found 262145 values, expected at most 262144"));
+  CHECK(read_csv(file).table.columns.size() == (1 << 18) + 1);
+}
+
 #if PARADE_HAS_ZLIB
+TEST_CASE("a packed CSV file of many members, some of them empty or packed much better than others, becomes the same cache") {
+  const TemporaryFolder folder;
+  const auto file = folder.path / "t.gz";
+  for (const std::string end : {"\n", "\r\n"}) {
+    const std::string text = table_text(60, end, false);
+    for (const std::size_t most : {1u, 10u, 1000u})
+      for (const std::size_t chunk : {1u, 20u, 500u}) {
+        CAPTURE(end, most, chunk);
+        write_members(file, parts_of(text, most, most));
+        CHECK(check_same<SparseRows<float>>(file, {}, use([](auto& o) { o.label = "a class", o.keep_missing = true; }),
+                                            {chunk, 20, 1 << 26}) == "");
+      }
+  }
+  const Random random{5, Purpose::user};
+  std::string same, different;
+  for (std::uint64_t i = 0; i < 20000; ++i) {
+    same += "1,2,x\n\n\n";
+    different += std::to_string(random.bits(2 * i)) + ',' + std::to_string(random.bits(2 * i + 1)) + ",\"x\"\n";
+  }
+  for (const auto& parts : {std::vector<std::string>{"a,b,c\n", same, different, same}, {"a,b,c\n", different, same, different}}) {
+    write_members(file, parts);
+    for (const std::size_t chunk : {1000u, 100000u}) CHECK(check_same<SparseRows<float>>(file, {}, {}, {chunk, 300, 1 << 26}) == "");
+  }
+}
+
 TEST_CASE("a packed CSV file that is damaged is that and nothing else, in chunks of every size") {
   const TemporaryFolder folder;
   std::string text = "a,b\n1,2,3\n";
   for (int i = 0; i < 20000; ++i) text += std::to_string(i * 37 % 1009) + ",2\n";
   const auto file = write_text(folder.path / "t.gz", text);
+  const auto check = [&] {
+    for (const std::size_t chunk : {10u, 1000u, 1u << 20}) {
+      CAPTURE(chunk);
+      CHECK_THAT(check_same<SparseRows<float>>(file, {}, {}, {chunk, 20, 1 << 26}), ContainsSubstring("expected a whole gzip file"));
+    }
+  };
+  std::ofstream{file, std::ios::app | std::ios::binary} << "behind the end" << std::string(100000, 'x');
+  check();
+  write_text(file, text);
   fs::resize_file(file, fs::file_size(file) - 5);
-  for (const std::size_t chunk : {10u, 1000u, 1u << 20}) {
-    CAPTURE(chunk);
-    CHECK_THAT(check_same<SparseRows<float>>(file, {}, {}, {chunk, 20, 1 << 26}), ContainsSubstring("expected a whole gzip file"));
-  }
-  CHECK_THROWS_WITH(read_csv_names(write_text(folder.path / "names.gz", "a,a\n"), read_with([](auto&) {})), ContainsSubstring("'a' again"));
+  check();
+  CHECK_THROWS_WITH(read_csv_header(write_text(folder.path / "names.gz", "a,a\n"), read_with([](auto&) {})),
+                    ContainsSubstring("'a' again"));
 }
 #endif
 
@@ -468,12 +545,19 @@ TEST_CASE("the report of a CSV file that became a cache brings a test set to the
   CHECK(x(3 + detail::hashed_feature("h", "new", 4), 1) == 1);
 }
 
-TEST_CASE("the names of a CSV file's columns are read alone") {
+TEST_CASE("the names of a CSV file's columns are read alone, and which have none") {
   const TemporaryFolder folder;
-  const auto file = write_text(folder.path / "t", "a;\"b\n,c\";\n1;2\nnot read\"");
-  CHECK(read_csv_names(file) == std::vector<std::string>{"a", "b\n,c", "column_3"});
-  CHECK(read_csv_names(file, read_with([](auto& o) { o.header = false; })).size() == 3);
-  CHECK_THROWS_AS(read_csv_names(folder.path / "none"), FileError);
+  const auto file = write_text(folder.path / "t", "a;\"b\n,c\";;column_4\n1;2\nnot read\"");
+  const auto names = [&](const CsvOptions& options) {
+    std::vector<std::string> found;
+    for (const Column& column : read_csv_header(file, options).columns) found.push_back(column.name + (column.has_name ? "" : " (none)"));
+    return found;
+  };
+  CHECK(names({}) == std::vector<std::string>{"a", "b\n,c", "column_3 (none)", "column_4"});
+  CHECK(names(read_with([](auto& o) { o.header = false; })) ==
+        std::vector<std::string>{"column_1 (none)", "column_2 (none)", "column_3 (none)", "column_4 (none)"});
+  CHECK(read_csv_header(file).rows == 0);
+  CHECK_THROWS_AS(read_csv_header(folder.path / "none"), FileError);
 }
 
 TEST_CASE("a CSV file of several chunks of the default size") {

@@ -305,6 +305,52 @@ TEST_CASE("R squared of targets that differ by very little or very much", "[metr
   CHECK(std::isnan(r_squared(targets, Matrix<double>{{1, 2, 3, std::numeric_limits<double>::infinity()}})));
 }
 
+TEST_CASE("errors of any size that double holds have their means, whatever their sums, differences and squares are", "[metrics]") {
+  const double most = std::numeric_limits<double>::max();
+  const auto check = [&](const Matrix<double>& scores, const Matrix<double>& targets, const Vector<double>& weights) {
+    long double mse = 0, rmse = 0, mae = 0;  // with 15 bits for exponents
+    for (Index i = 0; i < scores.rows(); ++i) {
+      long double squares = 0, sizes = 0, total = 0;
+      for (Index j = 0; j < scores.cols(); ++j) {
+        const long double w = weights.size() > 0 ? weights[j] : 1,
+                          error = static_cast<long double>(scores(i, j)) - static_cast<long double>(targets(i, j));
+        squares += w * error * error, sizes += w * std::abs(error), total += w;
+      }
+      const auto k = static_cast<long double>(scores.rows());
+      mse += squares / total / k, rmse += std::sqrt(squares / total) / k, mae += sizes / total / k;
+    }
+    const auto same = [&](double found, long double expected) {
+      CAPTURE(scores, targets, found);
+      if (expected > static_cast<long double>(most))
+        CHECK(found == infinity);
+      else  // a rounding of the error, its square, quotient, root and sum; of the smallest numbers one of their last place
+        CHECK(std::abs(static_cast<long double>(found) - expected) <= 6 * 0x1p-53L * expected + 0x1p-1074L);
+    };
+    same(mean_squared_error(scores, targets, weights), mse);
+    same(root_mean_squared_error(scores, targets, weights), rmse);
+    same(mean_absolute_error(scores, targets, weights), mae);
+  };
+  const Vector<double> weights = numbers_of({1, 3, 0.5, 2});
+  if (std::numeric_limits<long double>::max_exponent > 4096)
+    for (const auto& w : {Vector<double>{}, weights}) {
+      const Matrix<double> scores{{1, 2, 4, 5}, {3, -1, 2, 0}}, targets{{1, 2.5, 3, 6}, {1, 1, 1, 1}};
+      for (const double size : {1.0, 0x1p-1070, 0x1p-1000, 0x1p-700, 0x1p-510, 0x1p509, 0x1p510, 0x1p511, 0x1p600, 0x1p1000, 0x1p1020})
+        check(scores * size, targets * size, w);
+      check(Matrix<double>{{most, -most, most, 0}}, Matrix<double>{{-most, most, 0, most}}, w);
+      check(Matrix<double>{{most, -most, most, 0}}, Matrix<double>{{most / 2, -most / 3, most, 0}}, w);
+      check(Matrix<double>{{most, 1e-300, 1e-308, 0}}, Matrix<double>{{most, 0, 0, 0}}, w);  // a large number is not a large error
+      check(Matrix<double>{{most, 1e-160, 1, 0}, {most, 0, 0, 0}, {most, 0, 0, 0}}, Matrix<double>::Zero(3, 4), w);
+      check(Matrix<double>::Constant(3, 4, most), Matrix<double>::Zero(3, 4), w);
+    }
+  CHECK(root_mean_squared_error(Matrix<double>::Constant(2, 3, 0x1p1023), Matrix<double>::Zero(2, 3)) == 0x1p1023);
+  CHECK(mean_absolute_error(Matrix<double>::Constant(2, 3, -most), Matrix<double>::Zero(2, 3)) == most);
+  CHECK(root_mean_squared_error(Matrix<double>::Constant(1, 3, 0x1p-1074), Matrix<double>::Zero(1, 3)) == 0x1p-1074);
+  CHECK(root_mean_squared_error(Matrix<double>{{1, infinity}}, Matrix<double>{{1, 2}}) == infinity);
+  CHECK(mean_absolute_error(Matrix<double>{{1, infinity}}, Matrix<double>{{1, 2}}) == infinity);
+  CHECK(std::isnan(root_mean_squared_error(Matrix<double>{{1, infinity}}, Matrix<double>{{1, infinity}})));
+  CHECK(root_mean_squared_error(Matrix<double>{{1, 2}}, Matrix<double>{{1, 2}}) == 0);
+}
+
 TEST_CASE("metrics refuse what does not fit, and say why", "[metrics]") {
   const Matrix<double> scores{{1, 2, 3}, {3, 2, 1}, {0, 0, 0}};
   const auto labels = labels_of({0, 1, 2});

@@ -234,6 +234,15 @@ TEST_CASE("TF-IDF with logarithms refuses negative counts, and says where they a
   CHECK_THROWS_MATCHES(fitted.transform(counts), DataError, Message(why + "column 3 of sample 7"));
   CHECK_THROWS_MATCHES((Pipeline{TfIdf{.sublinear = true}, MaxAbs{}}.fit(sparse(counts))), DataError,
                        Message("row 7: " + why + "feature 3"));
+  // In the data that the user gave: samples of weight 0 are counted too, also where a stage is fitted to what others make of the samples.
+  Vector<double> weights = Vector<double>::Ones(9);
+  for (const Index absent : {0, 1, 5}) weights[absent] = 0;
+  const DenseData<double> data = DenseData<double>{counts}.with_weights(weights);
+  CHECK_THROWS_MATCHES((Pipeline{TfIdf{.sublinear = true}, MaxAbs{}}.fit(data)), DataError, Message(why + "column 3 of sample 7"));
+  CHECK_THROWS_WITH((Pipeline{Pipeline{UnitNorm{}, TfIdf{.sublinear = true}}, MaxAbs{}, MaxAbs{}}.fit(data)),
+                    ContainsSubstring("column 3 of sample 7"));
+  CHECK_THROWS_MATCHES((Pipeline{TfIdf{.sublinear = true}, MaxAbs{}}.fit(sparse(counts).with_weights(weights))), DataError,
+                       Message("row 7: " + why + "feature 3"));
   CHECK(TfIdf{}.fit(counts).transform(counts)(3, 7) < 0);
   counts(3, 7) = not_a_number;
   CHECK(std::isnan(tf_idf.transform(counts)(3, 7)));

@@ -66,6 +66,83 @@ struct Halving {
   double rate(double base, const TrainingTime& at) const { return base / static_cast<double>(std::int64_t{1} << (at.step / 10 % 8)); }
 };
 
+/// The same, or these rates in turn.
+struct Rates {
+  std::vector<double> in_turn = {};
+  double rate(double base, const TrainingTime& at) const {
+    return in_turn.empty() ? Halving{}.rate(base, at) : in_turn[static_cast<std::size_t>(at.step) % in_turn.size()];
+  }
+};
+
+/// Rows of one label or the other; the first has the last but one feature, so little of it that it does not count, the others none: θ moves by L2 and momentum alone.
+template <class S>
+SparseRows<S> rows_of_nothing(Index n, Index d) {
+  Vector<std::int64_t> offsets = Vector<std::int64_t>::Ones(n + 1);
+  offsets[0] = 0;
+  Vector<Label> labels(n);
+  for (Index i = 0; i < n; ++i) labels[i] = static_cast<Label>(i % 2);
+  return SparseRows<S>(offsets, Vector<std::int32_t>::Constant(1, static_cast<std::int32_t>(d - 2)), Vector<S>::Constant(1, S(1e-20)), d)
+      .with_labels(labels);
+}
+
+/// Trains `make(rates)`, with the momentum of AnyOptimizer and L2 with λ = 1, on rows_of_nothing in steps of one row, in float: with rates of which each is small
+/// enough for λ but which together make θ grow until it leaves its range, and with a rate where only a bound of θ grows. What is not 0 in `theta` is moved by
+/// L2 alone, and must be where the optimizer itself takes it; on dense data as well, if `squares` does not say that scores overflow before θ does.
+template <class Make>
+void check_growth(const Make& make, Index d, const Vector<float>& theta, bool squares) {
+  const auto rows = rows_of_nothing<float>(1000, d);
+  const Sgd sgd = AnyOptimizer{AnyOptimizer::momentum}.sgd_of_kind();
+  FitOptions options{.epochs = 1, .batch_size = 1, .threads = 1, .shuffle = false, .warm_start = true};
+  for (const Rates& rates : {Rates{{7.4, 0.0}}, Rates{{2.0}}}) {
+    const bool grows = rates.in_turn.size() > 1;
+    CAPTURE(grows);
+    Vector<float> expected = theta, state = Vector<float>::Zero(theta.size());
+    std::int64_t steps = 0;
+    for (; steps < 1000; ++steps) {
+      Vector<float> next = expected, next_state = state;
+      sgd.step<float>(next, expected, StateRef<float>{next_state.data(), 1, theta.size()}, {rates.rate(1, {.step = steps}), steps + 1});
+      if (!next.allFinite() || !next_state.allFinite()) break;
+      expected = next, state = next_state;
+    }
+    CHECK((steps < 200) == grows);
+    const double largest = static_cast<double>(expected.cwiseAbs().maxCoeff());
+    CHECK((largest > 1e36) == grows);
+    const auto check = [&](const Summary& found, const Vector<float>& of) {
+      CHECK(found.steps == steps);
+      CHECK(found.divergences.size() == (grows ? 1 : 0));
+      REQUIRE(of.allFinite());
+      double most = 0;
+      for (Index i = 0; i < theta.size(); ++i)
+        if (theta[i] != 0) most = std::max(most, static_cast<double>(std::abs(of[i] - expected[i])));
+      CHECK(most <= 1000 * 0x1p-24 * std::max(largest, 1.0));  // a step rounds to float
+    };
+    if (!grows || !squares) {
+      auto trainer = make(rates);
+      trainer.set_theta(theta);
+      const Summary found = trainer.fit(dense(rows), options);
+      check(found, trainer.theta());
+    }
+    std::uint64_t hash = 0;
+    for (const int threads : {1, 2, 5}) {
+      CAPTURE(threads);
+      options.threads = threads;
+      auto trainer = make(rates);
+      trainer.set_theta(theta);
+      const Summary found = trainer.fit(rows, options);
+      check(found, trainer.theta());
+      if (threads == 1) hash = found.theta_hash;
+      CHECK(found.theta_hash == hash);
+      if (grows) continue;
+      // A run in parts decides as one in one go.
+      auto in_one = make(rates);
+      in_one.set_theta(theta);
+      FitOptions twice = options;
+      twice.epochs = 2;
+      CHECK(trainer.fit(rows, options).theta_hash == in_one.fit(rows, twice).theta_hash);
+    }
+  }
+}
+
 /// What is not 0 of θ, losses and scores agrees to so many units of the last place of the largest.
 template <class T>
 void check_same(T& sparse_trainer, T& dense_trainer, const SparseRows<typename T::Scalar>& rows, const FitOptions& options, double ulps) {

@@ -22,13 +22,13 @@ namespace {
 
 using namespace parade;
 using Catch::Matchers::ContainsSubstring;
-using sparse::AnyOptimizer, sparse::Both, sparse::Halving;
+using sparse::AnyOptimizer, sparse::Both, sparse::Rates;
 
 constexpr Index n = 97, d = 40, r = 3;
 
 template <class S>
-auto machine(const AnyOptimizer& optimizer, const Both& both = {}, Index features = d) {
-  return Trainer{FactorizationMachine<S>{features, r}, Logistic{}, both, optimizer, Halving{}};
+auto machine(const AnyOptimizer& optimizer, const Both& both = {}, Index features = d, const Rates& rates = {}) {
+  return Trainer{FactorizationMachine<S>{features, r}, Logistic{}, both, optimizer, rates};
 }
 
 /// Without rows of one entry: there the factors' gradient is 0, and on dense data what rounding leaves of two terms that cancel, which an optimizer that
@@ -209,6 +209,17 @@ TEST_CASE("partial_fit of a factorization machine takes sparse rows, and dense a
     CHECK(x.weight == y.weight);
   }
   CHECK((a.theta() - c.theta()).cwiseAbs().maxCoeff() < 1e-12);
+}
+
+TEST_CASE("growth of a factorization machine by momentum is seen where no row has the features, and what only might grow is left alone") {
+  auto made = machine<float>({AnyOptimizer::momentum, 1});
+  made.initialize(1);
+  REQUIRE(made.theta().segment(made.parameters()["factors"].offset, r * d).cwiseAbs().minCoeff() > 0);
+  sparse::check_growth(
+      [](const Rates& rates) {
+        return machine<float>({AnyOptimizer::momentum, 1}, {1, 0}, d, rates);
+      },
+      d, made.theta(), true);
 }
 
 TEST_CASE("a factorization machine: what has no exact lazy form is refused, and a step that is not finite leaves all as it was") {

@@ -28,7 +28,7 @@ namespace {
 
 using namespace parade;
 using Catch::Matchers::ContainsSubstring;
-using sparse::AnyOptimizer, sparse::Both, sparse::Halving;
+using sparse::AnyOptimizer, sparse::Both, sparse::Halving, sparse::Rates;
 
 constexpr Index n = 97, d = 40;
 
@@ -36,8 +36,9 @@ static_assert(SparseModel<Mlp<float>> && SparseModel<Sequential<double, Dense>> 
 static_assert(!SparseModel<Sequential<float, Relu, Dense>> && !SparseModel<Sequential<float, Dense, Flatten, Dense>>);
 
 /// tanh, since where a ReLU has its corner the two roundings may fall on either side.
-auto mlp(const AnyOptimizer& optimizer, const Both& both = {}, std::vector<Index> sizes = {d, 5, 4, 3}) {
-  return Trainer{Mlp<double>{std::move(sizes), Activation::tanh}, SoftmaxCrossEntropy{}, both, optimizer, Halving{}};
+template <class S = double>
+auto mlp(const AnyOptimizer& optimizer, const Both& both = {}, std::vector<Index> sizes = {d, 5, 4, 3}, const Rates& rates = {}) {
+  return Trainer{Mlp<S>{std::move(sizes), Activation::tanh}, SoftmaxCrossEntropy{}, both, optimizer, rates};
 }
 
 /// Running statistics, random numbers by sample, and several rows of a shard that belong together.
@@ -158,6 +159,17 @@ TEST_CASE("a regularizer that changes from step to step begins anew with every f
   CHECK(first.theta_hash == again.theta_hash);
   CHECK(first.history.back().penalty > 0);
   CHECK(first.history.back().penalty == Approx(of_dense.history.back().penalty).epsilon(1e-12));
+}
+
+TEST_CASE("growth of a network's first layer by momentum is seen where no row has the features, and what only might grow is left alone") {
+  const auto make = [](const Rates& rates) { return mlp<float>({AnyOptimizer::momentum, 1}, {1, 0}, {d, 5, 4, 3}, rates); };
+  auto made = make({});
+  made.initialize(1);
+  // The layers behind it are 0, and stay so: they would show what grows in any case.
+  Vector<float> theta = Vector<float>::Zero(made.theta().size());
+  const auto& first = made.parameters()["layer0.weight"];
+  theta.segment(first.offset, first.size()) = made.theta().segment(first.offset, first.size());
+  sparse::check_growth(make, d, theta, false);
 }
 
 TEST_CASE("a network on sparse rows: what has no exact lazy form is refused, and a step that is not finite leaves all as it was") {

@@ -28,18 +28,10 @@ namespace {
 using namespace parade;
 using sparse::check_same;
 using sparse::check_same_hash;
-using sparse::Halving;
+using sparse::Rates;
 using sparse::Ridge;
 
 constexpr Index n = 97, d = 40;
-
-/// α ← α/2 after 10 steps and so on, or these two in turn.
-struct Rates {
-  std::vector<double> in_turn = {};
-  double rate(double base, const TrainingTime& at) const {
-    return in_turn.empty() ? Halving{}.rate(base, at) : in_turn[static_cast<std::size_t>(at.step) % in_turn.size()];
-  }
-};
 
 /// One Trainer for all of the tests.
 auto make(const Sgd& sgd, const Ridge& ridge = {}, Index features = d, Index outputs = 3, const Rates& rates = {}) {

@@ -40,7 +40,7 @@ inline void check_is_another(const std::filesystem::path& source, const std::fil
 
 template <class Scalar>
 LibsvmReport make_cache(const std::filesystem::path& text_file, const std::filesystem::path& file, LibsvmOptions options,
-                        CacheOptions cache, std::size_t piece_bytes) {
+                        CacheOptions cache, const LibsvmSizes& sizes) {
   check_libsvm_options(options);
   check_is_another(text_file, file);
   TextSource source{text_file, Unpack::by_and_by};
@@ -51,14 +51,13 @@ LibsvmReport make_cache(const std::filesystem::path& text_file, const std::files
     all_ones = true;
     last_label = -1;
     LibsvmReport ignored;
-    const LibsvmFacts facts =
-        parse_rounds<Scalar>(source, options, rules, piece_bytes, ignored, [&](auto& pieces, Index count, double, int) {
-          for (Index p = 0; p < count; ++p) {
-            const auto& piece = pieces[static_cast<std::size_t>(p)];
-            all_ones = all_ones && piece.values.empty();
-            if (!piece.labels.empty()) last_label = std::max(last_label, *std::max_element(piece.labels.begin(), piece.labels.end()));
-          }
-        });
+    const LibsvmFacts facts = parse_rounds<Scalar>(source, options, rules, sizes, ignored, [&](auto& pieces, Index count, double, int) {
+      for (Index p = 0; p < count; ++p) {
+        const auto& piece = pieces[static_cast<std::size_t>(p)];
+        all_ones = all_ones && piece.values.empty();
+        if (!piece.labels.empty()) last_label = std::max(last_label, *std::max_element(piece.labels.begin(), piece.labels.end()));
+      }
+    });
     again = complete_rules(rules, facts, options);
     options.num_features = libsvm_features(options, facts, *rules.index_base);
   }
@@ -72,7 +71,7 @@ LibsvmReport make_cache(const std::filesystem::path& text_file, const std::files
   cache.num_features = std::max(cache.num_features, options.num_features);
   LibsvmReport report;
   CacheWriter<SparseRows<Scalar>> writer{file, std::move(cache)};
-  parse_rounds<Scalar>(source, options, rules, piece_bytes, report, [&](auto& pieces, Index count, double, int threads) {
+  parse_rounds<Scalar>(source, options, rules, sizes, report, [&](auto& pieces, Index count, double, int threads) {
     LibsvmRows<Scalar> rows{*rules.index_base};
     rows.add(pieces, count, 1, threads);
     report.nonzeros += rows.entries();
@@ -90,16 +89,16 @@ LibsvmReport make_cache(const std::filesystem::path& text_file, const std::files
 }  // namespace detail
 
 /// Writes the rows of a LIBSVM file as a cache, in two passes over the text: the first finds out how many features there are, what the labels are, and
-/// whether all values are 1. The memory it takes does not grow with the text (some tens of megabytes, of very short rows some hundred, and more for each thread and for a long line), packed or not: what gzip packed
+/// whether all values are 1. The memory it takes does not grow with the text (some tens of megabytes, of very short rows or a long line some hundred, and more for each thread), packed or not: what gzip packed
 /// is unpacked some megabytes at a time, once for each pass.
 ///
 ///   parade::make_cache<float>("train.txt", "train.cache");      // then: parade::CachedRows<float> rows{"train.cache"};
 ///
-/// Label sets and queries are kept: see CachedRows. Throws as read_libsvm and CacheWriter. What was there under the name of the cache is then left as it was.
+/// Label sets and queries are kept: see CachedRows. Throws as read_libsvm and CacheWriter; FileError for a line of more than 64 MiB, whatever on_error says. What was there under the name of the cache is then left as it was.
 template <class Scalar>
 LibsvmReport make_cache(const std::filesystem::path& text_file, const std::filesystem::path& file, const LibsvmOptions& options = {},
                         const CacheOptions& cache = {}) {
-  return detail::make_cache<Scalar>(text_file, file, options, cache, detail::libsvm_piece);
+  return detail::make_cache<Scalar>(text_file, file, options, cache, {.most_line = 1 << 26});
 }
 
 /// A data set in NumPy's files, plain or .gz: features (n, ...), of which all dimensions but the first are features; labels (n), whole numbers;
@@ -423,9 +422,9 @@ CsvCacheReport make_cache(const CsvFile& csv, const std::filesystem::path& file,
 ///
 /// The memory it takes does not grow with the number of rows, in packed files neither: it holds 8 MiB of text and what becomes of them, some hundred
 /// megabytes at most where fields are short, and the levels of the label and of what is one-hot. Of hashed columns no levels are kept. The text is read twice; a third time where a column turns out to be
-/// text only behind the first 8 MiB, and is one-hot or the label. A record has at most 64 MiB, and a row of dense data at most 2^27 values.
+/// text only behind the first 8 MiB, and is one-hot or the label. A record has at most 64 MiB, a file 2^18 columns, and a row of dense data 2^27 values.
 ///
-/// Throws as read_csv, sparse_rows and CacheWriter; FileError for a record that is too long, whatever on_error says; DataError for a file that changes
+/// Throws as read_csv, sparse_rows and CacheWriter; FileError for a record that is too long and for too many columns, whatever on_error says; DataError for a file that changes
 /// while it is read. What was there under the name of the cache is then left as it was.
 template <class D, std::same_as<CsvFile> Csv>
 CsvCacheReport make_cache(const Csv& csv, const std::filesystem::path& file, const CacheOptions& cache = {}) {

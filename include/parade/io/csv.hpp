@@ -7,8 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <deque>
 #include <filesystem>
+#include <forward_list>
 #include <limits>
 #include <map>
 #include <optional>
@@ -44,6 +44,7 @@ struct Column {
   Vector<std::int32_t> codes;       // (n) of text: which level, −1 where missing; else empty
   std::string why_text;             // of text that the reader found to be so: the first value that is no number, and its line
   bool knows_levels = true;         // false: of text that was hashed on the way, whose levels nobody kept (make_cache)
+  bool has_name = true;             // false: the file that was read gives it none, and it is called by its place: column_1, column_2, ...
 };
 
 /// Columns with names, n values each; without any, where they were written elsewhere (make_cache).
@@ -129,6 +130,12 @@ struct CsvError {
   std::string found, expected;
 };
 
+/// What a record may have where a file is read in parts; nothing bounds those of a text that is in memory.
+struct CsvMost {
+  std::size_t bytes = std::numeric_limits<std::size_t>::max();  // also of what stands before the first one
+  std::size_t values = std::numeric_limits<std::size_t>::max();
+};
+
 /// A record of more than `most` bytes begins here.
 inline CsvError too_long_record(const char* at, std::size_t most) {
   return {at, text("a record of more than ", most, " bytes"), "a shorter one (a quote may not end)"};
@@ -166,11 +173,12 @@ class CsvScanner {
     return at;
   }
 
-  /// Splits a record. False, and the reason, if its quotes are not as they should be, or a line ends with a carriage return alone.
-  bool split(const char* at, const char* record_end, std::vector<CsvField>& fields, CsvError& error) const {
+  /// Splits a record and counts its fields, of which the first `most` + 1 are kept. 0, and the reason, if its quotes are not as they should be, or a line
+  /// ends with a carriage return alone.
+  std::size_t split(const char* at, const char* record_end, std::size_t most, std::vector<CsvField>& fields, CsvError& error) const {
     if (record_end > at && record_end[-1] == '\r') --record_end;
     fields.clear();
-    for (;;) {
+    for (std::size_t count = 1;; ++count) {
       at = skip_blanks(at);
       CsvField field;
       field.at = at;
@@ -179,32 +187,32 @@ class CsvScanner {
         at = behind_quote(begin);
         if (!at) {
           error = {field.at, "a quote that does not end", "a closing quote"};
-          return false;
+          return 0;
         }
         field.text = {begin, static_cast<std::size_t>(at - 1 - begin)};
         field.doubled = field.text.find('"') != std::string_view::npos;
         at = skip_blanks(at);
         if (at < record_end && *at != separator_) {
           error = {at, in_quotes(rest(at, record_end)) + " behind a closing quote", "a separator or the end of the line"};
-          return false;
+          return 0;
         }
       } else {
         const char* const begin = at;
         while (at < record_end && *at != separator_ && *at != '"' && *at != '\r') ++at;
         if (at < record_end && *at == '"') {
           error = {at, "a quote inside a value without quotes", "quotes around the whole value, and the quote twice"};
-          return false;
+          return 0;
         }
         if (at < record_end && *at == '\r') {
           error = {at, "a carriage return inside a value without quotes", "a line feed behind it, or quotes around the whole value"};
-          return false;
+          return 0;
         }
         const char* last = at;
         while (trim_ && last > begin && is_blank(last[-1])) --last;
         field.text = {begin, static_cast<std::size_t>(last - begin)};
       }
-      fields.push_back(field);
-      if (at >= record_end) return true;
+      if (count - 1 <= most) fields.push_back(field);
+      if (at >= record_end) return count;
       ++at;
     }
   }
@@ -289,6 +297,7 @@ struct CsvFacts {
       const OfColumn& found = columns[c];
       Column column;
       column.name = of.names[c];
+      column.has_name = !of.nameless[c];
       column.missing = found.missing;
       column.type = of.forced[c]              ? *of.forced[c]
                     : !found.why_text.empty() ? ColumnType::text
@@ -322,15 +331,14 @@ class CsvReader {
     return data;
   }
 
-  /// Finds separator and names, and answers at which byte the rows begin: nothing, if the text is not the whole file and ends too early to tell. `most` bytes
-  /// may stand before the first record, and as many in it; of more the answer, an error, does not depend on how much of the file the text is.
-  std::optional<std::size_t> find_columns(CsvColumns& columns, bool is_whole,
-                                          std::size_t most = std::numeric_limits<std::size_t>::max()) const {
+  /// Finds separator and names, and answers at which byte the rows begin: nothing, if the text is not the whole file and ends too early to tell. Where there
+  /// is more than `most`, the answer, an error, does not depend on how much of the file the text is.
+  std::optional<std::size_t> find_columns(CsvColumns& columns, bool is_whole, const CsvMost& most = {}) const {
     bool is_open = false;  // what was looked at may go on behind the text
     columns.separator = options_.separator != '\0' ? options_.separator : detect_separator(most, is_open);
     std::vector<CsvField> fields;
     CsvError error;
-    const auto [stop, found] = first_record(scanner(columns), most, fields, error);
+    const auto [stop, found, values] = first_record(scanner(columns), most, fields, error);
     is_open |= stop == end();
     if (is_open && !is_whole) return std::nullopt;
     if (found == First::too_long) fail(error);
@@ -338,13 +346,18 @@ class CsvReader {
       if (error.at && (options_.header || options_.on_error == OnError::stop)) fail(error);
       if (options_.header) fail({end(), "the end of the file", "a header with the names of the columns"});
     } else {
+      if (values > most.values)
+        fail({fields[most.values].at, detail::text(values, " values"),
+              detail::text("at most ", most.values, " where a file is read in parts")});
+      std::unordered_set<std::string_view> names;
+      columns.names.reserve(fields.size());  // they stay where they are
       for (const CsvField& field : fields) {
         std::string name = options_.header ? plain_text(field) : "";
         columns.nameless.push_back(name.empty());
         if (name.empty()) name = detail::text("column_", columns.names.size() + 1);
-        if (std::find(columns.names.begin(), columns.names.end(), name) != columns.names.end())
-          fail({field.at, in_quotes(name) + " again", "a name for each column that no other has"});
         columns.names.push_back(std::move(name));
+        if (!names.insert(columns.names.back()).second)
+          fail({field.at, in_quotes(columns.names.back()) + " again", "a name for each column that no other has"});
       }
     }
     force_types(columns);
@@ -430,7 +443,7 @@ class CsvReader {
     struct Levels {
       std::unordered_map<std::string_view, std::int32_t> codes;
       std::vector<std::string_view> names;
-      std::deque<std::string> own;  // names that do not stand in the text as they are
+      std::forward_list<std::string> own;  // names that do not stand in the text as they are
     };
     struct Nothing {};
     const std::size_t columns = table.columns.size(), count = starts_.size() - 1;
@@ -462,7 +475,7 @@ class CsvReader {
             continue;
           }
           std::string_view name = fields[c].text;
-          if (fields[c].doubled) name = own[c].own.emplace_back(plain_text(fields[c]));
+          if (fields[c].doubled) name = own[c].own.emplace_front(plain_text(fields[c]));
           const auto [found, fresh] = own[c].codes.try_emplace(name, static_cast<std::int32_t>(own[c].names.size()));
           if (fresh) own[c].names.push_back(name);
           column.codes[row] = found->second;
@@ -498,16 +511,16 @@ class CsvReader {
   const char* end() const { return text_.data() + text_.size(); }
   CsvScanner scanner(const CsvColumns& columns) const { return {end(), columns.separator, options_.trim}; }
 
-  char detect_separator(std::size_t most, bool& is_open) const {
+  char detect_separator(const CsvMost& most, bool& is_open) const {
     char best = ',';
     std::size_t separators = 0;
     for (const char candidate : {',', '\t', ';'}) {
       std::vector<CsvField> fields;
       CsvError ignored;
-      const auto [stop, found] = first_record(CsvScanner{end(), candidate, true}, most, fields, ignored);
+      const auto [stop, found, values] = first_record(CsvScanner{end(), candidate, true}, {most.bytes, 0}, fields, ignored);
       is_open |= stop == end();
-      if (found == First::record && fields.size() > separators + 1) {
-        separators = fields.size() - 1;
+      if (found == First::record && values > separators + 1) {
+        separators = values - 1;
         best = candidate;
       }
     }
@@ -527,25 +540,28 @@ class CsvReader {
   enum class First { record, none, too_long };
   struct FirstRecord {
     const char* end;  // of what was looked at last; where more of the text cannot change the answer, before the text's own end
-    First found;      // none: there is none, or it is malformed; too_long: what stands there, or before it, has more than `most` bytes
+    First found;      // none: there is none, or it is malformed; too_long: what stands there, or before it, has more than `most.bytes`
+    std::size_t values = 0;  // of a record, of which the first most.values + 1 are kept
   };
   /// Splits the first record that is not blank. Without a header, where malformed records are left out, it is the first that is well-formed.
-  FirstRecord first_record(const CsvScanner& scanner, std::size_t most, std::vector<CsvField>& fields, CsvError& error) const {
+  FirstRecord first_record(const CsvScanner& scanner, const CsvMost& most, std::vector<CsvField>& fields, CsvError& error) const {
     const bool may_skip = !options_.header && options_.on_error == OnError::skip;
     for (const char* at = begin();;) {
       const char* const stop = scanner.record_end(at);
       const char* const content = scanner.content(at, stop);
       const bool blank = content == stop;
-      if (static_cast<std::size_t>(content - begin()) > most) {
-        error = {text_.data(), detail::text("more than ", most, " bytes of blank ", may_skip ? "or malformed " : "", "lines"),
+      if (static_cast<std::size_t>(content - begin()) > most.bytes) {
+        error = {text_.data(), detail::text("more than ", most.bytes, " bytes of blank ", may_skip ? "or malformed " : "", "lines"),
                  options_.header ? "a header with the names of the columns" : "a record"};
         return {content - 1, First::too_long};
       }
-      if (static_cast<std::size_t>(stop - at) > most) {
-        error = too_long_record(at, most);
+      if (static_cast<std::size_t>(stop - at) > most.bytes) {
+        error = too_long_record(at, most.bytes);
         return {stop - 1, First::too_long};
       }
-      if (!blank && scanner.split(at, stop, fields, error)) return {stop, First::record};
+      if (!blank)
+        if (const std::size_t values = scanner.split(at, stop, most.values, fields, error); values > 0)
+          return {stop, First::record, values};
       if (stop == end() || !(blank || may_skip)) return {stop, First::none};
       at = scanner.behind(stop);
     }
@@ -553,11 +569,13 @@ class CsvReader {
 
   void force_types(CsvColumns& columns) const {
     columns.forced.assign(columns.names.size(), std::nullopt);
-    for (const auto& [name, type] : options_.types) {
-      const auto found = std::find(columns.names.begin(), columns.names.end(), name);
-      if (found == columns.names.end()) throw OptionError(detail::text("types must name columns of ", name_, "; got '", name, "'"));
-      columns.forced[static_cast<std::size_t>(found - columns.names.begin())] = type;
-    }
+    auto missing = options_.types;
+    for (std::size_t c = 0; c < columns.names.size() && !missing.empty(); ++c)
+      if (const auto found = missing.find(columns.names[c]); found != missing.end()) {
+        columns.forced[c] = found->second;
+        missing.erase(found);
+      }
+    if (!missing.empty()) throw OptionError(detail::text("types must name columns of ", name_, "; got '", missing.begin()->first, "'"));
   }
 
   /// Cuts the text into pieces of whole records.
@@ -565,13 +583,15 @@ class CsvReader {
     const CsvScanner scanner = this->scanner(columns);
     const char* const end = this->end();
     const bool quotes = std::memchr(at, '"', static_cast<std::size_t>(end - at)) != nullptr;
+    // For each piece there are facts about each column: of very many columns, pieces are so large that these take no more than some times the text.
+    const std::size_t many = columns.names.size() > 1000 ? columns.names.size() : 0, piece_bytes = std::max(piece_bytes_, 64 * many);
     starts_.assign(1, at);
     while (at < end) {
       if (quotes) {
         const char* const from = at;
-        while (at < end && static_cast<std::size_t>(at - from) < piece_bytes_) at = scanner.behind(scanner.record_end(at));
+        while (at < end && static_cast<std::size_t>(at - from) < piece_bytes) at = scanner.behind(scanner.record_end(at));
       } else {
-        at += std::min(piece_bytes_, static_cast<std::size_t>(end - at));
+        at += std::min(piece_bytes, static_cast<std::size_t>(end - at));
         if (at < end && at[-1] != '\n') {
           const auto* line_end = static_cast<const char*>(std::memchr(at, '\n', static_cast<std::size_t>(end - at)));
           at = line_end ? line_end + 1 : end;
@@ -598,7 +618,8 @@ class CsvReader {
       const char* const stop = scanner.record_end(at);
       const char* const begin = std::exchange(at, scanner.behind(stop));
       if (scanner.is_blank(begin, stop)) continue;
-      if (!scanner.split(begin, stop, fields, error) || !fits(fields, columns, stop, error)) {
+      const std::size_t values = scanner.split(begin, stop, columns.names.size(), fields, error);
+      if (values == 0 || !fits(fields, values, columns, stop, error)) {
         if (!on_bad(error)) return;
         continue;
       }
@@ -606,10 +627,11 @@ class CsvReader {
     }
   }
 
-  bool fits(const std::vector<CsvField>& fields, const CsvColumns& columns, const char* stop, CsvError& error) const {
+  /// Of the values at least the first columns + 1 are there.
+  bool fits(const std::vector<CsvField>& fields, std::size_t values, const CsvColumns& columns, const char* stop, CsvError& error) const {
     const std::size_t count = columns.names.size();
-    if (fields.size() != count) {
-      error = {fields.size() > count ? fields[count].at : stop, detail::text(fields.size(), fields.size() == 1 ? " value" : " values"),
+    if (values != count) {
+      error = {values > count ? fields[count].at : stop, detail::text(values, values == 1 ? " value" : " values"),
                detail::text(count, ", one for each column")};
       return false;
     }

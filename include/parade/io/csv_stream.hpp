@@ -27,6 +27,7 @@ struct CsvSizes {
   std::size_t piece = 1 << 18;  // of a chunk, that a thread takes at a time
   // Bytes of a record, of all records: with a quote that does not end it would be the rest of the file. And of what stands before the first one.
   std::size_t most_record = 1 << 26;
+  std::size_t most_values = 1 << 18;  // of the first record, and so columns
 };
 
 /// A CSV file, plain or packed, that is read from the first byte to the last in passes: in each some whole records at a time.
@@ -40,7 +41,8 @@ class CsvStream {
       std::string text;
       for (std::size_t wanted = std::max(sizes_.chunk, byte_order_mark.size());; wanted *= 2) {
         const bool is_whole = read(in, text, wanted);
-        const auto rows = CsvReader{text, name_, options_, sizes_.piece}.find_columns(columns_, is_whole, sizes_.most_record);
+        const auto rows =
+            CsvReader{text, name_, options_, sizes_.piece}.find_columns(columns_, is_whole, {sizes_.most_record, sizes_.most_values});
         if (!rows) continue;
         text.resize(*rows);
         head_bytes_ = options_.header ? text.size() : 0;
@@ -170,9 +172,18 @@ class CsvStream {
 
 }  // namespace detail
 
-/// The names of the columns, for which only the beginning of the file is read. Throws as read_csv.
-inline std::vector<std::string> read_csv_names(const std::filesystem::path& file, const CsvOptions& options = {}) {
-  return detail::CsvStream{file, options}.columns().names;
+/// The columns without types and values, for which only the beginning of the file is read: which names there are, and which columns have none. Throws as
+/// read_csv; FileError also for a first record of more than 64 MiB or 2^18 values.
+inline Table read_csv_header(const std::filesystem::path& file, const CsvOptions& options = {}) {
+  Table table;
+  const detail::CsvStream stream{file, options};
+  for (std::size_t c = 0; c < stream.columns().names.size(); ++c) {
+    Column column;
+    column.name = stream.columns().names[c];
+    column.has_name = !stream.columns().nameless[c];
+    table.columns.push_back(std::move(column));
+  }
+  return table;
 }
 
 }  // namespace parade

@@ -30,9 +30,13 @@
 namespace parade {
 namespace detail {
 
+inline std::string message_at(const std::filesystem::path& file, std::uint64_t byte, const std::string& found,
+                              const std::string& expected) {
+  return text(file.string(), ": byte ", byte, ": found ", found, ", expected ", expected);
+}
 [[noreturn]] inline void fail_at(const std::filesystem::path& file, std::uint64_t byte, const std::string& found,
                                  const std::string& expected) {
-  throw FileError(text(file.string(), ": byte ", byte, ": found ", found, ", expected ", expected));
+  throw FileError(message_at(file, byte, found, expected));
 }
 
 #if PARADE_HAS_ZLIB
@@ -50,8 +54,9 @@ class Gunzip {
   /// Bytes of the packed file that were unpacked so far.
   std::uint64_t taken() const { return taken_ - stream_.avail_in; }
 
-  /// Fewer bytes than asked for only at the end.
+  /// Fewer bytes than asked for only at the end. Behind damage there is nothing more to read: the error stays what it was.
   std::size_t read(std::span<std::uint8_t> to) {
+    if (!damage_.empty()) throw FileError(damage_);
     std::size_t done = 0;
     while (done < to.size()) {
       if (stream_.avail_in == 0) refill();
@@ -77,7 +82,10 @@ class Gunzip {
     stream_.avail_in = static_cast<uInt>(packed_.gcount());
     taken_ += stream_.avail_in;
   }
-  [[noreturn]] void fail(const std::string& found) const { fail_at(file_, taken(), found, "a whole gzip file and nothing behind it"); }
+  [[noreturn]] void fail(const std::string& found) {
+    damage_ = message_at(file_, taken(), found, "a whole gzip file and nothing behind it");
+    throw FileError(damage_);
+  }
 
   std::filesystem::path file_;
   std::istream& packed_;
@@ -85,6 +93,7 @@ class Gunzip {
   std::array<Bytef, 1 << 16> buffer_;
   std::uint64_t taken_ = 0;  // from the file so far
   bool member_complete_ = false;
+  std::string damage_;
 };
 
 #else

@@ -66,7 +66,11 @@ struct LibsvmData {
 
 namespace detail {
 
-inline constexpr std::size_t libsvm_piece = 1 << 18;  // bytes that a thread takes at a time: more than a line, less than a cache
+/// How much of a LIBSVM file is in memory at a time. The result does not depend on the piece.
+struct LibsvmSizes {
+  std::size_t piece = 1 << 18;  // bytes that a thread takes at a time: more than a line, less than a cache
+  std::size_t most_line = std::numeric_limits<std::size_t>::max();  // bytes of a line; not less than the piece
+};
 
 /// What must be known of the whole file before a line can be judged. What is not known yet is gathered in a first pass.
 struct LibsvmRules {
@@ -88,6 +92,7 @@ struct LibsvmPiece {
   std::uint64_t lines = 0;
   Index skipped = 0;
   std::vector<TextError> errors;
+  bool is_too_long = false;  // the line behind those
   std::int64_t largest_index = -1;
   bool has_index_0 = false;
   bool has_comma = false;     // between labels
@@ -103,7 +108,7 @@ struct LibsvmPiece {
     lines = 0;
     skipped = 0;
     largest_index = -1;
-    has_index_0 = has_comma = has_no_class = has_no_id = has_query = has_no_query = begins_with_query = false;
+    is_too_long = has_index_0 = has_comma = has_no_class = has_no_id = has_query = has_no_query = begins_with_query = false;
   }
 };
 
@@ -489,10 +494,11 @@ struct LibsvmFacts {
 
 /// Parses the text round by round, and calls add(pieces, count, done, threads) for each in order, where `done` is the share of the text that has been
 /// read then, or near it. Of the report it adds what is found: rows left out, and why. Throws FileError for the first error in the order of the text, unless
-/// these are skipped; for a packed file that is damaged always that.
+/// these are skipped; for a line that is too long, and for a packed file that is damaged, in any case.
 template <class Scalar, class Add>
-LibsvmFacts parse_rounds(TextSource& source, const LibsvmOptions& options, const LibsvmRules& rules, std::size_t piece_bytes,
+LibsvmFacts parse_rounds(TextSource& source, const LibsvmOptions& options, const LibsvmRules& rules, const LibsvmSizes& sizes,
                          LibsvmReport& report, const Add& add) {
+  const std::size_t piece_bytes = sizes.piece;
   const auto wanted = static_cast<Index>(options.threads > 0 ? options.threads : available_threads());
   const Index round = std::max<Index>(8 * wanted, 64);  // few rounds: threads wait for each other at their ends
   std::vector<LibsvmPiece<Scalar>> pieces;
@@ -511,9 +517,10 @@ LibsvmFacts parse_rounds(TextSource& source, const LibsvmOptions& options, const
       auto& out = pieces[static_cast<std::size_t>(p)];
       out.clear();
       try {
-        read_lines(source, begin, std::min<std::uint64_t>(begin + piece_bytes, end), text_piece);
+        read_lines(source, begin, std::min<std::uint64_t>(begin + piece_bytes, end), text_piece, sizes.most_line);
         LibsvmParser<Scalar>{options, rules}.parse(text_piece, out);
-        if (out.errors.empty() || options.on_error == OnError::skip) return;
+        out.is_too_long = text_piece.is_too_long;
+        if ((out.errors.empty() || options.on_error == OnError::skip) && !out.is_too_long) return;
       } catch (...) {  // which is thrown when it is this piece's turn: a line before it may hold something else
         failures[static_cast<std::size_t>(p)] = std::current_exception();
       }
@@ -528,15 +535,21 @@ LibsvmFacts parse_rounds(TextSource& source, const LibsvmOptions& options, const
         if (options.on_error == OnError::stop) throw FileError(error.message(source.name()));
         if (report.messages.size() < most_messages) report.messages.push_back(error.message(source.name()));
       }
+      if (piece.is_too_long)
+        throw FileError(TextError{facts.lines + piece.lines + 1, 1, text("a line of more than ", sizes.most_line, " bytes"),
+                                  "a shorter one where a file is read in parts"}
+                            .message(source.name()));
       if (const auto& failure = failures[static_cast<std::size_t>(p)]) std::rethrow_exception(failure);
       report.skipped += piece.skipped;
       facts.add(piece);
     }
     add(pieces, size, source.share(end), threads);
+    for (auto& piece : pieces)  // the room of a long line is given back: in time each of the pieces would have one
+      if (std::max(piece.indices.capacity(), piece.labels.capacity()) > piece_bytes) piece = {};
   };
   try {
     for (std::uint64_t begin = 0;;) {
-      const std::uint64_t end = source.load(begin, begin + static_cast<std::uint64_t>(round) * piece_bytes);
+      const std::uint64_t end = source.load(begin, begin + static_cast<std::uint64_t>(round) * piece_bytes, sizes.most_line);
       if (end == begin) break;
       parse_round(begin, end);
       begin = end;
@@ -573,14 +586,14 @@ inline Index libsvm_features(const LibsvmOptions& options, const LibsvmFacts& fa
 }
 
 template <class Scalar>
-LibsvmData<Scalar> read_libsvm(TextSource& source, const LibsvmOptions& options, const LibsvmRules& rules, std::size_t piece_bytes) {
+LibsvmData<Scalar> read_libsvm(TextSource& source, const LibsvmOptions& options, const LibsvmRules& rules, const LibsvmSizes& sizes) {
   LibsvmRows<Scalar> rows{rules.index_base.value_or(1)};
   LibsvmReport report;
   const LibsvmFacts facts =
-      parse_rounds<Scalar>(source, options, rules, piece_bytes, report,
+      parse_rounds<Scalar>(source, options, rules, sizes, report,
                            [&](auto& pieces, Index count, double done, int threads) { rows.add(pieces, count, done, threads); });
   LibsvmRules found = rules;
-  if (complete_rules(found, facts, options)) return read_libsvm<Scalar>(source, options, found, piece_bytes);
+  if (complete_rules(found, facts, options)) return read_libsvm<Scalar>(source, options, found, sizes);
 
   report.rows = rows.rows();
   report.nonzeros = rows.entries();
@@ -599,9 +612,9 @@ inline void check_libsvm_options(const LibsvmOptions& options) {
 }
 
 template <class Scalar>
-LibsvmData<Scalar> read_libsvm(TextSource&& source, const LibsvmOptions& options, std::size_t piece_bytes = libsvm_piece) {
+LibsvmData<Scalar> read_libsvm(TextSource&& source, const LibsvmOptions& options, const LibsvmSizes& sizes = {}) {
   check_libsvm_options(options);
-  return read_libsvm<Scalar>(source, options, {options.index_base, options.targets, std::nullopt}, piece_bytes);
+  return read_libsvm<Scalar>(source, options, {options.index_base, options.targets, std::nullopt}, sizes);
 }
 
 }  // namespace detail

@@ -9,6 +9,7 @@
 #include <exception>
 #include <fcntl.h>
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -121,8 +122,9 @@ class TextSource {
   std::uint64_t size() const { return size_; }
 
   /// Before the lines that begin in [begin, end) are read: answers where they end, `end` or the end of the text if that comes first. Of a file that is
-  /// unpacked by and by, what stands before them is given up; begin is 0 or what the last call answered. From one thread, while no other reads.
-  std::uint64_t load(std::uint64_t begin, std::uint64_t end) {
+  /// unpacked by and by, what stands before them is given up; begin is 0 or what the last call answered. Of a line of more than `most` bytes not all is loaded.
+  /// From one thread, while no other reads.
+  std::uint64_t load(std::uint64_t begin, std::uint64_t end, std::size_t most = std::numeric_limits<std::size_t>::max()) {
     if (packed_.empty()) return std::min(end, size_);
     if (begin == 0) {
       reader_.emplace(packed_);
@@ -140,6 +142,7 @@ class TextSource {
         unpacked_.resize(had + reader_->read({reinterpret_cast<std::uint8_t*>(unpacked_.data()) + had, wanted - had}));
       }
       if (unpacked_.size() < wanted || unpacked_.find('\n', looked_at) != std::string::npos) break;
+      if (first_ + unpacked_.size() > end && first_ + unpacked_.size() - end > most) break;  // behind the line's first byte
       looked_at = unpacked_.size();
     }
     memory_ = unpacked_;
@@ -204,12 +207,16 @@ struct TextPiece {
   std::string room;
   const char* begin = nullptr;
   const char* end = nullptr;  // *end is '\n'
+  bool is_too_long = false;   // the line that begins at `end`
 };
 
 inline constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 
-/// Brings the lines that begin in [begin, end) of the source.
-inline void read_lines(const TextSource& source, std::uint64_t begin, std::uint64_t end, TextPiece& piece) {
+/// Brings the lines that begin in [begin, end) of the source, up to one of more than `most` bytes, if there is one. `most` is end − begin at least: so
+/// only the last line may be too long.
+inline void read_lines(const TextSource& source, std::uint64_t begin, std::uint64_t end, TextPiece& piece,
+                       std::size_t most = std::numeric_limits<std::size_t>::max()) {
+  PARADE_ASSERT(most >= end - begin);
   auto& room = piece.room;
   const std::uint64_t from = begin == 0 ? 0 : begin - 1;  // the byte before tells whether a line begins at `begin`
   std::size_t size = static_cast<std::size_t>(end - from);
@@ -221,13 +228,17 @@ inline void read_lines(const TextSource& source, std::uint64_t begin, std::uint6
     const auto* line_end = static_cast<const char*>(std::memchr(room.data(), '\n', size));
     start = line_end ? static_cast<std::size_t>(line_end - room.data()) + 1 : size;
   }
-  while (start < size && room[size - 1] != '\n' && from + size < source.size()) {
+  const std::size_t last = std::max(start, std::string_view{room.data(), size}.rfind('\n') + 1);  // npos + 1 is 0
+  const auto is_too_long = [&] { return size > last && size - last - (room[size - 1] == '\n' ? 1 : 0) > most; };
+  while (start < size && room[size - 1] != '\n' && from + size < source.size() && !is_too_long()) {
     const auto more = static_cast<std::size_t>(std::min<std::uint64_t>(std::max<std::size_t>(size, 4096), source.size() - from - size));
     room.resize(std::max(room.size(), size + more + 1));
     source.read(from + size, {room.data() + size, more});
     const auto* line_end = static_cast<const char*>(std::memchr(room.data() + size, '\n', more));
     size = line_end ? static_cast<std::size_t>(line_end - room.data()) + 1 : size + more;
   }
+  piece.is_too_long = is_too_long();
+  if (piece.is_too_long) size = last;
   room[size] = '\n';
   if (begin == 0 && std::string_view{room.data(), size}.starts_with(byte_order_mark)) start = byte_order_mark.size();
   piece.begin = room.data() + start;

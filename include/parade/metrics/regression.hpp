@@ -10,7 +10,8 @@
 
 // Metrics of regression: Z (k,n) predictions, Y (k,n) targets, w (n) or none. Several outputs count the same: each has a figure, and the
 // result is their mean (scikit-learn's multioutput = "uniform_average"). They throw DataError for no samples, shapes or weights that do not
-// fit, and a prediction or target of NaN.
+// fit, and a prediction or target of NaN. No size of finite predictions and targets is too much for the sums, or too little: a figure is ∞ only where it is above
+// 1.8e308 itself. With weights, W and all w_j (z_j − y_j) must be normal numbers.
 namespace parade {
 namespace detail {
 
@@ -27,9 +28,12 @@ void check_regression(const Z& z, const Y& y, const Vector<double>& weights) {
 /// The mean over k outputs of figure(i), in double.
 template <class Figure>
 double mean_over_outputs(Index k, const Figure& figure) {
+  Vector<double> figures(k);
+  for (Index i = 0; i < k; ++i) figures[i] = figure(i);
+  const double scale = k > 1 && figures.cwiseAbs().maxCoeff() >= 0x1p900 ? 0x1p-100 : 1;  // so that their sum does not overflow
   CompensatedSum sum;
-  for (Index i = 0; i < k; ++i) sum.add(figure(i));
-  return sum.value() / static_cast<double>(k);
+  for (const double x : figures) sum.add(std::fma(x, scale, 0.0));
+  return sum.value() / static_cast<double>(k) / scale;
 }
 
 /// Checks, then the mean over the outputs.
@@ -39,25 +43,68 @@ double mean_over_outputs(const Z& z, const Y& y, const Vector<double>& weights, 
   return mean_over_outputs(z.rows(), figure);
 }
 
-/// Σ_j w_j ((z_ij before − y_ij before) scale)²
+/// Powers of two, so that no bit is another: errors become (z before − y before) scale.
+struct ErrorScale {
+  double before = 1, scale = 1;
+
+  template <class Z, class Y>
+  double error(const Z& z, const Y& y, Index i, Index j) const {
+    return (std::fma(static_cast<double>(z(i, j)), before, 0.0) - std::fma(static_cast<double>(y(i, j)), before, 0.0)) * scale;
+  }
+  /// One with which x is in [1, 2), or as near as may be; 1 for what is 0 or not finite.
+  static double of(double x) { return x > 0 && std::isfinite(x) ? std::ldexp(1.0, std::clamp(-std::ilogb(x), -1000, 1000)) : 1; }
+};
+
+/// Σ_j w_j error², of output i.
 template <class Z, class Y>
-double squared_errors(const Z& z, const Y& y, Index i, const Vector<double>& weights, double before = 1, double scale = 1) {
+double squared_errors(const Z& z, const Y& y, Index i, const Vector<double>& weights, const ErrorScale& scale) {
   CompensatedSum sum;
   for_each_sample(y.cols(), weights, [&](Index j, double w) {
-    const double score = std::fma(static_cast<double>(z(i, j)), before, 0.0), target = std::fma(static_cast<double>(y(i, j)), before, 0.0);
-    const double difference = (score - target) * scale;
-    sum.add_product(w, std::fma(difference, difference, 0.0));
+    const double error = scale.error(z, y, i, j);
+    sum.add_product(w, std::fma(error, error, 0.0));
   });
   return sum.value();
 }
 
-/// Σ_j w_j |z_ij − y_ij|
+/// Σ_j w_j |error|, of output i.
 template <class Z, class Y>
-double absolute_errors(const Z& z, const Y& y, Index i, const Vector<double>& weights) {
+double absolute_errors(const Z& z, const Y& y, Index i, const Vector<double>& weights, const ErrorScale& scale) {
   CompensatedSum sum;
-  for_each_sample(y.cols(), weights,
-                  [&](Index j, double w) { sum.add_product(w, std::abs(static_cast<double>(z(i, j)) - static_cast<double>(y(i, j)))); });
+  for_each_sample(y.cols(), weights, [&](Index j, double w) { sum.add_product(w, std::abs(scale.error(z, y, i, j))); });
   return sum.value();
+}
+
+/// The mean of |error| or error², and what the errors were scaled by.
+struct ScaledMean {
+  double mean, scale;
+
+  double of_sizes() const { return mean / scale; }
+  double of_squares() const { return mean / scale / scale; }
+  double root_of_squares() const { return std::sqrt(mean) / scale; }
+};
+
+/// errors(scale) / W, of output i, with a scale such that no size of finite scores and targets is too much, nor too little, for the sum: found only where
+/// the plain sum is out of the ordinary.
+template <class Z, class Y, class Errors>
+ScaledMean scaled_mean(const Z& z, const Y& y, Index i, const Vector<double>& weights, double total, const Errors& errors) {
+  if (const double sum = errors(ErrorScale{}); sum >= 0x1p-900 && sum <= 0x1p1000) return {sum / total, 1};
+  const auto largest = [&](const ErrorScale& scale) {
+    double most = 0;
+    for_each_sample(y.cols(), weights, [&](Index j, double) { most = std::max(most, std::abs(scale.error(z, y, i, j))); });
+    return most;
+  };
+  ErrorScale scale;
+  if (!std::isfinite(largest(scale))) scale.before = 0.5;  // beside an error that large it takes nothing from the smallest ones
+  scale.scale = ErrorScale::of(largest(scale));
+  return {errors(scale) / total, scale.before * scale.scale};
+}
+template <class Z, class Y>
+ScaledMean mean_square(const Z& z, const Y& y, Index i, const Vector<double>& weights, double total) {
+  return scaled_mean(z, y, i, weights, total, [&](const ErrorScale& scale) { return squared_errors(z, y, i, weights, scale); });
+}
+template <class Z, class Y>
+ScaledMean mean_size(const Z& z, const Y& y, Index i, const Vector<double>& weights, double total) {
+  return scaled_mean(z, y, i, weights, total, [&](const ErrorScale& scale) { return absolute_errors(z, y, i, weights, scale); });
 }
 
 /// R² of output i, of at least 2 samples.
@@ -82,12 +129,12 @@ double explained_share(const Z& z, const Y& y, Index i, const Vector<double>& we
   largest = 0;
   for_each_sample(y.cols(), weights,
                   [&](Index j, double) { largest = std::max(largest, std::abs(std::fma(static_cast<double>(y(i, j)), before, -mean))); });
-  const double scale = largest > 0 && std::isfinite(largest) ? std::ldexp(1.0, std::min(1000, -std::ilogb(largest))) : 1;
+  const double scale = ErrorScale::of(largest);
   for_each_sample(y.cols(), weights, [&](Index j, double w) {
     const double difference = std::fma(static_cast<double>(y(i, j)), before, -mean) * scale;
     squares.add_product(w, std::fma(difference, difference, 0.0));
   });
-  return 1 - squared_errors(z, y, i, weights, before, scale) / squares.value();
+  return 1 - squared_errors(z, y, i, weights, {before, scale}) / squares.value();
 }
 
 }  // namespace detail
@@ -98,7 +145,7 @@ double mean_squared_error(const Eigen::MatrixBase<Z>& scores, const Eigen::Matri
   const ConstMatrixRef<typename Z::Scalar> z{scores};
   const ConstMatrixRef<typename Y::Scalar> y{targets};
   return detail::mean_over_outputs(
-      z, y, weights, [&](Index i) { return detail::squared_errors(z, y, i, weights) / detail::total_weight(y.cols(), weights); });
+      z, y, weights, [&](Index i) { return detail::mean_square(z, y, i, weights, detail::total_weight(y.cols(), weights)).of_squares(); });
 }
 
 /// √ of the mean of (z − y)², by weight: RMSE, in the units of y. With several outputs the mean of their roots.
@@ -108,7 +155,7 @@ double root_mean_squared_error(const Eigen::MatrixBase<Z>& scores, const Eigen::
   const ConstMatrixRef<typename Z::Scalar> z{scores};
   const ConstMatrixRef<typename Y::Scalar> y{targets};
   return detail::mean_over_outputs(z, y, weights, [&](Index i) {
-    return std::sqrt(detail::squared_errors(z, y, i, weights) / detail::total_weight(y.cols(), weights));
+    return detail::mean_square(z, y, i, weights, detail::total_weight(y.cols(), weights)).root_of_squares();
   });
 }
 
@@ -118,7 +165,7 @@ double mean_absolute_error(const Eigen::MatrixBase<Z>& scores, const Eigen::Matr
   const ConstMatrixRef<typename Z::Scalar> z{scores};
   const ConstMatrixRef<typename Y::Scalar> y{targets};
   return detail::mean_over_outputs(
-      z, y, weights, [&](Index i) { return detail::absolute_errors(z, y, i, weights) / detail::total_weight(y.cols(), weights); });
+      z, y, weights, [&](Index i) { return detail::mean_size(z, y, i, weights, detail::total_weight(y.cols(), weights)).of_sizes(); });
 }
 
 /// R², the coefficient of determination, by weight: the share of the targets' variance that the predictions explain:

@@ -215,7 +215,13 @@ class Prepared final : public Samples {
   void read(Range range, double* x) const override {
     std::vector<double> room(static_cast<std::size_t>(from_.num_features() * range.size()));
     from_.read(range, room.data());
-    transform_block(stage_, range, room.data(), x);
+    // Run by run of samples whose numbers follow each other.
+    for (Range run{range.begin, range.begin}; run.begin < range.end; run.begin = run.end) {
+      const Index first = number(run.begin);
+      while (run.end < range.end && number(run.end) == first + run.size()) ++run.end;
+      const Index before = run.begin - range.begin;
+      transform_block(stage_, {first, first + run.size()}, room.data() + before * from_.num_features(), x + before * num_features());
+    }
   }
   Index number(Index i) const override { return from_.number(i); }
 

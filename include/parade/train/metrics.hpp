@@ -159,18 +159,18 @@ class RegressionSamples {
     RegressionMetrics result;
     result.samples = samples_present(n, weights);
     result.weight = total_weight(n, weights);
-    Matrix<double> figures(3, k);
+    std::vector<ScaledMean> squares(static_cast<std::size_t>(k));
+    Matrix<double> figures(2, k);
     team.for_each(3 * k, [&](Index task, int) {
       const Index i = task / 3;
-      double& figure = figures(task % 3, i);
-      if (task % 3 == 0) figure = squared_errors(z, y, i, weights) / result.weight;
-      if (task % 3 == 1) figure = absolute_errors(z, y, i, weights) / result.weight;
-      if (task % 3 == 2) figure = result.samples > 1 ? explained_share(z, y, i, weights) : std::numeric_limits<double>::quiet_NaN();
+      if (task % 3 == 0) squares[static_cast<std::size_t>(i)] = mean_square(z, y, i, weights, result.weight);
+      if (task % 3 == 1) figures(0, i) = mean_size(z, y, i, weights, result.weight).of_sizes();
+      if (task % 3 == 2) figures(1, i) = result.samples > 1 ? explained_share(z, y, i, weights) : std::numeric_limits<double>::quiet_NaN();
     });
-    result.mean_squared_error = mean_over_outputs(k, [&](Index i) { return figures(0, i); });
-    result.root_mean_squared_error = mean_over_outputs(k, [&](Index i) { return std::sqrt(figures(0, i)); });
-    result.mean_absolute_error = mean_over_outputs(k, [&](Index i) { return figures(1, i); });
-    result.r_squared = mean_over_outputs(k, [&](Index i) { return figures(2, i); });
+    result.mean_squared_error = mean_over_outputs(k, [&](Index i) { return squares[static_cast<std::size_t>(i)].of_squares(); });
+    result.root_mean_squared_error = mean_over_outputs(k, [&](Index i) { return squares[static_cast<std::size_t>(i)].root_of_squares(); });
+    result.mean_absolute_error = mean_over_outputs(k, [&](Index i) { return figures(0, i); });
+    result.r_squared = mean_over_outputs(k, [&](Index i) { return figures(1, i); });
     return result;
   }
 
