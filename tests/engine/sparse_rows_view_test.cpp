@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <limits>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <parade/engine/sparse_rows_view.hpp>
@@ -74,6 +77,58 @@ TEST_CASE("data without rows or entries is cut too") {
   cut.make(empty, sparse_shape(empty), 3, team);
   CHECK(cut.features(2).end == 10);
   CHECK(cut.entries(1, {0, 0}, 1) == Range{0, 0});
+}
+
+namespace {
+
+/// Rows whose values have a type of the user's own choice.
+template <class T>
+struct RowsOf {
+  using Value = T;
+  Vector<std::int64_t> row_offsets;
+  Vector<std::int32_t> features;
+  std::vector<T> entries;
+
+  explicit RowsOf(std::vector<T> all) : row_offsets(2), features(static_cast<Index>(all.size())), entries(std::move(all)) {
+    row_offsets << 0, features.size();
+    for (Index i = 0; i < features.size(); ++i) features[i] = static_cast<std::int32_t>(i);
+  }
+  Index size() const { return 1; }
+  Index num_features() const { return features.size(); }
+  const Vector<std::int64_t>& offsets() const { return row_offsets; }
+  const Vector<std::int32_t>& indices() const { return features; }
+  const std::vector<T>& values() const { return entries; }
+  bool all_ones() const { return false; }
+  bool has_labels() const { return false; }
+  bool has_weights() const { return false; }
+  Index num_targets() const { return 0; }
+};
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("the largest value of rows, whatever type they hold", "", float, double, std::int8_t, std::int32_t, std::int64_t) {
+  const int threads = GENERATE(1, 3);
+  Team team(threads);
+  for (const Index size : {1, 17, (1 << 16) + 3}) {
+    std::vector<TestType> all(static_cast<std::size_t>(size), TestType{1});
+    CHECK(detail::largest_value<float>(RowsOf<TestType>(all), team) == 1);
+    all.back() = TestType{-100};
+    CHECK(detail::largest_value<float>(RowsOf<TestType>(all), team) == 100);
+    CHECK(detail::largest_value<double>(RowsOf<TestType>(all), team) == 100);
+    if constexpr (!std::is_integral_v<TestType>) {
+      for (const double bad : {std::nan(""), std::numeric_limits<double>::infinity()}) {
+        all.front() = static_cast<TestType>(bad);
+        CHECK(std::isinf(detail::largest_value<float>(RowsOf<TestType>(all), team)));
+      }
+    }
+  }
+}
+
+TEST_CASE("the largest value beyond what the model's scalar holds is infinite") {
+  Team team(1);
+  CHECK(std::isinf(detail::largest_value<float>(RowsOf<double>({1, -1e300}), team)));
+  CHECK(detail::largest_value<double>(RowsOf<double>({1, -1e300}), team) == 1e300);
+  CHECK(detail::largest_value<float>(RowsOf<double>({}), team) == 0);
 }
 
 }  // namespace sparse_rows_view_test

@@ -159,8 +159,15 @@ double largest_value(const D& data, Team& team) {
   team.for_each(static_cast<Index>(largest.size()), [&](Index task, int) {
     const auto* values = rows.values + task * piece;
     const Index count = std::min(piece, nonzeros - task * piece);
-    // Rounding keeps the order, so the largest of what is rounded is the largest, rounded.
-    largest[static_cast<std::size_t>(task)] = static_cast<double>(static_cast<Scalar>(kernels::largest_size(values, count)));
+    double& most = largest[static_cast<std::size_t>(task)];
+    if constexpr (std::is_same_v<typename D::Value, float> || std::is_same_v<typename D::Value, double>) {
+      // Rounding keeps the order, so the largest of what is rounded is the largest, rounded.
+      most = static_cast<double>(static_cast<Scalar>(kernels::largest_size(values, count)));
+    } else {
+      std::vector<Scalar> scalars(static_cast<std::size_t>(count));
+      std::transform(values, values + count, scalars.begin(), [](const auto& value) { return static_cast<Scalar>(value); });
+      most = static_cast<double>(kernels::largest_size(scalars.data(), count));
+    }
   });
   return largest.empty() ? 0 : *std::max_element(largest.begin(), largest.end());
 }

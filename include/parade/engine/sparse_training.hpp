@@ -235,7 +235,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     step_seconds_ = -1;
     is_direct_ = mode_ == Mode::plain && zero_gradient_ == ZeroGradient::linear && usual <= chunk_entries;
     largest_value_ = is_direct_ ? detail::largest_value<Scalar>(data, *team_) : 0;
-    is_theta_far_ = features_ * outputs_ > most_near / static_cast<Index>(sizeof(Scalar));
+    is_theta_far_ = mode_ != Mode::drifting && features_ * outputs_ > most_near / static_cast<Index>(sizeof(Scalar));
     score_ranges_ = shape.ranges();
     is_by_ranges_ = may_share_ && is_direct_ && score_ranges_ >= team_->asked();
     partial_scores_.resize(is_by_ranges_ ? outputs_ * batch_size : 0, score_ranges_);
@@ -379,7 +379,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
       throw DataError(
           detail::text("a batch must have at most as many samples as were reserved, ", values_.size(), "; got ", samples.size()));
     discard();
-    was_next_ = !samples.empty() && samples.data() == next_samples_.data();
+    was_next_ = goes_on() && samples.data() == next_samples_.data();
     samples_ = samples;
     next_samples_ = next;
     const auto b = static_cast<Index>(samples.size());
@@ -733,7 +733,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
   }
 
   /// visit(j, entries) for samples of the batch and their entries in the ranges of the cut from `first` to before `last`; entries that come soon are
-  /// brought into the cache, those of the next batch too where one thread visits all samples. A row without weight has none: whatever it
+  /// brought into the cache, those of the next batch too where this goes on with it (goes_on). A row without weight has none: whatever it
   /// holds, it must not count.
   template <class D, class Visit>
   void visit_rows(const D& data, Range piece, Index first, Index last, const Visit& visit) const {
@@ -767,8 +767,10 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     for (Index e = entries.begin; e < end; ++e) kernels::prefetch(stored + indices[e] * outputs_);
   }
 
-  /// Whether whoever computes scores visits all samples of the batch, in order.
-  bool goes_on() const { return is_by_ranges_ || active_.size() == 1; }
+  /// Whether whoever computes scores visits all samples of the batch in order, and they are so many that one batch is far enough to look ahead.
+  bool goes_on() const {
+    return (is_by_ranges_ || active_.size() == 1) && static_cast<Index>(samples_.size()) >= 2 * detail::sparse_prefetch_distance;
+  }
   Index sample(Index j) const { return samples_[static_cast<std::size_t>(j)]; }
 
   /// Scores, losses and ∂J/∂Z of some samples. The canonical order of a score: each range of features by itself (row_score), and the ranges in order,
@@ -1040,13 +1042,15 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     if (!(gradient_bound_ <= static_cast<double>(std::numeric_limits<Scalar>::max()))) active_[0].has_finite_grad = false;
   }
 
-  /// One row of the next batch for each of this one, since memory has little to do while gradients are computed. The parts take turns. Where one
-  /// thread visits all samples for the scores, it has begun with the next batch there: to ask for all twice cost an eighth of a step.
+  /// One row of the next batch for each of this one, since memory has little to do while gradients are computed. Where samples are shared for the
+  /// scores the parts take turns, else each brings its own entries. Who goes on with the next batch in visit_rows has begun with it there: to ask for all
+  /// rows twice cost an eighth of a step.
   template <class Value>
   void prefetch_next(const detail::SparseRowsView<Value>& rows, const Part& part, Index j) const {
     constexpr Index ahead = 2 * detail::sparse_prefetch_distance;
-    if (goes_on() || j % static_cast<Index>(active_.size()) != part.range) return;
+    if (goes_on()) return;
     const auto next = static_cast<Index>(std::min(next_samples_.size(), static_cast<std::size_t>(chunk_)));
+    if (part.range >= 0 && !is_by_ranges_ && j % static_cast<Index>(active_.size()) != part.range) return;
     if (j + ahead < next) {
       const Index row = next_samples_[static_cast<std::size_t>(j + ahead)];
       rows.prefetch_place(row);
@@ -1054,7 +1058,8 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
     }
     if (j >= next) return;
     const Index row = next_samples_[static_cast<std::size_t>(j)];
-    rows.prefetch({rows.begin(row), rows.end(row)});
+    const Range all{rows.begin(row), rows.end(row)};
+    rows.prefetch(part.range >= 0 && is_by_ranges_ ? cut_.entries(row, all, part.ranges.begin, part.ranges.end) : all);
   }
 
   void add_bias_gradient(Part& part) const {
@@ -1484,7 +1489,7 @@ class SparseTraining final : public detail::LazyTheta<typename M::Scalar> {
 
   // The batch.
   std::span<const Index> samples_, next_samples_;
-  bool was_next_ = false;  // samples_: of the step before, which has brought the first of them into the cache
+  bool was_next_ = false;  // samples_: of the step before, which went on with the first of them
   Index chunk_ = 1;        // samples
   Range last_chunk_;
   bool is_pending_ = false;          // something of the gradient is computed, and the step not taken

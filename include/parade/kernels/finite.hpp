@@ -27,7 +27,7 @@ bool all_finite(const Scalar* x, Index size) {
 template <class Scalar>
 Scalar largest_size(const Scalar* x, Index size) {
   using Bits = std::conditional_t<sizeof(Scalar) == 4, std::int32_t, std::int64_t>;
-  static_assert(sizeof(Scalar) == sizeof(Bits));
+  static_assert(std::is_floating_point_v<Scalar> && sizeof(Scalar) == sizeof(Bits));
   Bits largest = 0;
   for (Index i = 0; i < size; ++i) {
     const Bits own = std::bit_cast<Bits>(x[i]) & std::numeric_limits<Bits>::max();
