@@ -9,7 +9,8 @@ PROGRAM is what `bench/run sparse --help` has built: .build/release/bench/bench_
 (plain or .gz) the TF-IDF is taken (sublinear counts, smooth document frequencies, rows of length 1).
 Needs python3-sklearn; LIBLINEAR is scikit-learn's copy, called through LogisticRegression: dual is -s 7, primal is -s 0. The picture needs python3-matplotlib.
 parade computes in float, the others in double; all objectives are computed here, in double. Each repeat has its own seed of the order of the rows; both seconds and
-objective are medians over them. All have trained on these rows before in the same process.
+objective are medians over them. parade has trained on these rows before in the same
+process; so have the others, in all repeats but the first.
 """
 import argparse
 import json
@@ -48,7 +49,7 @@ def draw(file, curves, best, title):
     import matplotlib
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
-    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
     figure, axes = plt.subplots(figsize=(7.5, 5), dpi=150)
     styles = {"parade": dict(marker="o", linewidth=2), "scikit-learn": dict(marker="s", linestyle="--"), "LIBLINEAR": dict(marker="^", linestyle=":")}
     for name, curve in curves.items():
@@ -59,9 +60,8 @@ def draw(file, curves, best, title):
                   fontsize=8, color="#5a5a5a")
     axes.set(xscale="log", yscale="log", xlabel="seconds of training (median)", ylabel="objective / optimum − 1", title=title)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.ticklabel_format(axis="x", style="plain")
     axes.grid(alpha=0.25)
     axes.legend(fontsize=9)
     figure.savefig(file, bbox_inches="tight")
