@@ -271,7 +271,8 @@ std::vector<std::string> names_in_training(const parade::Table& own, const Prepa
   return names;
 }
 
-/// The columns of a table that hold nothing but numbers and were text in the training file, where they have these names.
+/// The columns of a table that hold nothing but numbers, at least one, and were text in the training file, where they have these names: they must be read again.
+/// (One without any value becomes text in with_levels_of.)
 std::map<std::string, parade::ColumnType> texts_of_training(const parade::Table& table, const std::vector<std::string>& names,
                                                             const Preparation& p) {
   std::set<std::string> texts;
@@ -279,7 +280,8 @@ std::map<std::string, parade::ColumnType> texts_of_training(const parade::Table&
     if (column.type == parade::ColumnType::text) texts.insert(column.name);
   std::map<std::string, parade::ColumnType> types;
   for (std::size_t c = 0; c < names.size(); ++c)
-    if (const parade::Column& column = table.columns[c]; column.type != parade::ColumnType::text && texts.contains(names[c]))
+    if (const parade::Column& column = table.columns[c];
+        column.type != parade::ColumnType::text && column.missing < table.rows && texts.contains(names[c]))
       types[column.name] = parade::ColumnType::text;
   return types;
 }
