@@ -241,8 +241,9 @@ parade::TableOptions table_options(const Preparation& p, bool answered) {
 }
 
 /// What the training file calls the columns of another, "" where it has none like that. A column without a name is called by its place, so that those behind
-/// the answer are another where that is missing: then the file must have all columns of the training file, or all but the answer. Throws DataError for one
-/// that is neither, and for one that lacks a column that is needed.
+/// the answer are another where that is missing: if one of p.columns, which are all but those left out, has no name, then the file must have all columns of
+/// the training file, those left out too, or all but the answer. Else those left out may be missing, with a name or without. Throws DataError for a file that
+/// breaks that rule, and for one that lacks a column that is needed.
 std::vector<std::string> names_in_training(const parade::Table& own, const Preparation& p, const std::string& file) {
   const std::set<std::string> named(p.file_columns.begin(), p.file_columns.end());
   std::vector<std::string> names;
