@@ -115,7 +115,7 @@ int main(int argc, char** argv) {
       app.add_option("--model", options.model, "what 'train --save' wrote")->type_name("MODEL")->required();
       app.add_option("--data", options.data,
                      "file of the format and columns of the training file; the column of labels may be missing, and those left out where "
-                     "all have names")
+                     "all others have names")
           ->type_name("FILE")
           ->required();
       app.add_option("--output", options.output, "for the predictions")->type_name("FILE")->required();

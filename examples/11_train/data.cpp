@@ -15,6 +15,8 @@
 #include <stdexcept>
 #include <system_error>
 #include <type_traits>
+#include <unordered_map>
+#include <utility>
 
 #include <parade/core/hash.hpp>
 #include <parade/data/cached.hpp>
@@ -33,15 +35,17 @@ std::vector<std::size_t> number_columns(const Preparation& p) {
   return columns;
 }
 
-std::size_t place_in_training(const Preparation& p, const std::string& name) {
-  const std::vector<std::string>& names = p.file_columns;
-  if (const auto found = std::find(names.begin(), names.end(), name); found != names.end())
-    return static_cast<std::size_t>(found - names.begin());
+PlacesInTraining::PlacesInTraining(const Preparation& p) : names_(p.file_columns) {
+  for (std::size_t c = 0; c < names_.size(); ++c) places_.try_emplace(names_[c], c);
+}
+
+std::size_t PlacesInTraining::operator[](const std::string& name) const {
+  if (const auto found = places_.find(name); found != places_.end()) return found->second;
   std::size_t number = 0;  // of a column without a name, counted from 1
   const std::size_t prefix = std::min(name.size(), name.find('_')) + 1;
   if (prefix < name.size()) std::from_chars(name.data() + prefix, name.data() + name.size(), number);
-  const bool is_it = number > 0 && number <= names.size() && names[number - 1].empty() && name_by_place(number - 1) == name;
-  return is_it ? number - 1 : names.size();
+  const bool is_it = number > 0 && number <= names_.size() && names_[number - 1].empty() && name_by_place(number - 1) == name;
+  return is_it ? number - 1 : names_.size();
 }
 
 namespace {
@@ -119,9 +123,10 @@ Rows weighted(const Rows& rows, const Preparation& p, int threads) {
 class NumberNames {
  public:
   explicit NumberNames(const Preparation& p) {
+    const PlacesInTraining places{p};
     for (const std::size_t c : number_columns(p)) {
       const std::string& name = p.columns[c].name;
-      names_.push_back("column '" + name + "' (number " + std::to_string(place_in_training(p, name)) + " of the file, counted from 0)");
+      names_.push_back("column '" + name + "' (number " + std::to_string(places[name]) + " of the file, counted from 0)");
     }
   }
   const std::string& operator[](Index k) const { return names_[static_cast<std::size_t>(k)]; }
@@ -130,11 +135,19 @@ class NumberNames {
   std::vector<std::string> names_;
 };
 
+/// Of each name in a table which column has it.
+std::unordered_map<std::string, std::size_t> columns_by_name(const parade::Table& table) {
+  std::unordered_map<std::string, std::size_t> columns;
+  for (std::size_t c = 0; c < table.columns.size(); ++c) columns.try_emplace(table.columns[c].name, c);
+  return columns;
+}
+
 /// The columns of a table that number_columns names.
 class TableNumbers final : public parade::Samples {
  public:
   TableNumbers(const parade::Table& table, const Preparation& p) : rows_(table.rows), names_(p) {
-    for (const std::size_t c : number_columns(p)) columns_.push_back(&table[p.columns[c].name].numbers);
+    const auto by_name = columns_by_name(table);
+    for (const std::size_t c : number_columns(p)) columns_.push_back(&table.columns[by_name.at(p.columns[c].name)].numbers);
   }
   std::string feature(Index k) const override { return names_[k]; }
   Index size() const override { return rows_; }
@@ -153,9 +166,8 @@ class TableNumbers final : public parade::Samples {
 /// Those columns to mean 0 and variance 1, as p.scaler was fitted; what is missing becomes the mean.
 void standardize(parade::Table& table, const Preparation& p) {
   std::vector<parade::Column*> columns;
-  for (const std::size_t c : number_columns(p))
-    columns.push_back(
-        &*std::find_if(table.columns.begin(), table.columns.end(), [&](const auto& of) { return of.name == p.columns[c].name; }));
+  const auto by_name = columns_by_name(table);
+  for (const std::size_t c : number_columns(p)) columns.push_back(&table.columns[by_name.at(p.columns[c].name)]);
   std::vector<double> x(columns.size()), z(columns.size());
   for (Index i = 0; i < table.rows; ++i) {
     for (std::size_t k = 0; k < columns.size(); ++k) x[k] = columns[k]->numbers[i];
@@ -229,14 +241,15 @@ parade::TableOptions table_options(const Preparation& p, bool answered) {
 }
 
 /// What the training file calls the columns of another, "" where it has none like that. A column without a name is called by its place, so that those behind
-/// the answer are another where that is missing: then the file must have all columns of the training file, or all but the answer. Throws DataError for one
-/// that is neither, and for one that lacks a column that is needed.
+/// the answer are another where that is missing: if one of p.columns, which are all but those left out, has no name, then the file must have all columns of
+/// the training file, those left out too, or all but the answer. Else those left out may be missing, with a name or without. Throws DataError for a file that
+/// breaks that rule, and for one that lacks a column that is needed.
 std::vector<std::string> names_in_training(const parade::Table& own, const Preparation& p, const std::string& file) {
   const std::set<std::string> named(p.file_columns.begin(), p.file_columns.end());
   std::vector<std::string> names;
   for (const parade::Column& column : own.columns) names.push_back(column.has_name && named.contains(column.name) ? column.name : "");
   if (std::any_of(p.columns.begin(), p.columns.end(), [&](const auto& column) { return !named.contains(column.name); })) {
-    const std::size_t all = p.file_columns.size(), answer = place_in_training(p, p.answer);
+    const std::size_t all = p.file_columns.size(), answer = PlacesInTraining{p}[p.answer];
     const bool answered = named.contains(p.answer) ? std::find(names.begin(), names.end(), p.answer) != names.end() : names.size() == all;
     if (names.size() != (answered ? all : all - 1))
       throw parade::DataError(file + " must have the " + std::to_string(all) +
@@ -251,15 +264,16 @@ std::vector<std::string> names_in_training(const parade::Table& own, const Prepa
   const std::set<std::string> there(names.begin(), names.end());
   for (const parade::Column& column : p.columns)
     if (column.name != p.answer && !there.contains(column.name)) {
-      std::string found;
-      for (const parade::Column& c : own.columns) found += (found.empty() ? "" : ", ") + c.name + (c.has_name ? "" : " (without a name)");
+      const std::string found =
+          parade::detail::list_of_names(own.columns, [](const auto& c) { return c.name + (c.has_name ? "" : " (without a name)"); });
       throw parade::DataError(file + " must have the column '" + column.name + "' of the training file" +
                               (named.contains(column.name) ? "" : ", which has no name there") + "; it has " + found);
     }
   return names;
 }
 
-/// The columns of a table that hold nothing but numbers and were text in the training file, where they have these names.
+/// The columns of a table that hold nothing but numbers, at least one, and were text in the training file, where they have these names: they must be read again.
+/// (One without any value becomes text in with_levels_of.)
 std::map<std::string, parade::ColumnType> texts_of_training(const parade::Table& table, const std::vector<std::string>& names,
                                                             const Preparation& p) {
   std::set<std::string> texts;
@@ -267,7 +281,8 @@ std::map<std::string, parade::ColumnType> texts_of_training(const parade::Table&
     if (column.type == parade::ColumnType::text) texts.insert(column.name);
   std::map<std::string, parade::ColumnType> types;
   for (std::size_t c = 0; c < names.size(); ++c)
-    if (const parade::Column& column = table.columns[c]; column.type != parade::ColumnType::text && texts.contains(names[c]))
+    if (const parade::Column& column = table.columns[c];
+        column.type != parade::ColumnType::text && column.missing < table.rows && texts.contains(names[c]))
       types[column.name] = parade::ColumnType::text;
   return types;
 }
@@ -277,15 +292,16 @@ std::map<std::string, parade::ColumnType> texts_of_training(const parade::Table&
 parade::Table like_training(parade::Table table, const Preparation& p, bool& answered) {
   parade::Table picked{table.rows, {}}, reference{0, {}};
   answered = false;
+  const auto by_name = columns_by_name(table);
   for (const parade::Column& column : p.columns) {
     const bool is_answer = column.name == p.answer;
-    const auto found = std::find_if(table.columns.begin(), table.columns.end(), [&](const auto& c) { return c.name == column.name; });
-    if (found == table.columns.end()) {
+    const auto found = by_name.find(column.name);
+    if (found == by_name.end()) {
       if (is_answer) continue;
       table[column.name];  // throws
     }
     answered |= is_answer;
-    picked.columns.push_back(std::move(*found));
+    picked.columns.push_back(std::move(table.columns[found->second]));
     reference.columns.push_back(column);
     reference.columns.back().knows_levels &= !is_answer;
   }

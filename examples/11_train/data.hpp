@@ -5,8 +5,10 @@
 #include <cstddef>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <unistd.h>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -84,5 +86,13 @@ std::vector<std::size_t> number_columns(const Preparation& p);
 /// What a column without a name is called.
 inline std::string name_by_place(std::size_t c) { return "column_" + std::to_string(c + 1); }
 
-/// Where in the training file one of p.columns stands, counted from 0; p.file_columns.size() for one that does not.
-std::size_t place_in_training(const Preparation& p, const std::string& name);
+/// Where in the training file each of p.columns stands, counted from 0; p.file_columns.size() for one that does not.
+class PlacesInTraining {
+ public:
+  explicit PlacesInTraining(const Preparation& p);
+  std::size_t operator[](const std::string& name) const;
+
+ private:
+  const std::vector<std::string>& names_;
+  std::unordered_map<std::string_view, std::size_t> places_;  // of names_
+};

@@ -48,8 +48,9 @@ void check_names(const Preparation& p) {
       return false;
     }
   };
+  const PlacesInTraining places{p};
   for (const parade::Column& column : p.columns) {
-    const std::string of = "column " + std::to_string(place_in_training(p, column.name)) + " of the file, counted from 0,";
+    const std::string of = "column " + std::to_string(places[column.name]) + " of the file, counted from 0,";
     if (!is_utf8(column.name)) throw parade::DataError("--save: names of columns must be UTF-8; that of " + of + " is not");
     for (std::size_t l = 0; column.knows_levels && l < column.levels.size(); ++l)
       if (!is_utf8(column.levels[l])) throw parade::DataError("--save: text must be UTF-8; in " + of + " some is not");
@@ -111,12 +112,12 @@ Model load_model(const std::string& file) {
     json.at("hash_bits").get_to(p.hash_bits), json.at("index_base").get_to(p.index_base), json.at("answer").get_to(p.answer);
     json.at("features").get_to(p.features), json.at("labels").get_to(p.labels);
     for (const auto& name : json.at("file_columns")) p.file_columns.push_back(name.is_null() ? "" : name.get<std::string>());
+    const PlacesInTraining places{p};
     std::set<std::string> names;
     for (const auto& column : json.at("columns")) {
       const auto name = column.at("name").get<std::string>();
       if (!names.insert(name).second) throw std::runtime_error("it has the column '" + name + "' twice");
-      if (place_in_training(p, name) == p.file_columns.size())
-        throw std::runtime_error("its column '" + name + "' is none of the training file");
+      if (places[name] == p.file_columns.size()) throw std::runtime_error("its column '" + name + "' is none of the training file");
       const int type = column.at("type").get<int>();
       if (type < 0 || type > 2)
         throw std::runtime_error("its column '" + name + "' is of the type " + std::to_string(type) + ", which there is not");

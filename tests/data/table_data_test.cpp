@@ -154,9 +154,19 @@ TEST_CASE("a test set gets the levels of its training set, and others become mis
   Matrix<double> x(3, 3);
   x << 0, 0, 1, 1, 0, 0, 1, 2, 2;
   CHECK(Matrix<double>{dense_data<double>(as_train).data.values()} == x);
+  auto train_twice = train;
   CHECK_THROWS_MATCHES(with_levels_of(parse_csv("c,x\n1,1\n").table, train), DataError,
                        Message("column 'c' must be of the type that it has in the reference, text; got integer"));
   CHECK_THROWS_MATCHES(with_levels_of(parse_csv("z\n1\n").table, train), DataError, Message("the table has no column 'z'; it has c, x"));
+  Table wide{0, std::vector<parade::Column>(25)};  // an error does not list them all
+  for (std::size_t c = 0; c < 25; ++c) wide.columns[c].name = std::to_string(c);
+  const std::string first = "the table has no column 'z'; it has 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19";
+  CHECK_THROWS_MATCHES(with_levels_of(parse_csv("z\n1\n").table, wide), DataError, Message(first + ", … and 5 more"));
+  wide.columns.resize(20);
+  CHECK_THROWS_MATCHES(with_levels_of(parse_csv("z\n1\n").table, wide), DataError, Message(first));
+  train_twice.columns.push_back(train.columns[1]),
+      train_twice.columns.back().name = "c";  // the first of a name counts, as in reference["c"]
+  CHECK(with_levels_of(test, train_twice).columns[0].levels == Names{"b", "d"});
 }
 
 TEST_CASE("a column of a test set without any value is what it is in the training set") {

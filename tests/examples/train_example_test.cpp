@@ -318,6 +318,15 @@ TEST_CASE("train: text that is all numbers in another file is the text that it w
   CAPTURE(predicted.err);
   REQUIRE(predicted.status == 0);
   CHECK_THAT(predicted.out, ContainsSubstring("accuracy 100"));
+  const auto predictions_of = [&](const std::string& text) {
+    write(folder.path / "empty.csv", text);
+    const auto of_empty = run(folder, "predict --model m --data empty.csv --output p --scores");
+    CAPTURE(of_empty.err);
+    REQUIRE(of_empty.status == 0);
+    return lines(folder.path / "p");
+  };
+  // A column of text without any value is as if each of its values were unknown.
+  CHECK(predictions_of("x,code,y\n1,,2\n1,NA,2\n") == predictions_of("x,code\n1,new\n1,newer\n"));
   REQUIRE(run(folder,
               "--data nameless.csv --test 'nameless numbers.csv' --no-header --format csv --label -1 --loss softmax --epochs 20 --rate 1 "
               "--json r" +

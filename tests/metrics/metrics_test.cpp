@@ -342,6 +342,25 @@ TEST_CASE("errors of any size that double holds have their means, whatever their
       check(Matrix<double>{{most, 1e-160, 1, 0}, {most, 0, 0, 0}, {most, 0, 0, 0}}, Matrix<double>::Zero(3, 4), w);
       check(Matrix<double>::Constant(3, 4, most), Matrix<double>::Zero(3, 4), w);
     }
+  if (std::numeric_limits<long double>::max_exponent > 4096) {  // weights that hide how small or large squares are
+    const auto of = [&](const std::vector<double>& errors, const std::vector<double>& w) {
+      check(Eigen::Map<const Matrix<double>>(errors.data(), 1, static_cast<Index>(errors.size())),
+            Matrix<double>::Zero(1, static_cast<Index>(errors.size())),
+            Eigen::Map<const Vector<double>>(w.data(), static_cast<Index>(w.size())));
+    };
+    of({1.7e-161}, {1e60});
+    of({1.3 * 0x1p-530, 0}, {0x1p200, 0x1p190});
+    of({1e-130, 1e-170}, {1, 1e300});
+    of({1e200, 1}, {3e-308, 1e300});
+    of({1e200, 1e-3, 7}, {0x1p-1074, 0x1p1023, 1});
+    of({0x1p-1074, 0x3p-1074}, {0x1p1020, 0x1p1022});
+    of({most, -most, 3}, {0x1p-1074, 0x3p-1074, 0x1p-1070});
+    of({1e-100, 3e-100, 0}, {0x1p-1000, 0x1p-1010, 0x1p-990});
+    check(Matrix<double>{{most, most}}, Matrix<double>{{-most, -most / 2}}, numbers_of({1e-200, 1e300}));
+    for (const double weight : {0x1p-1060, 0x1p-600, 0x1p-3, 0x1p5, 0x1p900})
+      for (const double size : {1.0, 0x1p-1060, 0x1p-520, 0x1p-480, 0x1p480, 0x1p1020})
+        check(Matrix<double>{{1, 2, 4, 5}} * size, Matrix<double>{{1, 2.5, 3, 6}} * size, weights * weight);
+  }
   CHECK(root_mean_squared_error(Matrix<double>::Constant(2, 3, 0x1p1023), Matrix<double>::Zero(2, 3)) == 0x1p1023);
   CHECK(mean_absolute_error(Matrix<double>::Constant(2, 3, -most), Matrix<double>::Zero(2, 3)) == most);
   CHECK(root_mean_squared_error(Matrix<double>::Constant(1, 3, 0x1p-1074), Matrix<double>::Zero(1, 3)) == 0x1p-1074);

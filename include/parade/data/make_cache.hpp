@@ -94,7 +94,7 @@ LibsvmReport make_cache(const std::filesystem::path& text_file, const std::files
 ///
 ///   parade::make_cache<float>("train.txt", "train.cache");      // then: parade::CachedRows<float> rows{"train.cache"};
 ///
-/// Label sets and queries are kept: see CachedRows. Throws as read_libsvm and CacheWriter; FileError for a line of more than 64 MiB, whatever on_error says. What was there under the name of the cache is then left as it was.
+/// Label sets and queries are kept: see CachedRows. Throws as read_libsvm and CacheWriter; FileError for a line of more than 64 MiB, of which the CR of a CR LF and a byte order mark are part, whatever on_error says. What was there under the name of the cache is then left as it was.
 template <class Scalar>
 LibsvmReport make_cache(const std::filesystem::path& text_file, const std::filesystem::path& file, const LibsvmOptions& options = {},
                         const CacheOptions& cache = {}) {

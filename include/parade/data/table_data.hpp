@@ -378,8 +378,11 @@ TableData<SparseRows<Scalar>> sparse_rows(const Table& table, const TableOptions
 ///
 /// Throws DataError for a column that the reference does not have, or has as text where this is not, or the other way round.
 inline Table with_levels_of(Table table, const Table& reference) {
+  std::unordered_map<std::string_view, const Column*> named;
+  for (const Column& column : reference.columns) named.try_emplace(column.name, &column);
   for (Column& column : table.columns) {
-    const Column& other = reference[column.name];
+    const auto found = named.find(column.name);
+    const Column& other = found == named.end() ? reference[column.name] : *found->second;  // the former throws
     if (detail::has_no_value(column)) {
       column.type = other.type;
       column.numbers = Vector<double>::Constant(other.type == ColumnType::text ? 0 : table.rows, std::numeric_limits<double>::quiet_NaN());
@@ -397,8 +400,8 @@ inline Table with_levels_of(Table table, const Table& reference) {
     for (const auto& level : other.levels) code_of.try_emplace(level, static_cast<std::int32_t>(code_of.size()));
     std::vector<std::int32_t> codes;
     for (const auto& level : column.levels) {
-      const auto found = code_of.find(level);
-      codes.push_back(found == code_of.end() ? -1 : found->second);
+      const auto code = code_of.find(level);
+      codes.push_back(code == code_of.end() ? -1 : code->second);
     }
     column.missing = 0;
     for (auto& code : column.codes) {

@@ -47,6 +47,19 @@ struct Column {
   bool has_name = true;             // false: the file that was read gives it none, and it is called by its place: column_1, column_2, ...
 };
 
+namespace detail {
+
+/// The names of columns, as errors list them: of more than 20 the first 20, and how many more there are.
+template <class NameOf>
+std::string list_of_names(const std::vector<Column>& columns, const NameOf& name_of) {
+  constexpr std::size_t most = 20;
+  std::string names;
+  for (std::size_t c = 0; c < std::min(columns.size(), most); ++c) names += (c == 0 ? "" : ", ") + name_of(columns[c]);
+  return columns.size() > most ? text(names, ", … and ", columns.size() - most, " more") : names;
+}
+
+}  // namespace detail
+
 /// Columns with names, n values each; without any, where they were written elsewhere (make_cache).
 struct Table {
   Index rows = 0;  // n
@@ -56,9 +69,8 @@ struct Table {
   const Column& operator[](std::string_view name) const {
     for (const Column& column : columns)
       if (column.name == name) return column;
-    std::string names;
-    for (const Column& column : columns) names += (names.empty() ? "" : ", ") + column.name;
-    throw DataError(detail::text("the table has no column '", name, "'; it has ", names));
+    throw DataError(detail::text("the table has no column '", name, "'; it has ",
+                                 detail::list_of_names(columns, [](const Column& column) { return column.name; })));
   }
 
   /// The columns as lines of text: name, type, missing values, and the range of the numbers or the number of levels.

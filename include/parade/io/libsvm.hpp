@@ -66,7 +66,8 @@ struct LibsvmData {
 
 namespace detail {
 
-/// How much of a LIBSVM file is in memory at a time. The result does not depend on the piece.
+/// How much of a LIBSVM file is in memory at a time. The result does not depend on the piece. The bytes of a line are all but its LF: a CR before it and a
+/// byte order mark too.
 struct LibsvmSizes {
   std::size_t piece = 1 << 18;  // bytes that a thread takes at a time: more than a line, less than a cache
   std::size_t most_line = std::numeric_limits<std::size_t>::max();  // bytes of a line; not less than the piece

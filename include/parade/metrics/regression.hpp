@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <parade/core/error.hpp>
 #include <parade/core/types.hpp>
@@ -10,8 +11,8 @@
 
 // Metrics of regression: Z (k,n) predictions, Y (k,n) targets, w (n) or none. Several outputs count the same: each has a figure, and the
 // result is their mean (scikit-learn's multioutput = "uniform_average"). They throw DataError for no samples, shapes or weights that do not
-// fit, and a prediction or target of NaN. No size of finite predictions and targets is too much for the sums, or too little: a figure is ∞ only where it is above
-// 1.8e308 itself. With weights, W and all w_j (z_j − y_j) must be normal numbers.
+// fit, and a prediction or target of NaN. No size of finite predictions, targets and weights is too much for the sums, or too little: a figure is ∞ only where it is
+// above 1.8e308 itself. W must be finite; R² asks more of weights.
 namespace parade {
 namespace detail {
 
@@ -55,56 +56,70 @@ struct ErrorScale {
   static double of(double x) { return x > 0 && std::isfinite(x) ? std::ldexp(1.0, std::clamp(-std::ilogb(x), -1000, 1000)) : 1; }
 };
 
-/// Σ_j w_j error², of output i.
-template <class Z, class Y>
-double squared_errors(const Z& z, const Y& y, Index i, const Vector<double>& weights, const ErrorScale& scale) {
+/// Σ_j w_j |error|^order, of output i; order is 1 or 2.
+template <int order, class Z, class Y>
+double sum_of_errors(const Z& z, const Y& y, Index i, const Vector<double>& weights, const ErrorScale& scale) {
   CompensatedSum sum;
   for_each_sample(y.cols(), weights, [&](Index j, double w) {
     const double error = scale.error(z, y, i, j);
-    sum.add_product(w, std::fma(error, error, 0.0));
+    sum.add_product(w, order == 2 ? std::fma(error, error, 0.0) : std::abs(error));
   });
   return sum.value();
 }
 
-/// Σ_j w_j |error|, of output i.
-template <class Z, class Y>
-double absolute_errors(const Z& z, const Y& y, Index i, const Vector<double>& weights, const ErrorScale& scale) {
-  CompensatedSum sum;
-  for_each_sample(y.cols(), weights, [&](Index j, double w) { sum.add_product(w, std::abs(scale.error(z, y, i, j))); });
-  return sum.value();
-}
-
-/// The mean of |error| or error², and what the errors were scaled by.
+/// mean 2^(order exponent) is the mean of |error|^order.
 struct ScaledMean {
-  double mean, scale;
+  double mean;
+  int exponent;
 
-  double of_sizes() const { return mean / scale; }
-  double of_squares() const { return mean / scale / scale; }
-  double root_of_squares() const { return std::sqrt(mean) / scale; }
+  double of_sizes() const { return std::ldexp(mean, exponent); }
+  double of_squares() const { return std::ldexp(mean, 2 * exponent); }
+  double root_of_squares() const { return std::ldexp(std::sqrt(mean), exponent); }
 };
 
-/// errors(scale) / W, of output i, with a scale such that no size of finite scores and targets is too much, nor too little, for the sum: found only where
-/// the plain sum is out of the ordinary.
-template <class Z, class Y, class Errors>
-ScaledMean scaled_mean(const Z& z, const Y& y, Index i, const Vector<double>& weights, double total, const Errors& errors) {
-  if (const double sum = errors(ErrorScale{}); sum >= 0x1p-900 && sum <= 0x1p1000) return {sum / total, 1};
-  const auto largest = [&](const ErrorScale& scale) {
-    double most = 0;
-    for_each_sample(y.cols(), weights, [&](Index j, double) { most = std::max(most, std::abs(scale.error(z, y, i, j))); });
-    return most;
+/// Σ_j w_j |error|^order / W, of output i. No size of finite scores, targets and weights is too much, nor too little, if W is finite: where the sum or the mean
+/// is out of the ordinary, each error takes a power of two of its weight, w = m 2^(order k) with m in [1, 2^order), and the largest 2^k |error| is
+/// brought into [1, 2). Scaling by powers of two changes no other bit.
+template <int order, class Z, class Y>
+ScaledMean scaled_mean(const Z& z, const Y& y, Index i, const Vector<double>& weights, double total) {
+  const double plain = sum_of_errors<order>(z, y, i, weights, {}), mean = plain / total;
+  const auto is_ordinary = [](double x) { return x >= 0x1p-900 && x <= 0x1p1000; };
+  if (is_ordinary(plain) && is_ordinary(mean)) return {mean, 0};
+  const auto exponent_of = [](double weight) { return std::ilogb(weight) >> (order - 1); };
+  const auto with_error = [&](const auto& use) {  // use(w, x, e): the error is x 2^e
+    for_each_sample(y.cols(), weights, [&](Index j, double w) {
+      const double error = ErrorScale{}.error(z, y, i, j);
+      if (std::isfinite(error))
+        use(w, error, 0);
+      else
+        use(w, ErrorScale{0.5, 1}.error(z, y, i, j), 1);
+    });
   };
-  ErrorScale scale;
-  if (!std::isfinite(largest(scale))) scale.before = 0.5;  // beside an error that large it takes nothing from the smallest ones
-  scale.scale = ErrorScale::of(largest(scale));
-  return {errors(scale) / total, scale.before * scale.scale};
+  bool finite = std::isfinite(total), any = false;
+  int top = std::numeric_limits<int>::min();
+  with_error([&](double w, double error, int exponent) {
+    finite &= std::isfinite(error);
+    if (!std::isfinite(error) || error == 0) return;
+    any = true;
+    top = std::max(top, std::ilogb(error) + exponent + exponent_of(w));
+  });
+  if (!finite || !any) return {mean, 0};
+  CompensatedSum sum;
+  with_error([&](double w, double error, int exponent) {
+    const int k = exponent_of(w);
+    const double scaled = std::ldexp(error, exponent + k - top);
+    sum.add_product(std::ldexp(w, -order * k), order == 2 ? std::fma(scaled, scaled, 0.0) : std::abs(scaled));
+  });
+  const int k = exponent_of(total);
+  return {sum.value() / std::ldexp(total, -order * k), top - k};
 }
 template <class Z, class Y>
 ScaledMean mean_square(const Z& z, const Y& y, Index i, const Vector<double>& weights, double total) {
-  return scaled_mean(z, y, i, weights, total, [&](const ErrorScale& scale) { return squared_errors(z, y, i, weights, scale); });
+  return scaled_mean<2>(z, y, i, weights, total);
 }
 template <class Z, class Y>
 ScaledMean mean_size(const Z& z, const Y& y, Index i, const Vector<double>& weights, double total) {
-  return scaled_mean(z, y, i, weights, total, [&](const ErrorScale& scale) { return absolute_errors(z, y, i, weights, scale); });
+  return scaled_mean<1>(z, y, i, weights, total);
 }
 
 /// R² of output i, of at least 2 samples.
@@ -134,7 +149,7 @@ double explained_share(const Z& z, const Y& y, Index i, const Vector<double>& we
     const double difference = std::fma(static_cast<double>(y(i, j)), before, -mean) * scale;
     squares.add_product(w, std::fma(difference, difference, 0.0));
   });
-  return 1 - squared_errors(z, y, i, weights, {before, scale}) / squares.value();
+  return 1 - sum_of_errors<2>(z, y, i, weights, {before, scale}) / squares.value();
 }
 
 }  // namespace detail
@@ -173,7 +188,7 @@ double mean_absolute_error(const Eigen::MatrixBase<Z>& scores, const Eigen::Matr
 ///   1 − Σ_j w_j (z_j − y_j)² / Σ_j w_j (y_j − ȳ)²,   ȳ = Σ_j w_j y_j / W
 ///
 /// 1 for perfect predictions, 0 for ȳ as the prediction of all, below 0 for worse ones. No size of finite targets and predictions is too much for the sums, only an
-/// R² below −1.8e308 is −∞; with weights W and all w_j y_j must be normal numbers. An output whose targets are all equal has nothing
+/// R² below −1.8e308 is −∞; with weights W, all w_j y_j and all w_j (z_j − y_j)² and w_j (y_j − ȳ)² in units of the largest |y_j − ȳ| must be normal numbers, or 0. An output whose targets are all equal has nothing
 /// to explain: it counts 1 if its predictions are perfect, else 0, as in scikit-learn. Throws DataError also for fewer than 2 samples with
 /// a weight above 0.
 template <class Z, class Y>

@@ -215,7 +215,12 @@ class Prepared final : public Samples {
   void read(Range range, double* x) const override {
     std::vector<double> room(static_cast<std::size_t>(from_.num_features() * range.size()));
     from_.read(range, room.data());
-    // Run by run of samples whose numbers follow each other.
+    try {
+      transform_block(stage_, range, room.data(), x);
+      return;
+    } catch (const DataError&) {  // which does not name the sample as the user knows it
+    }
+    // So run by run of samples whose numbers follow each other. Runs are short where samples of weight 0 are scattered.
     for (Range run{range.begin, range.begin}; run.begin < range.end; run.begin = run.end) {
       const Index first = number(run.begin);
       while (run.end < range.end && number(run.end) == first + run.size()) ++run.end;
