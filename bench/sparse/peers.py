@@ -9,8 +9,7 @@ PROGRAM is what `bench/run sparse --help` has built: .build/release/bench/bench_
 (plain or .gz) the TF-IDF is taken (sublinear counts, smooth document frequencies, rows of length 1).
 Needs python3-sklearn; LIBLINEAR is scikit-learn's copy, called through LogisticRegression: dual is -s 7, primal is -s 0. The picture needs python3-matplotlib.
 parade computes in float, the others in double; all objectives are computed here, in double. Each repeat has its own seed of the order of the rows; both seconds and
-objective are medians over them. parade has trained on these rows before in the same
-process; so have the others, in all repeats but the first.
+objective are medians over them. parade has trained on these rows before in the same process; so have the others, in all repeats but the first.
 """
 import argparse
 import json

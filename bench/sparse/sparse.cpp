@@ -212,7 +212,7 @@ int main(int argc, char** argv) {
 
   if (!options.read.empty()) {
     const auto rows = read_rows(options.read);
-    train(rows, options, options.threads, 1);  // the others have trained on these rows before, in the same process
+    train(rows, options, options.threads, 1);  // peers.py has the others train again and again in one process
     const Result result = train(rows, options, options.threads, options.epochs);
     if (!options.theta.empty()) write_bytes(options.theta, result.theta.data(), result.theta.size() * 4);
     std::cout << result.seconds << "\n";
