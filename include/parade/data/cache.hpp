@@ -21,6 +21,7 @@
 #include <parade/data/sparse_rows.hpp>
 #include <parade/io/cache.hpp>
 #include <parade/io/text.hpp>
+#include <parade/kernels/huge_pages.hpp>
 
 namespace parade {
 
@@ -268,6 +269,8 @@ D read_cache(const std::filesystem::path& file, int threads = 0, NotFinite not_f
     offsets[0] = 0;
     Vector<std::int32_t> indices(info.nonzeros);
     Vector<typename D::Value> values(info.all_ones ? 0 : info.nonzeros);
+    kernels::use_huge_pages(indices);
+    kernels::use_huge_pages(values);
     read(indices.data(), values.data(), offsets.data(), 0);
     D rows = with_targets(D(std::move(offsets), std::move(indices), std::move(values), d, not_finite));
     if (info.has_queries) rows = rows.with_queries(std::move(queries));
@@ -284,6 +287,7 @@ D read_cache(const std::filesystem::path& file, int threads = 0, NotFinite not_f
     return rows;
   } else {
     Matrix<typename D::Value> x(d, n);
+    kernels::use_huge_pages(x);
     read(nullptr, x.data(), nullptr, d);
     return with_targets(D(std::move(x), not_finite).with_scale(info.scale, info.offset));
   }

@@ -19,6 +19,7 @@
 #include <parade/core/types.hpp>
 #include <parade/data/sparse_rows.hpp>
 #include <parade/data/subset.hpp>
+#include <parade/kernels/huge_pages.hpp>
 
 // Parts of a data set as lists of samples, for parade::Subset and samples_of. See also parade::split, for two parts in one call.
 namespace parade {
@@ -224,6 +225,8 @@ SparseRows<Scalar> rows_of(const SparseRows<Scalar>& data, std::span<const Index
   }
   Vector<std::int32_t> indices(offsets[n]);
   Vector<Scalar> values(data.all_ones() ? 0 : offsets[n]);
+  kernels::use_huge_pages(indices);
+  kernels::use_huge_pages(values);
   for (Index s = 0; s < n; ++s) {
     const auto row = data[samples[static_cast<std::size_t>(s)]];
     std::copy(row.indices.begin(), row.indices.end(), indices.data() + offsets[s]);

@@ -24,6 +24,7 @@
 #include <parade/data/dense_data.hpp>
 #include <parade/data/sparse_rows.hpp>
 #include <parade/io/csv.hpp>
+#include <parade/kernels/huge_pages.hpp>
 
 namespace parade {
 
@@ -244,7 +245,9 @@ class TableRows {
   /// `count` rows from `first` on, and their labels and targets.
   template <class Scalar>
   DenseData<Scalar> dense(Index first, Index count, NotFinite not_finite) const {
-    Matrix<Scalar> x = Matrix<Scalar>::Zero(of_.features().size(), count);
+    Matrix<Scalar> x(of_.features().size(), count);
+    kernels::use_huge_pages(x);
+    x.setZero();
     for (Index i = 0; i < count; ++i)
       encode(row(first + i), [&](Index feature, double value) { x(feature, i) += static_cast<Scalar>(value); });
     return with_answers(DenseData<Scalar>{std::move(x), not_finite}, first, count);
@@ -253,30 +256,34 @@ class TableRows {
   /// The same as sparse rows.
   template <class Scalar>
   SparseRows<Scalar> sparse(Index first, Index count, NotFinite not_finite) const {
-    std::vector<std::int64_t> offsets{0};
-    std::vector<std::int32_t> indices;
-    std::vector<Scalar> values;
+    Index most = 0, size = 0;
+    for (Index i = 0; i < count; ++i) encode(row(first + i), [&most](Index, double) { ++most; });
+    Vector<std::int64_t> offsets(count + 1);
+    Vector<std::int32_t> indices(most);
+    Vector<Scalar> values(most);
+    kernels::use_huge_pages(indices);
+    kernels::use_huge_pages(values);
+    offsets[0] = 0;
     std::vector<std::pair<Index, Scalar>> entries;
+    const auto by_feature = [](const auto& a, const auto& b) { return a.first < b.first; };
     for (Index i = 0; i < count; ++i) {
       entries.clear();
       encode(row(first + i), [&](Index feature, double value) { entries.emplace_back(feature, static_cast<Scalar>(value)); });
-      std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+      if (!std::is_sorted(entries.begin(), entries.end(), by_feature)) std::stable_sort(entries.begin(), entries.end(), by_feature);
       for (std::size_t j = 0; j < entries.size(); ++j) {
         if (j > 0 && entries[j].first == entries[j - 1].first) {
-          values.back() += entries[j].second;
+          values[size - 1] += entries[j].second;
           continue;
         }
-        indices.push_back(static_cast<std::int32_t>(entries[j].first));
-        values.push_back(entries[j].second);
+        indices[size] = static_cast<std::int32_t>(entries[j].first);
+        values[size++] = entries[j].second;
       }
-      offsets.push_back(static_cast<std::int64_t>(indices.size()));
+      offsets[i + 1] = size;
     }
-    const auto vector = [](const auto& of) {
-      using T = typename std::decay_t<decltype(of)>::value_type;
-      return Vector<T>{Eigen::Map<const Vector<T>>{of.data(), static_cast<Index>(of.size())}};
-    };
-    return with_answers(SparseRows<Scalar>{vector(offsets), vector(indices), vector(values), of_.features().size(), not_finite}, first,
-                        count);
+    indices.conservativeResize(size);
+    values.conservativeResize(size);
+    return with_answers(SparseRows<Scalar>{std::move(offsets), std::move(indices), std::move(values), of_.features().size(), not_finite},
+                        first, count);
   }
 
  private:

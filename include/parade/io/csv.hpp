@@ -25,6 +25,7 @@
 #include <parade/io/file.hpp>
 #include <parade/io/number.hpp>
 #include <parade/io/text.hpp>
+#include <parade/kernels/huge_pages.hpp>
 
 namespace parade {
 
@@ -156,11 +157,16 @@ inline CsvError too_long_record(const char* at, std::size_t most) {
 /// Cuts text into records and records into fields. `*end` must be readable, and is NUL.
 class CsvScanner {
  public:
-  CsvScanner(const char* end, char separator, bool trim) : end_(end), separator_(separator), trim_(trim) {}
+  CsvScanner(const char* end, char separator, bool trim, bool has_quotes = true)
+      : end_(end), separator_(separator), trim_(trim), has_quotes_(has_quotes) {}
 
   /// Where the record ends that begins at `at`: at a line end outside quotes, or at the end of the text. A quote counts only where a field
   /// begins, up to the next one that is not doubled.
   const char* record_end(const char* at) const {
+    if (!has_quotes_) {
+      const auto* line_end = static_cast<const char*>(std::memchr(at, '\n', static_cast<std::size_t>(end_ - at)));
+      return line_end ? line_end : end_;
+    }
     for (;;) {
       at = skip_blanks(at);
       if (at < end_ && *at == '"') {
@@ -254,6 +260,7 @@ class CsvScanner {
   const char* end_;
   char separator_;
   bool trim_;
+  bool has_quotes_;  // else there is surely none
 };
 
 /// A value as it is meant: a doubled quote is one.
@@ -331,6 +338,7 @@ class CsvReader {
       : text_(std::move(text)), name_(name), options_(options), piece_bytes_(piece_bytes), lines_(lines) {
     if (options.separator != '\0') check_csv_separator(options.separator);
     if (options.threads < 0) throw OptionError(detail::text("threads must be at least 0; got ", options.threads));
+    for (const auto& word : options.missing) may_be_missing_[word.empty() ? 0 : static_cast<unsigned char>(word.front())] = true;
   }
 
   CsvData read() {
@@ -465,6 +473,8 @@ class CsvReader {
       const bool is_text = column.type == ColumnType::text;
       column.codes.resize(is_text && is_wanted(c) ? table.rows : 0);
       column.numbers.resize(!is_text && is_wanted(c) ? table.rows : 0);
+      kernels::use_huge_pages(column.codes);
+      kernels::use_huge_pages(column.numbers);
     }
     std::vector<std::vector<Levels>> levels(count);  // of each piece, for each column
     for_each_piece<Nothing>(static_cast<Index>(count), threads_, [&](Index p, Nothing&) {
@@ -594,12 +604,12 @@ class CsvReader {
   void find_pieces(const CsvColumns& columns, const char* at) {
     const CsvScanner scanner = this->scanner(columns);
     const char* const end = this->end();
-    const bool quotes = std::memchr(at, '"', static_cast<std::size_t>(end - at)) != nullptr;
+    has_quotes_ = std::memchr(at, '"', static_cast<std::size_t>(end - at)) != nullptr;
     // For each piece there are facts about each column: of very many columns, pieces are so large that these take no more than some times the text.
     const std::size_t many = columns.names.size() > 1000 ? columns.names.size() : 0, piece_bytes = std::max(piece_bytes_, 64 * many);
     starts_.assign(1, at);
     while (at < end) {
-      if (quotes) {
+      if (has_quotes_) {
         const char* const from = at;
         while (at < end && static_cast<std::size_t>(at - from) < piece_bytes) at = scanner.behind(scanner.record_end(at));
       } else {
@@ -614,19 +624,18 @@ class CsvReader {
   }
 
   bool is_missing(const CsvField& field) const {
-    for (const auto& word : options_.missing)
-      if (field.text == word) return true;
-    return false;
+    if (!may_be_missing_[field.text.empty() ? 0 : static_cast<unsigned char>(field.text.front())]) return false;
+    return std::find(options_.missing.begin(), options_.missing.end(), field.text) != options_.missing.end();
   }
 
   /// Calls on_row(fields) for each record of piece p that is a row, and on_error(error) for the others.
   template <class OnRow, class OnBad>
   void for_each_row(const CsvColumns& columns, Index p, const OnRow& on_row, const OnBad& on_bad) const {
-    const CsvScanner scanner = this->scanner(columns);
+    const CsvScanner scanner{end(), columns.separator, options_.trim, has_quotes_};
     std::vector<CsvField> fields;
     CsvError error;
-    const char* const end = starts_[static_cast<std::size_t>(p) + 1];
-    for (const char* at = starts_[static_cast<std::size_t>(p)]; at < end;) {
+    const char* const stop_at = starts_[static_cast<std::size_t>(p) + 1];
+    for (const char* at = starts_[static_cast<std::size_t>(p)]; at < stop_at;) {
       const char* const stop = scanner.record_end(at);
       const char* const begin = std::exchange(at, scanner.behind(stop));
       if (scanner.is_blank(begin, stop)) continue;
@@ -665,8 +674,10 @@ class CsvReader {
   const CsvOptions& options_;
   std::size_t piece_bytes_;
   std::uint64_t lines_;
-  std::vector<const char*> starts_;  // of the pieces, and the end
-  std::vector<Index> rows_;          // before each piece, and all
+  std::vector<const char*> starts_;         // of the pieces, and the end
+  std::vector<Index> rows_;                 // before each piece, and all
+  bool has_quotes_ = true;                  // the rows
+  std::array<bool, 256> may_be_missing_{};  // by the first byte of a value, 0 where it has none
   int threads_ = 1;
 };
 

@@ -14,6 +14,7 @@
 #include <parade/core/error.hpp>
 #include <parade/core/types.hpp>
 #include <parade/io/file.hpp>
+#include <parade/kernels/huge_pages.hpp>
 
 namespace parade {
 
@@ -116,7 +117,10 @@ inline IdxArray read_idx(const std::filesystem::path& file) {
   detail::IdxStream in{file};
   IdxArray array{in.shape(), {}};
   auto& values = array.values;
-  if (!in.is_packed()) values.reserve(in.total());
+  if (!in.is_packed()) {
+    values.reserve(in.total());
+    kernels::use_huge_pages(values.data(), values.capacity());
+  }
   do {
     const auto done = values.size();
     values.resize(done + std::min(static_cast<std::size_t>(in.total()) - done, std::max<std::size_t>(done, 1 << 20)));

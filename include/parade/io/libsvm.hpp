@@ -25,6 +25,7 @@
 #include <parade/io/file.hpp>
 #include <parade/io/number.hpp>
 #include <parade/io/text.hpp>
+#include <parade/kernels/huge_pages.hpp>
 
 namespace parade {
 
@@ -367,7 +368,9 @@ class LibsvmParser {
 /// Grows without touching what is new, where the system lets memory grow in place. `expected` is the size that it may come to.
 template <class T>
 void grow(Vector<T>& to, Index size, Index expected) {
-  if (size > to.size()) to.conservativeResize(std::max({size, expected, to.size() + to.size() / 2}));
+  if (size <= to.size()) return;
+  to.conservativeResize(std::max({size, expected, to.size() + to.size() / 2}));
+  kernels::use_huge_pages(to);
 }
 
 /// All rows, in the order of the file. Pieces are added a round at a time, so that little memory is used twice.

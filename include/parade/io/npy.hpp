@@ -25,6 +25,7 @@
 #include <parade/core/types.hpp>
 #include <parade/io/file.hpp>
 #include <parade/io/text.hpp>
+#include <parade/kernels/huge_pages.hpp>
 
 #if PARADE_HAS_ZLIB
 #include <zlib.h>
@@ -324,6 +325,7 @@ template <class Scalar, class Source>
 Matrix<Scalar> read_npy_matrix(Source& in, const NpyHeader& header) {
   const Index n = static_cast<Index>(header.shape[0]), d = npy_row_size(header);
   Matrix<Scalar> x(d, n);
+  kernels::use_huge_pages(x);
   const bool plain = header.type == npy_type<Scalar>() && header.big_endian == (std::endian::native == std::endian::big);
   if (plain && !header.fortran_order) {  // the file holds the memory of x
     const std::uint64_t start = in.offset(), bytes = header.count * sizeof(Scalar);

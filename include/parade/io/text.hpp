@@ -25,6 +25,7 @@
 #include <parade/core/error.hpp>
 #include <parade/core/types.hpp>
 #include <parade/io/file.hpp>
+#include <parade/kernels/huge_pages.hpp>
 
 namespace parade {
 
@@ -165,8 +166,14 @@ class TextSource {
   /// All of it.
   std::string all() && {
     if (descriptor_ < 0 && memory_.data() == unpacked_.data()) return std::move(unpacked_);
-    std::string whole(size_, '\0');
-    read(0, whole);
+    std::string whole;
+    whole.reserve(size_);
+    kernels::use_huge_pages(whole.data(), whole.capacity());
+    while (whole.size() < size_) {  // little by little: what resize writes is still in the cache when the bytes of the file come
+      const std::size_t done = whole.size(), more = std::min<std::uint64_t>(size_ - done, 1 << 18);
+      whole.resize(done + more);
+      read(done, {whole.data() + done, more});
+    }
     return whole;
   }
 

@@ -24,6 +24,7 @@
 #include <parade/data/dense_data.hpp>
 #include <parade/data/sparse_rows.hpp>
 #include <parade/engine/team.hpp>
+#include <parade/kernels/huge_pages.hpp>
 
 // What the stages of a preparation share: data of any kind read as double, and sums over it whose order depends on the size of the data
 // alone.
@@ -375,6 +376,7 @@ template <class Scalar, class P, class Read>
 Matrix<Scalar> transformed(const P& stage, Index n, Team& team, const Read& read) {
   const Index inputs = stage.num_inputs(), outputs = stage.num_outputs(), widest = std::max(inputs, outputs), size = prepared_block(widest);
   Matrix<Scalar> out(outputs, n);
+  kernels::use_huge_pages(out);
   team.for_each((n + size - 1) / size, [&](Index block, int) {
     const Range range{block * size, std::min((block + 1) * size, n)};
     std::vector<double> x(static_cast<std::size_t>(inputs * range.size())), z(static_cast<std::size_t>(outputs * range.size()));
@@ -401,6 +403,7 @@ auto transform_of(const P& stage, const D& data, int threads) {
     check_fitted(stage, data.num_features());
     if constexpr (requires { stage.check_rows(); }) stage.check_rows();
     Vector<Scalar> values(data.nonzeros());
+    kernels::use_huge_pages(values);
     const Index n = data.size(), pieces = std::clamp<Index>(n / 256, 1, 4096);
     team.for_each(pieces, [&](Index piece, int) {
       std::vector<double> room;
