@@ -49,6 +49,9 @@ TEST_CASE("an epoch's order is that of the keys, for every n, seed and epoch") {
         CHECK((listed(order.shuffle(epoch)) == reference_order(n, seed, static_cast<std::uint64_t>(epoch))));
       }
     }
+  EpochOrder large{140000, 7};  // on large pages
+  CHECK((listed(large.shuffle(3)) == reference_order(140000, 7, 3)));
+  CHECK((listed(large.in_order()) == first_indices(140000)));
 }
 
 TEST_CASE("equal keys stay in the order of their indices, and keys need not be uniform") {

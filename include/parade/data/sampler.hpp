@@ -10,12 +10,12 @@
 #include <optional>
 #include <span>
 #include <utility>
-#include <vector>
 
 #include <parade/core/error.hpp>
 #include <parade/core/random.hpp>
 #include <parade/core/shard_plan.hpp>
 #include <parade/core/types.hpp>
+#include <parade/kernels/huge_pages.hpp>
 
 namespace parade {
 namespace detail {
@@ -95,7 +95,7 @@ class WindowOrder {
     return windows_.blocks >= static_cast<Index>(order_.size()) ? samples_ : std::min(samples_, windows_.blocks * windows_.block);
   }
   /// What it takes in memory for a window of so many samples.
-  static constexpr std::size_t bytes(std::size_t samples) { return 4 * sizeof(Index) * samples; }
+  static constexpr std::size_t bytes(std::size_t samples) { return 4 * kernels::HugePageAllocator<Index>::bytes(samples); }
 
   /// The order of epoch 0, 1, …. Throws OptionError unless epoch is in [0, 2^32).
   void begin(Index epoch, bool shuffle = true) {
@@ -151,11 +151,11 @@ class WindowOrder {
   std::uint64_t seed_;
   Index epoch_ = 0;
   bool shuffle_ = true;
-  std::vector<Index> order_;               // of the blocks
-  std::vector<std::uint64_t> block_keys_;  // of block j
-  std::vector<std::uint64_t> keys_;        // of the samples of a window
-  std::vector<Index> listed_, order_of_;
-  std::vector<std::size_t> buckets_;
+  kernels::HugePageVector<Index> order_;               // of the blocks
+  kernels::HugePageVector<std::uint64_t> block_keys_;  // of block j
+  kernels::HugePageVector<std::uint64_t> keys_;        // of the samples of a window
+  kernels::HugePageVector<Index> listed_, order_of_;
+  kernels::HugePageVector<std::size_t> buckets_;
 };
 
 /// The order in which an epoch visits n samples.
@@ -210,9 +210,9 @@ class EpochOrder {
 
  private:
   std::uint64_t seed_;
-  std::vector<std::uint64_t> keys_;
-  std::vector<Index> order_;
-  std::vector<std::size_t> buckets_;
+  kernels::HugePageVector<std::uint64_t> keys_;
+  kernels::HugePageVector<Index> order_;
+  kernels::HugePageVector<std::size_t> buckets_;
   std::optional<WindowOrder> windows_;
 };
 
