@@ -52,6 +52,9 @@ TEST_CASE("an epoch's order is that of the keys, for every n, seed and epoch") {
   EpochOrder large{140000, 7};  // on large pages
   CHECK((listed(large.shuffle(3)) == reference_order(140000, 7, 3)));
   CHECK((listed(large.in_order()) == first_indices(140000)));
+  EpochOrder copy = large;
+  CHECK((listed(copy.shuffle(1)) == reference_order(140000, 7, 1)));
+  CHECK((listed(EpochOrder{std::move(large)}.shuffle(2)) == reference_order(140000, 7, 2)));
 }
 
 TEST_CASE("equal keys stay in the order of their indices, and keys need not be uniform") {

@@ -131,6 +131,9 @@ TEST_CASE("line ends, empty lines, blanks, a byte order mark and quotes that are
 }
 
 TEST_CASE("in quotes stand separators, line ends and doubled quotes") {
+  for (const bool in_header : {false, true})  // and nowhere else: then rows have none, or the first has none
+    CHECK(parsed(std::string{in_header ? "\"a,\n\",b\n" : "a,b\n"} + "1,2\n" + (in_header ? "x,y\n" : "x,\"y,\ny\"\n")) ==
+          std::string{"2 rows\na"} + (in_header ? ",\n" : "") + " text 0: [1] [x]\nb text 0: [2] [" + (in_header ? "y" : "y,\ny") + "]\n");
   CHECK(parsed("a,b\n\"1,5\",\"x\ny\"\n\"\"\"\",\"\"\"\"\"\"\n") == "2 rows\na text 0: [1,5] [\"]\nb text 0: [x\ny] [\"\"]\n");
   CHECK(parsed("a\n\"x\r\ny\"") == "1 rows\na text 0: [x\r\ny]\n");
   CHECK(parsed("a,b\nx,\"\"\n") == "1 rows\na text 0: [x]\nb real 1: -\n");
@@ -251,6 +254,12 @@ TEST_CASE("types: whole numbers that double holds exactly, finite numbers, text,
   CHECK(parse_csv("a\n1\n2\nthree\nfour\n").table.columns[0].why_text == "'three' in line 4");
   CHECK(parsed("a\n1\n-\n", with([](auto& o) { o.missing = {"-"}; })) == "2 rows\na integer 1: 0x1p+0 -\n");
   CHECK(parsed("a,b\nNA,\n", with([](auto& o) { o.missing = {}; })) == "1 rows\na text 0: [NA]\nb text 0: []\n");
+  const std::string nul(1, '\0'), with_nul = "a,b\n" + nul + "x,\n" + nul + ",1\n";
+  CHECK(parsed(with_nul, with([](auto& o) {
+                 o.missing = {std::string{"\0x", 2}};
+               })) == "2 rows\na text 1: - [" + nul + "]\nb text 0: [] [1]\n");
+  CHECK(parsed(with_nul, with([](auto& o) { o.missing = {""}; })) ==
+        "2 rows\na text 0: [" + nul + "x] [" + nul + "]\nb integer 1: - 0x1p+0\n");
 }
 
 TEST_CASE("the options may give a column its type, and values that do not fit are refused") {

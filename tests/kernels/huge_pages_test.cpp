@@ -32,14 +32,12 @@ TEST_CASE("a vector on large pages is a vector, below, at and above the size whe
     values.assign(3, 1);
     values.shrink_to_fit();
     CHECK(values == HugePageVector<std::int64_t>{1, 1, 1});
-    if (size > begin) CHECK(reinterpret_cast<std::uintptr_t>(moved.data()) % (2 << 20) == 0);
+    if (size > begin && parade::detail::has_huge_pages) CHECK(reinterpret_cast<std::uintptr_t>(moved.data()) % (2 << 20) == 0);
   }
 }
 
-TEST_CASE("whole large pages are taken, and more than there can be is refused") {
-  CHECK(HugePageAllocator<double>::bytes(131071) == 8 * 131071);
-  CHECK(HugePageAllocator<double>::bytes(131072) == 2 << 20);
-  CHECK(HugePageAllocator<double>::bytes(262145) == 4 << 20);
+TEST_CASE("allocators are equal, and refuse more than there can be") {
+  CHECK(HugePageAllocator<int>{} == HugePageAllocator<double>{});
   HugePageAllocator<double> allocator;
   CHECK_THROWS_AS(allocator.allocate(std::numeric_limits<std::size_t>::max() / 8), std::bad_alloc);
   CHECK_THROWS_AS(allocator.allocate(std::numeric_limits<std::size_t>::max()), std::bad_alloc);

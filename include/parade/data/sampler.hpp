@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include <parade/core/error.hpp>
 #include <parade/core/random.hpp>
@@ -95,7 +96,7 @@ class WindowOrder {
     return windows_.blocks >= static_cast<Index>(order_.size()) ? samples_ : std::min(samples_, windows_.blocks * windows_.block);
   }
   /// What it takes in memory for a window of so many samples.
-  static constexpr std::size_t bytes(std::size_t samples) { return 4 * kernels::HugePageAllocator<Index>::bytes(samples); }
+  static constexpr std::size_t bytes(std::size_t samples) { return 4 * sizeof(Index) * samples; }
 
   /// The order of epoch 0, 1, …. Throws OptionError unless epoch is in [0, 2^32).
   void begin(Index epoch, bool shuffle = true) {
@@ -151,11 +152,11 @@ class WindowOrder {
   std::uint64_t seed_;
   Index epoch_ = 0;
   bool shuffle_ = true;
-  kernels::HugePageVector<Index> order_;               // of the blocks
-  kernels::HugePageVector<std::uint64_t> block_keys_;  // of block j
-  kernels::HugePageVector<std::uint64_t> keys_;        // of the samples of a window
-  kernels::HugePageVector<Index> listed_, order_of_;
-  kernels::HugePageVector<std::size_t> buckets_;
+  std::vector<Index> order_;               // of the blocks
+  std::vector<std::uint64_t> block_keys_;  // of block j
+  std::vector<std::uint64_t> keys_;        // of the samples of a window
+  std::vector<Index> listed_, order_of_;
+  std::vector<std::size_t> buckets_;
 };
 
 /// The order in which an epoch visits n samples.
@@ -164,7 +165,8 @@ class WindowOrder {
 /// keys by rising i. So the order is a pure function of (n, seed, epoch), the same on every machine, and needs no state to resume from; and
 /// a sample's key does not depend on n: with some samples more or fewer at the end of the data, the others keep their order.
 ///
-///   parade::EpochOrder order{n, seed};                       // allocates 20 to 24 bytes a sample; after that nothing is allocated
+///   parade::EpochOrder order{n, seed};                       // allocates 20 to 24 bytes a sample, of 131072 and more in whole pages of 2 MB;
+///                                                            // after that nothing is allocated
 ///   std::span<const Index> samples = order.shuffle(epoch);   // valid until the next call
 ///
 /// With windows (block > 0) the order is that of WindowOrder: the one in which data larger than memory is visited.

@@ -19,6 +19,11 @@ namespace parade {
 namespace detail {
 
 inline constexpr std::size_t huge_page = std::size_t{2} << 20;
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+inline constexpr bool has_huge_pages = true;
+#else
+inline constexpr bool has_huge_pages = false;
+#endif
 
 inline void advise_huge_pages([[maybe_unused]] void* begin, [[maybe_unused]] std::size_t bytes) {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
@@ -32,20 +37,21 @@ inline void advise_huge_pages([[maybe_unused]] void* begin, [[maybe_unused]] std
 
 namespace kernels {
 
-/// Asks the system to back memory that nobody has touched yet with large pages: where elements are read in no order, finding the pages of 4 KiB takes
+/// Asks the system to back memory with large pages where nobody has touched it yet: where elements are read in no order, finding the pages of 4 KiB takes
 /// longer than reading; and on some virtual machines the first touch of a page, of whatever size, takes longer than to fill 4 KiB. On Linux, where
 /// transparent huge pages are not switched off; elsewhere, and for less than 4 MiB, nothing happens.
 inline void use_huge_pages(void* begin, std::size_t bytes) {
   if (bytes >= 2 * detail::huge_page) detail::advise_huge_pages(begin, bytes);
 }
 
-/// The same for a vector or matrix of Eigen that was just made.
+/// The same for a vector or matrix of Eigen.
 template <class Values>
 void use_huge_pages(Values& values) {
   use_huge_pages(values.data(), static_cast<std::size_t>(values.size()) * sizeof(*values.data()));
 }
 
-/// Of a std::vector whose elements stand on large pages, of which it has whole ones, from 1 MiB on; `resize` does not set them.
+/// For a std::vector whose elements are not set before they are needed: those that are given no value, as by `resize`, hold anything. From 1 MiB on it takes
+/// memory in whole pages of 2 MiB, and asks for such pages (on Linux; elsewhere it takes what it needs).
 template <class T>
 struct HugePageAllocator {
   static_assert(std::is_trivial_v<T>);
@@ -53,7 +59,7 @@ struct HugePageAllocator {
 
   HugePageAllocator() = default;
   template <class U>
-  HugePageAllocator(const HugePageAllocator<U>&) {}
+  HugePageAllocator(const HugePageAllocator<U>&) noexcept {}
 
   T* allocate(std::size_t n) {
     if (!is_large(n)) return std::allocator<T>{}.allocate(n);
@@ -75,15 +81,13 @@ struct HugePageAllocator {
     ::new (static_cast<void*>(element)) T(std::forward<Values>(values)...);
   }
 
-  /// What n elements take.
-  static constexpr std::size_t bytes(std::size_t n) {
-    return is_large(n) ? (n * sizeof(T) + detail::huge_page - 1) / detail::huge_page * detail::huge_page : n * sizeof(T);
+  template <class U>
+  bool operator==(const HugePageAllocator<U>&) const {
+    return true;
   }
 
-  friend bool operator==(const HugePageAllocator&, const HugePageAllocator&) { return true; }
-
  private:
-  static constexpr bool is_large(std::size_t n) { return n >= detail::huge_page / 2 / sizeof(T); }
+  static constexpr bool is_large(std::size_t n) { return detail::has_huge_pages && n >= detail::huge_page / 2 / sizeof(T); }
 };
 
 template <class T>
