@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Any bytes as a CSV file that becomes a cache chunk by chunk: the cache, the report and the error of the same table in memory. See fuzz.hpp.
+// Any bytes as a CSV file, plain, packed or damaged, that becomes a cache chunk by chunk: the cache, the report and the error of the same table in memory.
+// See fuzz.hpp.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -107,7 +108,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (data[1] & 16) use.target = Index{-1};
   const std::size_t chunk = 1 + data[2] % 64;
   static const std::filesystem::path file = fuzz::scratch_file();
-  fuzz::write(file, data + 3, size - 3);
+  data[1] & 64 ? fuzz::write_packed(file, data + 3, size - 3) : fuzz::write(file, data + 3, size - 3);
+  if (data[1] & 128 && data[1] & 64) fuzz::damage(file, data[2]);
   if (data[1] & 32)
     check<parade::DenseData<float>>(file, read, use, chunk);
   else

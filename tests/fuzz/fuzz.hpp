@@ -2,15 +2,19 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <system_error>
 #include <unistd.h>
 
 #include <Eigen/Core>
+
+#include <parade/io/file.hpp>
 
 // What the fuzz targets share. Each is a program of its own, for Clang's libFuzzer:
 //
@@ -47,6 +51,23 @@ inline std::filesystem::path scratch_file() {
 inline void write(const std::filesystem::path& file, const void* data, std::size_t size) {
   std::FILE* const out = std::fopen(file.c_str(), "wb");
   require(out && std::fwrite(data, 1, size, out) == size && std::fclose(out) == 0, "the scratch file cannot be written");
+}
+
+/// The same packed by gzip, whatever the file is called.
+inline void write_packed(const std::filesystem::path& file, const void* data, std::size_t size) {
+  const auto packed = std::filesystem::path{file} += ".gz";
+  parade::detail::write_file(packed, {static_cast<const std::uint8_t*>(data), size});
+  std::filesystem::rename(packed, file);
+}
+
+/// Changes a bit of one of the bytes behind the first two.
+inline void damage(const std::filesystem::path& file, std::size_t which) {
+  std::fstream bytes{file, std::ios::in | std::ios::out | std::ios::binary};
+  const auto at = static_cast<std::streamoff>(2 + 31 * which % (std::filesystem::file_size(file) - 2));
+  bytes.seekg(at);
+  const int byte = bytes.get();
+  bytes.seekp(at);
+  bytes.put(static_cast<char>(byte ^ (1 << which % 8)));
 }
 
 /// A NaN is the same as a NaN, +0 not as −0.

@@ -11,12 +11,7 @@
 /// The bytes as they are or, with an odd number of them, packed.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const std::filesystem::path file = fuzz::scratch_file();
-  if (size % 2 == 1) {
-    parade::detail::write_file(std::filesystem::path{file} += ".gz", {data, size});
-    std::filesystem::rename(std::filesystem::path{file} += ".gz", file);
-  } else {
-    fuzz::write(file, data, size);
-  }
+  size % 2 == 1 ? fuzz::write_packed(file, data, size) : fuzz::write(file, data, size);
   try {
     const auto array = parade::read_idx(file);
     parade::write_idx(file, array);

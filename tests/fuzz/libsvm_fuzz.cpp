@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Any bytes as a LIBSVM file: FileError or rows that hold together, the same in pieces of every size. See fuzz.hpp.
+// Any bytes as a LIBSVM file: FileError or rows that hold together, the same in pieces of every size, and packed. See fuzz.hpp.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <parade/io/libsvm.hpp>
 
@@ -26,9 +27,33 @@ bool same(const parade::SparseRows<S>& a, const parade::SparseRows<S>& b) {
          a.has_queries() == b.has_queries() && (!a.has_queries() || a.queries() == b.queries());
 }
 
+/// The text packed, also with one byte changed: what is read then is the same, or the file is refused as damaged.
+template <class S>
+void check_packed(std::string_view text, const parade::LibsvmOptions& options, std::size_t piece, const std::string& error,
+                  const parade::LibsvmData<S>& whole) {
+  static const std::filesystem::path file = fuzz::scratch_file();
+  fuzz::write_packed(file, text.data(), text.size());
+  for (const bool damaged : {false, true}) {
+    if (damaged) fuzz::damage(file, piece);
+    std::string why;
+    try {
+      parade::detail::TextSource source{file, parade::detail::Unpack::by_and_by};
+      const auto found = parade::detail::read_libsvm<S>(std::move(source), options, {.piece = piece});
+      fuzz::require(error.empty() && same(found.rows, whole.rows) && found.report.messages.size() == whole.report.messages.size(),
+                    "packed rows differ");
+      continue;
+    } catch (const parade::FileError& refused) {
+      why = refused.what();
+    }
+    why.replace(0, file.string().size(), "text");
+    fuzz::require(damaged || why == error, "errors of packed text differ");
+    fuzz::require(why == error || why.find("a whole gzip file") != std::string::npos, "damage is told as something else");
+  }
+}
+
 /// Reads and, of rows that the format can hold, writes and reads again.
 template <class S>
-void check(std::string_view text, const parade::LibsvmOptions& options, std::size_t piece) {
+void check(std::string_view text, const parade::LibsvmOptions& options, std::size_t piece, bool packed) {
   std::string error, error_in_pieces;
   parade::LibsvmData<S> whole, pieces;
   const auto read = [&](std::size_t bytes, std::string& why) -> parade::LibsvmData<S> {
@@ -45,6 +70,7 @@ void check(std::string_view text, const parade::LibsvmOptions& options, std::siz
   fuzz::require(options.on_error == parade::OnError::stop || error.empty(), "skipping must not stop");
   fuzz::require(same(whole.rows, pieces.rows) && whole.report.messages == pieces.report.messages, "rows differ");
 
+  if (packed) check_packed(text, options, piece, error, whole);
   if (!error.empty()) return;
 
   static const std::filesystem::path file = fuzz::scratch_file();
@@ -79,8 +105,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   options.threads = 1;
   const std::string_view text{reinterpret_cast<const char*>(data) + 3, size - 3};
   if (data[1] & 4)
-    check<double>(text, options, 1 + data[2] % 64);
+    check<double>(text, options, 1 + data[2] % 64, data[1] & 8);
   else
-    check<float>(text, options, 1 + data[2] % 64);
+    check<float>(text, options, 1 + data[2] % 64, data[1] & 8);
   return 0;
 }

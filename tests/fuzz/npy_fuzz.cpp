@@ -61,8 +61,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   if (data[0] & 8)  // packed, so that the number of bytes is not known before
-    parade::detail::write_file(std::filesystem::path{file} += ".gz", {data + 1, size - 1}),
-        std::filesystem::rename(std::filesystem::path{file} += ".gz", file);
+    fuzz::write_packed(file, bytes.data(), bytes.size());
   else
     fuzz::write(file, bytes.data(), bytes.size());
   data[0] & 2   ? data[0] & 4 ? check_npy<float>(file) : check_npy<double>(file)
