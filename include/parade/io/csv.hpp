@@ -676,7 +676,7 @@ class CsvReader {
   std::uint64_t lines_;
   std::vector<const char*> starts_;         // of the pieces, and the end
   std::vector<Index> rows_;                 // before each piece, and all
-  bool has_quotes_ = true;                  // the rows
+  bool has_quotes_ = true;                  // in the rows there may be quotes
   std::array<bool, 256> may_be_missing_{};  // by the first byte of a value, 0 where it has none
   int threads_ = 1;
 };
