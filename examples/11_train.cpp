@@ -36,12 +36,14 @@ void add_options(CLI::App& app, Options& options) {
            CLI::IsMember({"libsvm", "csv", "npy", "cache"})),
        add("--memory", options.memory, "MB",
            "the rows of --data in memory at a time, for data that is larger than it. What is no cache becomes one first, in a temporary "
-           "folder beside it. (--test is read as a whole.)",
+           "folder beside it, of which nothing is left when training begins. (--test is read as a whole.)",
            in<Index>(1, 1'000'000)),
        add("--label", options.label, "COLUMN", "csv, npy: the column of the labels, by name or number; 0 is the first, -1 the last", {}),
        add("--target", options.target, "COLUMN", "the same, for a loss on real targets", {}),
        add("--leave-out", options.leave_out, "COLUMN,...", "csv, npy: columns that are not used", {})->delimiter(',')->default_str(""),
        app.add_flag("--no-header", options.no_header, "csv: the first line is data; the columns are column_1, column_2, ..."),
+       app.add_flag("--skip-malformed", options.skip_malformed,
+                    "libsvm, csv: leave out rows of --data and --test that do not hold what the format says, and count them"),
        app.add_flag("--standardize", options.standardize,
                     "csv, npy: each column of numbers to mean 0 and variance 1; missing ones become the mean"),
        app.add_flag("--tfidf", options.tf_idf,
@@ -114,8 +116,8 @@ int main(int argc, char** argv) {
       app.option_defaults()->always_capture_default();
       app.add_option("--model", options.model, "what 'train --save' wrote")->type_name("MODEL")->required();
       app.add_option("--data", options.data,
-                     "file of the format and columns of the training file; the column of labels may be missing, and those left out where "
-                     "all others have names")
+                     "file of the format and columns of the training file; of csv and npy the column of labels may be missing, and those "
+                     "left out where all others have names. In a LIBSVM file each row begins with a label, whichever")
           ->type_name("FILE")
           ->required();
       app.add_option("--output", options.output, "for the predictions")->type_name("FILE")->required();

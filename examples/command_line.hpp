@@ -13,8 +13,11 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include <CLI/CLI.hpp>
+
+#include <parade/core/error.hpp>
 
 /// Takes whole numbers in [low, high], real ones in [low, high). (CLI11's own ranges let NaN pass, and its conversion reads 010 as 8.)
 template <class Number>
@@ -34,11 +37,33 @@ CLI::Validator in(Number low, Number high) {
   return {check, ""};
 }
 
+/// A file that the command line names, and the option that does.
+struct NamedFile {
+  std::string option, file;
+};
+
+/// Throws for a file to be written that is one to be read, or is to be written twice: whatever was in it would be lost.
+inline void check_apart(const std::vector<NamedFile>& read, const std::vector<NamedFile>& written) {
+  const auto is_same = [](const std::string& a, const std::string& b) {
+    std::error_code ignored;
+    return std::filesystem::equivalent(a, b, ignored) ||
+           std::filesystem::weakly_canonical(std::filesystem::absolute(a, ignored), ignored) ==
+               std::filesystem::weakly_canonical(std::filesystem::absolute(b, ignored), ignored);
+  };
+  std::vector<NamedFile> others = read;
+  for (const NamedFile& output : written) {
+    for (const NamedFile& other : others)
+      if (is_same(other.file, output.file))
+        throw parade::OptionError(output.option + " must name another file than " + other.option + "; both are '" + output.file + "'");
+    others.push_back(output);
+  }
+}
+
 /// Writes a file as a whole or not at all: under another name, then moved. Without content it only finds out whether it can. `option` is
 /// what named the file.
 inline void write(const std::string& option, const std::string& file, const std::optional<std::string>& content) {
   std::error_code error, ignored;
-  if (file.empty() || (std::filesystem::exists(file, error) && !std::filesystem::is_regular_file(file, error)))
+  if (file.empty() || file == "-" || (std::filesystem::exists(file, error) && !std::filesystem::is_regular_file(file, error)))
     throw std::runtime_error(option + " must name a plain file; got '" + file + "'");
   const std::string draft = file + "." + std::to_string(std::random_device{}()) + ".part";
   errno = 0;

@@ -222,8 +222,22 @@ void leave_out(parade::Table& table, const Preparation& p) {
                 [&](const auto& column) { return std::find(p.leave_out.begin(), p.leave_out.end(), column.name) != p.leave_out.end(); });
 }
 
+bool is_number(const std::string& text) {
+  double value = 0;
+  const char* end = text.data() + text.size();
+  return std::from_chars(text.data(), end, value).ptr == end && !text.empty();
+}
+
 /// The columns of the training file, without their values.
 void keep_columns(const parade::Table& table, Preparation& p) {
+  for (const parade::Column& column : table.columns) {
+    if (column.type != parade::ColumnType::text || column.name == p.answer) continue;
+    const auto numbers = std::count_if(column.levels.begin(), column.levels.end(), is_number);
+    const auto all = static_cast<std::ptrdiff_t>(column.levels.size());
+    if (2 * numbers > all && numbers < all)
+      p.notes.push_back("column '" + column.name + "' is taken as text because of " + column.why_text + ": each of its " +
+                        std::to_string(all) + " values is a category, though " + std::to_string(numbers) + " of them are numbers");
+  }
   for (const parade::Column& column : table.columns) {
     p.columns.push_back({});
     p.columns.back().name = column.name;
@@ -231,6 +245,22 @@ void keep_columns(const parade::Table& table, Preparation& p) {
     p.columns.back().levels = column.levels;
     p.columns.back().knows_levels = column.knows_levels;
   }
+}
+
+parade::LibsvmOptions libsvm_options(const Preparation& p, int threads) {
+  parade::LibsvmOptions options;
+  options.targets = p.on_labels ? parade::LibsvmTargets::labels : parade::LibsvmTargets::real;
+  options.threads = threads;
+  if (p.skip_malformed) options.on_error = parade::OnError::skip;
+  return options;
+}
+
+parade::CsvOptions csv_options(const Preparation& p, int threads) {
+  parade::CsvOptions options;
+  options.header = p.header;
+  options.threads = threads;
+  if (p.skip_malformed) options.on_error = parade::OnError::skip;
+  return options;
 }
 
 parade::TableOptions table_options(const Preparation& p, bool answered) {
@@ -289,9 +319,9 @@ std::map<std::string, parade::ColumnType> texts_of_training(const parade::Table&
 
 /// The columns of the training file, in its order, with its levels. That of the answer may be missing, and keeps its own levels: a label that training did not
 /// have is no missing one.
-parade::Table like_training(parade::Table table, const Preparation& p, bool& answered) {
+parade::Table like_training(parade::Table table, const Preparation& p, Data& data) {
   parade::Table picked{table.rows, {}}, reference{0, {}};
-  answered = false;
+  data.answered = false;
   const auto by_name = columns_by_name(table);
   for (const parade::Column& column : p.columns) {
     const bool is_answer = column.name == p.answer;
@@ -300,12 +330,39 @@ parade::Table like_training(parade::Table table, const Preparation& p, bool& ans
       if (is_answer) continue;
       table[column.name];  // throws
     }
-    answered |= is_answer;
+    data.answered |= is_answer;
     picked.columns.push_back(std::move(table.columns[found->second]));
     reference.columns.push_back(column);
     reference.columns.back().knows_levels &= !is_answer;
   }
-  return parade::with_levels_of(std::move(picked), reference);
+  const auto missing = [&] {
+    Index count = 0;
+    for (const parade::Column& column : picked.columns)
+      if (column.type == parade::ColumnType::text && column.name != p.answer) count += column.missing;
+    return count;
+  };
+  const Index before = missing();
+  picked = parade::with_levels_of(std::move(picked), reference);
+  data.no_level = missing() - before;
+  return picked;
+}
+
+/// A value that is missing where there must be one is told in the words of this program.
+void check_missing(const parade::Table& table, const Preparation& p) {
+  for (const parade::Column& column : table.columns) {
+    const bool is_answer = column.name == p.answer;
+    if (column.missing == 0 || (!is_answer && (p.standardize || column.type == parade::ColumnType::text))) continue;
+    throw parade::DataError("column '" + column.name + "' must have a value in each row; it lacks " + std::to_string(column.missing) +
+                            (is_answer ? "" : " (--standardize puts the mean there, --leave-out leaves the column out)"));
+  }
+}
+
+/// What a reader left out, for the user.
+template <class Report>
+void note_skipped(const Report& report, Preparation& p) {
+  p.skipped = report.skipped;
+  if (report.skipped > 0)
+    p.notes.push_back(std::to_string(report.skipped) + " malformed rows were left out, the first: " + report.messages.front());
 }
 
 /// The labels of the classes 0, 1, …
@@ -473,14 +530,14 @@ void counted_from(Index first, const Work& work) {
 std::filesystem::path cache_of_csv(const std::string& data_file, Preparation& p, FolderBeside& folder, int threads,
                                    std::vector<std::string>& label_names) {
   parade::CsvFile csv{data_file, {}, {}};
-  csv.read.header = p.header;
-  csv.read.threads = threads;
+  csv.read = csv_options(p, threads);
   name_columns(parade::read_csv_header(data_file, csv.read), p);
   csv.use = table_options(p, true);
   csv.use.leave_out.assign(p.leave_out.begin(), p.leave_out.end());
   csv.use.keep_missing = p.standardize;
   const auto file = folder / "rows";
   auto made = p.standardize ? parade::make_cache<Exact>(csv, file) : parade::make_cache<Rows>(csv, file);
+  note_skipped(made.report, p);
   leave_out(made.table, p);
   keep_columns(made.table, p);
   if (p.hash_bits == 0) p.features.assign(made.features.begin(), made.features.end());
@@ -550,10 +607,7 @@ std::filesystem::path cache_of_npy(const std::string& data_file, Preparation& p,
   name_columns(all, p);
   leave_out(all, p);
   keep_columns(all, p);
-  for (const parade::Column& column : all.columns)
-    if (column.missing > 0 && (!p.standardize || column.name == p.answer))
-      throw parade::DataError("column '" + column.name + "' must have a value in each row; it lacks " + std::to_string(column.missing) +
-                              (column.name == p.answer ? "" : " (--standardize puts the mean there, --leave-out leaves the column out)"));
+  check_missing(all, p);
 
   const auto for_each_part = [&](const auto& use) {
     Index first = 0;
@@ -590,26 +644,34 @@ std::filesystem::path cache_of_npy(const std::string& data_file, Preparation& p,
 
 }  // namespace
 
-Data read(const std::string& file, Preparation& p, bool fit, int threads) {
+namespace {
+
+Data read_file(const std::string& file, Preparation& p, bool fit, int threads) {
   Data data;
   std::vector<std::string> label_names;
   if (p.format == "libsvm") {
-    parade::LibsvmOptions options;
-    options.targets = p.on_labels ? parade::LibsvmTargets::labels : parade::LibsvmTargets::real;
-    options.threads = threads;
+    parade::LibsvmOptions options = libsvm_options(p, threads);
     if (!fit) options.index_base = p.index_base;
     auto [rows, report] = parade::read_libsvm<float>(file, options);
     data.rows = std::move(rows);
-    if (fit) p.index_base = report.index_base;
+    data.skipped = report.skipped;
+    if (fit) p.index_base = report.index_base, note_skipped(report, p);
     if (p.hash_bits > 0) data.rows = hashed(data.rows, p.hash_bits, p.index_base);
   } else if (p.format == "cache") {
     check_cache(parade::CacheFile{file}, p);
     data.rows = parade::read_cache<Rows>(file, threads);
   } else {
-    parade::CsvOptions options;
-    options.header = p.header;
-    options.threads = threads;
-    parade::Table table = p.format == "npy" ? table_of(parade::read_npy<double>(file)) : parade::read_csv(file, options).table;
+    parade::CsvOptions options = csv_options(p, threads);
+    parade::Table table;
+    if (p.format == "npy") {
+      table = table_of(parade::read_npy<double>(file));
+    } else {
+      auto [read, report] = parade::read_csv(file, options);
+      table = std::move(read);
+      data.skipped = report.skipped;
+      if (fit) note_skipped(report, p);
+    }
+    if (table.rows == 0) throw parade::DataError("must have at least 1 row; got 0");
     if (!fit) {
       const std::vector<std::string> names = names_in_training(table, p, file);
       options.types = texts_of_training(table, names, p);
@@ -622,8 +684,9 @@ Data read(const std::string& file, Preparation& p, bool fit, int threads) {
       leave_out(table, p);
       keep_columns(table, p);
     } else {
-      table = like_training(std::move(table), p, data.answered);
+      table = like_training(std::move(table), p, data);
     }
+    check_missing(table, p);
     if (p.standardize && fit) {
       parade::Team team{threads};
       p.scaler.fit_samples(TableNumbers{table, p}, team);
@@ -634,8 +697,9 @@ Data read(const std::string& file, Preparation& p, bool fit, int threads) {
     label_names = std::move(labels);
     if (fit && p.hash_bits == 0) p.features.assign(features.begin(), features.end());
   }
-  if (data.rows.size() == 0) throw parade::DataError(file + " must have at least 1 row; got 0");
+  if (data.rows.size() == 0) throw parade::DataError("must have at least 1 row; got 0");
   if (fit) p.num_features = data.rows.num_features();
+  if (p.num_features == 0) throw parade::DataError("must have at least 1 feature; got 0");
   if (data.rows.num_features() != p.num_features) data.rows = without_unknown_features(data.rows, p.num_features, data.left_out);
   if (p.tf_idf && fit) p.weights.fit(data.rows, threads);
   data.rows = weighted(data.rows, p, threads);
@@ -643,15 +707,25 @@ Data read(const std::string& file, Preparation& p, bool fit, int threads) {
   return data;
 }
 
+}  // namespace
+
+Data read(const std::string& file, Preparation& p, bool fit, int threads) {
+  try {
+    return read_file(file, p, fit, threads);
+  } catch (const parade::DataError& error) {
+    const std::string what = error.what();
+    throw parade::DataError(what.starts_with(file) ? what : file + ": " + what);
+  }
+}
+
 std::filesystem::path prepared_cache(const std::string& data_file, Preparation& p, FolderBeside& folder, int threads) {
   std::filesystem::path file = data_file;
   std::vector<std::string> label_names;
   if (p.format == "libsvm") {
-    parade::LibsvmOptions options;
-    options.targets = p.on_labels ? parade::LibsvmTargets::labels : parade::LibsvmTargets::real;
-    options.threads = threads;
     file = folder / "rows";
-    p.index_base = parade::make_cache<float>(data_file, file, options).index_base;
+    const auto report = parade::make_cache<float>(data_file, file, libsvm_options(p, threads));
+    p.index_base = report.index_base;
+    note_skipped(report, p);
   } else if (p.format == "csv") {
     file = cache_of_csv(data_file, p, folder, threads, label_names);
   } else if (p.format == "npy") {

@@ -30,6 +30,7 @@ using Rows = parade::SparseRows<float>;
 struct Preparation {
   std::string format = "libsvm";
   bool on_labels = true, header = true, standardize = false, tf_idf = false, unit_norm = false;
+  bool skip_malformed = false;  // not saved
   int hash_bits = 0, index_base = 1;
   Index num_features = 0;
   std::string answer;                     // csv, npy: the column of labels or targets
@@ -40,6 +41,8 @@ struct Preparation {
   parade::TfIdf weights;                  // of features
   std::vector<std::string> features;      // csv, npy, unless hashed: names
   std::vector<std::string> labels;        // of class 0, 1, ...
+  Index skipped = 0;                      // not saved: malformed rows of the training file
+  std::vector<std::string> notes;         // not saved: what the user should know of it
 };
 
 struct Data {
@@ -48,6 +51,8 @@ struct Data {
   Index unknown = 0;          // rows of class −1
   std::string unknown_label;  // of the first of them
   Index left_out = 0;         // entries whose features training did not have
+  Index no_level = 0;         // values of text that training did not have
+  Index skipped = 0;          // malformed rows
 };
 
 /// Reads a file: with `fit` the training file, from which p takes what it does not know yet.
@@ -59,9 +64,12 @@ class FolderBeside {
   explicit FolderBeside(const std::string& file) : path_(file + "." + std::to_string(::getpid()) + ".tmp") {}
   FolderBeside(const FolderBeside&) = delete;
   FolderBeside& operator=(const FolderBeside&) = delete;
-  ~FolderBeside() {
+  ~FolderBeside() { remove(); }
+  /// What is in it and open can still be read.
+  void remove() {
     std::error_code ignored;
     if (made_) std::filesystem::remove_all(path_, ignored);
+    made_ = false;
   }
   std::filesystem::path operator/(const char* name) {
     if (!made_ && !std::filesystem::create_directory(path_)) throw std::runtime_error(path_.string() + " is in the way");

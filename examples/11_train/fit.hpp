@@ -4,12 +4,14 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <span>
 #include <string>
 #include <utility>
 
 #include <parade/concepts/windowed.hpp>
+#include <parade/core/error.hpp>
 #include <parade/data/dense_data.hpp>
 #include <parade/train/trainer.hpp>
 
@@ -135,8 +137,13 @@ Fitted fit_with(const Options& o, M model, const L& loss, const Source& source, 
   Fitted fitted;
   if (source.cache) {
     const ViewedCache cache{*source.cache};
-    fitted.summary = trainer.fit(cache, options, progress);
-    fitted.evaluation = trainer.evaluate(cache);
+    try {
+      fitted.summary = trainer.fit(cache, options, progress);
+      fitted.evaluation = trainer.evaluate(cache);
+    } catch (const parade::FileError&) {
+      if (!progress.has_begun()) throw;
+      fitted.error = std::current_exception();
+    }
   } else if (!o.dense) {
     const RowsView view{*source.rows};
     fitted.summary = trainer.fit(view, options, progress);

@@ -15,7 +15,7 @@ struct Options {
   std::optional<std::string> test, label, target, save, json;
   std::vector<std::string> leave_out;
   bool no_header = false, standardize = false, tf_idf = false, unit_norm = false, intercept = false, dense = false, progressive = false,
-       sublinear = false;
+       sublinear = false, skip_malformed = false;
   std::optional<double> rate, momentum, power, delta, quantile, epsilon;
   double l1 = 0;
   std::optional<parade::Index> factors;

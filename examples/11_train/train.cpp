@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <exception>
+#include <filesystem>
 #include <iomanip>
 #include <iostream>
 #include <limits>
@@ -13,9 +15,11 @@
 #include <string_view>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include <parade/io/file.hpp>
 #include <parade/io/npy.hpp>
 #include <parade/kernels/loops.hpp>
 #include <parade/kernels/math.hpp>
@@ -163,6 +167,7 @@ void check_options(const Options& o) {
     refuse("--format " + o.format + " with --loss " + o.loss + " needs " + (labels ? "--label" : "--target"));
   only(!o.leave_out.empty(), table, "--leave-out", "--format csv and npy");
   only(o.no_header, o.format == "csv", "--no-header", "--format csv");
+  only(o.skip_malformed, o.format == "libsvm" || o.format == "csv", "--skip-malformed", "--format libsvm and csv");
   only(o.standardize, table, "--standardize", "--format csv and npy: sparse features would be sparse no more (--unit-norm keeps them so)");
   only(o.tf_idf, !o.standardize, "--tfidf", "counts of words; --standardize makes other numbers of them");
   only(o.sublinear, o.tf_idf, "--sublinear", "--tfidf");
@@ -239,6 +244,8 @@ std::string text_of(const Data& data) {
   std::ostringstream out;
   out << data.rows.size() << " rows, " << data.rows.num_features() << " features, " << data.rows.nonzeros() << " nonzeros";
   if (data.left_out > 0) out << "; left out " << data.left_out << " values of features that training did not have";
+  if (data.no_level > 0) out << "; " << data.no_level << " values of text that training did not have, taken as missing";
+  if (data.skipped > 0) out << "; left out " << data.skipped << " malformed rows";
   if (data.unknown > 0)
     out << "; " << data.unknown << " labels that training did not have (the first: " << data.unknown_label << "), counted as wrong";
   return out.str();
@@ -284,32 +291,66 @@ void check_trainer(const Options& o, Model model) {
 
 Json number_or_null(double x) { return std::isfinite(x) ? Json(x) : Json(); }
 
+/// What was read, before anything is done with it.
+void say(const std::string& file, const std::string& what, const Preparation& p) {
+  constexpr std::size_t most_labels = 10, most_columns = 40;
+  std::cout << "data        " << file << ": " << what;
+  for (std::size_t c = 0; c < std::min(p.labels.size(), most_labels); ++c) std::cout << (c == 0 ? "; labels " : " ") << p.labels[c];
+  std::cout << (p.labels.size() > most_labels ? " ...\n" : "\n");
+  if (p.format == "csv") {
+    for (std::size_t c = 0; c < std::min(p.columns.size(), most_columns); ++c) {
+      const parade::Column& column = p.columns[c];
+      std::cout << (c == 0 ? "columns     " : ", ") << column.name << ' ' << parade::name_of(column.type);
+      if (column.type == parade::ColumnType::text && column.knows_levels) std::cout << " (" << column.levels.size() << ")";
+    }
+    std::cout << (p.columns.size() > most_columns ? ", ...\n" : "\n");
+  }
+  std::cout << std::flush;
+  for (const std::string& note : p.notes) std::cerr << "warning: " << note << '\n';
+}
+
 int train(const Options& o, Model& model, const Source& source, const Data* data, Index nonzeros) {
   const Preparation& p = model.preparation;
   if (o.save) check_names(p);
   const Index n = source.size();
+  if (o.batch && *o.batch > n)
+    refuse("--batch must be at most " + std::to_string(n) + ", the rows there are; got " + std::to_string(*o.batch));
   model.outputs = !p.on_labels || (p.labels.size() == 2 && o.loss != "softmax") ? 1 : static_cast<Index>(p.labels.size());
   Progress progress{o.progressive                  ? Progress::Show::progressive_loss
                     : ::isatty(STDERR_FILENO) == 1 ? Progress::Show::bar
                                                    : Progress::Show::nothing};
-  auto [summary, theta, evaluation] = family_of(model).fit(
+  auto [summary, theta, evaluation, error] = family_of(model).fit(
       o, model, source, {.epochs = o.epochs, .batch_size = o.batch.value_or(std::min<Index>(64, n)), .seed = o.seed, .threads = o.threads},
       progress);
   const bool diverged = summary.stop_reason == parade::StopReason::diverged;
   model.theta = std::move(theta);
+  if (error) {
+    if (o.save) {
+      save_model(*o.save, model);
+      std::cerr << "--save: " << *o.save << " holds the model as it was after the last step before this error:\n";
+    }
+    std::rethrow_exception(error);
+  }
 
-  double train_loss = 0;
-  std::string measured;
+  double train_loss = 0, other_loss = 0;
+  std::string measured, other;
   if (data) {
     const Matrix<float> z = family_of(model).scores(model, data->rows, o.threads);
     train_loss = mean_loss(o, model, z, *data);
     measured = ", " + text_of(measure(model, z, *data));
+    other_loss = mean_loss(o, model, Matrix<float>::Zero(z.rows(), z.cols()), *data);
+    other = "the model that is 0 everywhere";
   } else {
     train_loss = evaluation->loss;
+    other_loss = summary.history.empty() ? train_loss : summary.history.front().loss;
+    other = "the first epoch";
     if (p.on_labels) measured = ", " + text_of(Measured{.accuracy = evaluation->accuracy});
   }
   const double penalty = summary.history.empty() ? 0 : summary.history.back().penalty;
   std::cout << summary.full() << "train       objective " << train_loss + penalty << ", loss " << train_loss << measured << '\n';
+  if (!diverged && !(train_loss <= other_loss))
+    std::cerr << "warning: the loss of " << other << ", " << other_loss << ", is less than that of this model: --rate may be too high"
+              << (p.format == "libsvm" || p.format == "cache" || p.standardize ? "" : ", or --standardize missing") << '\n';
   Index weights = 0, nonzero_weights = 0;
   for (const auto& block : family_of(model).parameters(model)) {
     if (block.role == parade::Role::bias) continue;
@@ -319,16 +360,21 @@ int train(const Options& o, Model& model, const Source& source, const Data* data
 
   Json json{{"data", o.data}, {"format", o.format},       {"model", o.model},
             {"loss", o.loss}, {"optimizer", o.optimizer}, {"schedule", o.schedule}};
-  json.update({{"rows", n}, {"features", p.num_features}, {"nonzeros", nonzeros}, {"labels", p.labels}});
+  json.update({{"rows", n}, {"features", p.num_features}, {"nonzeros", nonzeros}, {"labels", p.labels}, {"skipped", p.skipped}});
   json.update({{"outputs", model.outputs}, {"weights", weights}, {"nonzero_weights", nonzero_weights}});
   json.update({{"epochs", summary.epochs()}, {"batch", summary.batch_size}, {"seed", o.seed}, {"threads", summary.threads}});
   json.update({{"stop_reason", to_string(summary.stop_reason)}, {"train_objective", number_or_null(train_loss + penalty)}});
   json.update({{"train_loss", number_or_null(train_loss)}, {"seconds", summary.seconds.wall}});
   json.update({{"samples_per_second", summary.samples_per_second()}, {"theta_hash", parade::hash_text(summary.theta_hash)}});
 
-  if (o.test) {
+  if (o.save && !diverged) save_model(*o.save, model);
+  if (o.test) {  // whatever is wrong with it, the model is there
     const Data test = read(*o.test, model.preparation, false, o.threads);
     if (!test.answered) throw parade::DataError("--test: " + *o.test + " has no column '" + p.answer + "'");
+    if (test.unknown == test.rows.size())
+      throw parade::DataError("--test: " + *o.test + " must have labels that training had; all " + std::to_string(test.unknown) +
+                              " are others, the first '" + test.unknown_label + "'; training had '" + p.labels[0] + "', '" + p.labels[1] +
+                              (p.labels.size() > 2 ? "', ..." : "'"));
     const Matrix<float> test_scores = family_of(model).scores(model, test.rows, o.threads);
     const Measured on_test = measure(model, test_scores, test);
     const double test_loss = mean_loss(o, model, test_scores, test);
@@ -342,7 +388,6 @@ int train(const Options& o, Model& model, const Source& source, const Data* data
                    {"test_mae", number_or_null(on_test.mae)},
                    {"test_r2", number_or_null(on_test.r_squared)}});
   }
-  if (o.save && !diverged) save_model(*o.save, model);
   if (o.json) write("--json", *o.json, json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n');
   return diverged ? 1 : 0;
 }
@@ -350,6 +395,7 @@ int train(const Options& o, Model& model, const Source& source, const Data* data
 }  // namespace
 
 void Progress::on_step(const parade::StepReport& report) {
+  has_begun_ = true;
   if (show_ == Show::bar) bar_.on_step(report);
   if (show_ != Show::progressive_loss) return;
   if (report.epoch != epoch_) epoch_ = report.epoch, before_ = rows_;
@@ -372,21 +418,23 @@ int train(const Options& o) {
   model.factors = o.model == "fm" ? o.factors.value_or(8) : 0;
   if (o.model == "mlp") model.hidden = o.hidden.empty() ? std::vector<Index>{128, 64} : o.hidden;
   check_trainer(o, model);
+  std::vector<NamedFile> inputs{{"--data", o.data}}, outputs;
+  if (o.test) inputs.push_back({"--test", *o.test});
+  if (o.save) outputs.push_back({"--save", *o.save});
+  if (o.json) outputs.push_back({"--json", *o.json});
+  check_apart(inputs, outputs);
+  if (o.test) parade::detail::ByteReader{std::filesystem::path{*o.test}};  // a wrong name is told before the training
   if (o.json) write("--json", *o.json, {});
   if (o.save) write("--save", *o.save, {});
 
   Preparation& p = model.preparation;
   p.format = o.format, p.on_labels = o.on_labels(), p.header = !o.no_header, p.standardize = o.standardize, p.tf_idf = o.tf_idf,
   p.weights.sublinear = o.sublinear;
-  p.unit_norm = o.unit_norm, p.hash_bits = o.hash_bits, p.answer = o.label ? *o.label : o.target.value_or(""), p.leave_out = o.leave_out;
-  const auto say = [&](const std::string& what) {
-    std::cout << "data        " << o.data << ": " << what;
-    for (std::size_t c = 0; c < std::min<std::size_t>(p.labels.size(), 10); ++c) std::cout << (c == 0 ? "; labels " : " ") << p.labels[c];
-    std::cout << (p.labels.size() > 10 ? " ..." : "") << std::endl;
-  };
+  p.skip_malformed = o.skip_malformed, p.unit_norm = o.unit_norm, p.hash_bits = o.hash_bits,
+  p.answer = o.label ? *o.label : o.target.value_or(""), p.leave_out = o.leave_out;
   if (!o.memory) {
     const Data data = read(o.data, p, true, o.threads);
-    say(text_of(data));
+    say(o.data, text_of(data), p);
     return train(o, model, {.rows = &data.rows}, &data, data.rows.nonzeros());
   }
   FolderBeside folder{o.data};
@@ -402,8 +450,12 @@ int train(const Options& o) {
   const std::filesystem::path file = prepared_cache(o.data, p, folder, o.threads);
   const CachedRows rows = check([&] { return CachedRows{file, {.memory = memory}}; });
   const parade::CacheInfo& info = rows.info();
-  say(std::to_string(rows.size()) + " rows, " + std::to_string(p.num_features) + " features, " + std::to_string(info.nonzeros) +
-      " nonzeros; " + std::to_string(info.blocks) + " blocks on disk, " + std::to_string(rows.windows().blocks) + " in memory at a time");
+  folder.remove();  // the file is open: it goes when this process does, however that ends
+  say(o.data,
+      std::to_string(rows.size()) + " rows, " + std::to_string(p.num_features) + " features, " + std::to_string(info.nonzeros) +
+          " nonzeros; " + std::to_string(info.blocks) + " blocks on disk, " + std::to_string(rows.windows().blocks) +
+          " in memory at a time" + (p.skipped > 0 ? "; left out " + std::to_string(p.skipped) + " malformed rows" : ""),
+      p);
   return train(o, model, {.cache = &rows}, nullptr, info.nonzeros);
 }
 
@@ -412,6 +464,7 @@ int predict(const PredictOptions& o) {
   Preparation& p = model.preparation;
   if (o.probabilities && model.loss != "softmax" && !(model.loss == "logistic" && model.outputs == 1))
     refuse("--probabilities is for models of --loss softmax, and of --loss logistic on two labels; this one is of --loss " + model.loss);
+  check_apart({{"--model", o.model}, {"--data", o.data}}, {{"--output", o.output}});
   write("--output", o.output, {});
   const Data data = read(o.data, p, false, o.threads);
 

@@ -2,6 +2,7 @@
 // How a model is fitted.
 #pragma once
 
+#include <exception>
 #include <optional>
 
 #include <parade/callbacks/progress_bar.hpp>
@@ -27,9 +28,12 @@ class Progress {
   void on_end() {
     if (show_ == Show::bar) bar_.on_end();
   }
+  /// There was a step.
+  bool has_begun() const { return has_begun_; }
 
  private:
   Show show_;
+  bool has_begun_ = false;
   parade::ProgressBar bar_;
   Index epoch_ = 0, before_ = 0, rows_ = 0, next_ = 1, printed_ = 0;
   double total_ = 0, printed_total_ = 0;
@@ -49,6 +53,7 @@ struct Fitted {
   parade::Summary summary;
   parade::Vector<float> theta;
   std::optional<parade::Evaluation> evaluation;  // of a cache
+  std::exception_ptr error = nullptr;  // that ended the training on a file that was changed or damaged; theta is that of the last step
 };
 
 /// What can be done with a model of one kind; its features, outputs and so on stand in Model. Each kind is compiled in a file of its own: so they compile

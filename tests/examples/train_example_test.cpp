@@ -82,13 +82,17 @@ TEST_CASE("train: the help text names every option and its default, and how to p
   const auto [status, out, err] = run(folder, "--help");
   CHECK(status == 0);
   CHECK(err.empty());
-  for (const char* option : {"--data",      "--test",      "--format",      "=libsvm",       "--label",     "--target",
-                             "--leave-out", "--no-header", "--unit-norm",   "--standardize", "--hash-bits", "--loss",
-                             "=logistic",   "--delta",     "--quantile",    "--epsilon",     "--l2",        "--l1",
-                             "--intercept", "--optimizer", "=sgd",          "--rate",        "--momentum",  "--schedule",
-                             "=cosine",     "--power",     "--epochs",      "--batch",       "--dense",     "--threads",
-                             "--memory",    "--seed",      "--progressive", "--save",        "--json",      "train predict --model",
-                             "--tfidf",     "--sublinear", "--model",       "=linear",       "--factors",   "--hidden"})
+  for (const char* option : {"--data",        "--test",        "--format",         "=libsvm",
+                             "--label",       "--target",      "--leave-out",      "--no-header",
+                             "--unit-norm",   "--standardize", "--hash-bits",      "--loss",
+                             "=logistic",     "--delta",       "--quantile",       "--epsilon",
+                             "--l2",          "--l1",          "--intercept",      "--optimizer",
+                             "=sgd",          "--rate",        "--momentum",       "--schedule",
+                             "=cosine",       "--power",       "--epochs",         "--batch",
+                             "--dense",       "--threads",     "--memory",         "--seed",
+                             "--progressive", "--save",        "--json",           "train predict --model",
+                             "--tfidf",       "--sublinear",   "--skip-malformed", "--model",
+                             "=linear",       "--factors",     "--hidden"})
     CHECK_THAT(out, ContainsSubstring(option));
   const auto predict = run(folder, "predict --help");
   CHECK(predict.status == 0);
@@ -883,6 +887,22 @@ TEST_CASE("train: data that do not fit end with status 1 and a text that says wh
     write(folder.path / "one", "1 1:1\n1 2:1\n");
     arguments = "--data one", text = "2 different labels";
   }
+  SECTION("no rows") {
+    write(folder.path / "t.csv", "a,b\n");
+    arguments = "--data t.csv --format csv --label b", text = "t.csv: must have at least 1 row; got 0";
+  }
+  SECTION("no features") {
+    write(folder.path / "empty", "1\n0\n");
+    arguments = "--data empty", text = "empty: must have at least 1 feature; got 0";
+  }
+  SECTION("a number that is missing") {
+    write(folder.path / "t.csv", "a,b\n1,x\n?,y\n");
+    arguments = "--data t.csv --format csv --label b", text = "t.csv: column 'a' must have a value in each row; it lacks 1 (--standardize";
+  }
+  SECTION("more rows a batch than there are") {
+    arguments = "--data train --batch 101", text = "--batch must be at most 100, the rows there are";
+  }
+  SECTION("a test file that is not there") { arguments = "--data train --test nowhere", text = "nowhere: cannot be opened"; }
   SECTION("no such column") {
     write(folder.path / "t.csv", "a,b\n1,2\n");
     arguments = "--data t.csv --format csv --label c", text = "it has a, b";
@@ -896,9 +916,141 @@ TEST_CASE("train: data that do not fit end with status 1 and a text that says wh
     arguments = "predict --model m.npz --data train --output p", text = "m.npz";
   }
   const auto [status, out, err] = run(folder, arguments + (arguments.starts_with("predict") ? "" : " --json r --save m"));
-  CHECK(status == 1);
+  CHECK(status == (arguments.find("--batch") == std::string::npos ? 1 : 2));
   CHECK_THAT(err, ContainsSubstring(text));
   for (const char* file : {"r", "m", "p"}) CHECK(!fs::exists(folder.path / file));
+}
+
+TEST_CASE("train: a test file that is of no use does not cost the model") {
+  const Folder folder;
+  write(folder.path / "train", libsvm({"0", "1"}, 100, 1));
+  std::string text;
+  SECTION("malformed") {
+    write(folder.path / "test", "1 1:1\n0 2:x\n");
+    text = "test: line 2, column 5";
+  }
+  SECTION("other labels only") {
+    write(folder.path / "test", "7 1:1\n8 2:1\n");
+    text = "--test: test must have labels that training had; all 2 are others, the first '7'; training had '0', '1'";
+  }
+  const auto [status, out, err] = run(folder, "--data train --test test --save m --json r");
+  CHECK(status == 1);
+  CHECK_THAT(err, ContainsSubstring(text));
+  CHECK(!fs::exists(folder.path / "r"));
+  CHECK(run(folder, "predict --model m --data train --output p").status == 0);
+}
+
+TEST_CASE("train: no file is written over one that is read, nor twice") {
+  const Folder folder;
+  const std::string text = libsvm({"0", "1"}, 100, 1);
+  write(folder.path / "train", text);
+  write(folder.path / "test", text);
+  fs::create_symlink("train", folder.path / "link");
+  REQUIRE(run(folder, "--data train --save m").status == 0);
+  const std::string model = read(folder.path / "m");
+  const auto files = folder.files();
+  for (const auto& [arguments, options] : std::vector<std::pair<std::string, std::string>>{
+           {"--data train --save train", "--save must name another file than --data"},
+           {"--data train --json ./train", "--json must name another file than --data"},
+           {"--data train --save link", "--save must name another file than --data"},
+           {"--data train --test test --json test", "--json must name another file than --test"},
+           {"--data train --save x --json ./x", "--json must name another file than --save"},
+           {"predict --model m --data train --output m", "--output must name another file than --model"},
+           {"predict --model m --data train --output train", "--output must name another file than --data"}}) {
+    const auto [status, out, err] = run(folder, arguments);
+    CAPTURE(arguments);
+    CHECK(status == 2);
+    CHECK_THAT(err, ContainsSubstring(options));
+  }
+  CHECK(folder.files() == files);
+  CHECK(read(folder.path / "train") == text);
+  CHECK(read(folder.path / "test") == text);
+  CHECK(read(folder.path / "m") == model);
+  CHECK_THAT(run(folder, "predict --model m --data train --output -").err, ContainsSubstring("--output must name a plain file"));
+}
+
+TEST_CASE("train: --skip-malformed leaves out what is no row, and counts it") {
+  const Folder folder;
+  const std::string rows = libsvm({"0", "1"}, 100, 1);
+  write(folder.path / "train", rows);
+  write(folder.path / "broken", "1 2:x\n" + rows + "0 5\n");
+  CHECK(run(folder, "--data broken").status == 1);
+  REQUIRE(run(folder, "--data train --json r").status == 0);
+  const json expected = result(folder);
+  CHECK(expected["skipped"] == 0);
+  for (const std::string memory : {"", " --memory 64"}) {
+    const auto [status, out, err] = run(folder, "--data broken --test broken --skip-malformed --json r" + memory);
+    CAPTURE(memory, err);
+    REQUIRE(status == 0);
+    CHECK_THAT(out, ContainsSubstring("left out 2 malformed rows"));
+    CHECK_THAT(err, ContainsSubstring("2 malformed rows were left out, the first: broken: line 1, column 5: found 'x'"));
+    CHECK(result(folder)["skipped"] == 2);
+    CHECK(result(folder)["theta_hash"] == expected["theta_hash"]);
+    CHECK(result(folder)["test_rows"] == 100);
+  }
+  write(folder.path / "t.csv", "a,b\n1,x\n2,y,z\n3,y\n");
+  for (const std::string memory : {"", " --memory 64"}) {
+    REQUIRE(run(folder, "--data t.csv --format csv --label b --skip-malformed --json r" + memory).status == 0);
+    CHECK(result(folder)["rows"] == 2);
+    CHECK(result(folder)["skipped"] == 1);
+  }
+  CHECK(run(folder, "--data x.npy --format npy --label 0 --skip-malformed").status == 2);
+}
+
+TEST_CASE("train: the types of columns are told, and a column of numbers that one value makes text") {
+  const Folder folder;
+  std::string text = "age,job,y\n";
+  for (int i = 0; i < 40; ++i) text += (i == 20 ? std::string("4O") : std::to_string(20 + i)) + (i % 3 == 0 ? ",cook,a\n" : ",smith,b\n");
+  write(folder.path / "t.csv", text);
+  for (const std::string memory : {"", " --memory 64"}) {
+    const auto [status, out, err] = run(folder, "--data t.csv --format csv --label y" + memory);
+    CAPTURE(memory);
+    CHECK(status == 0);
+    CHECK_THAT(out, ContainsSubstring("columns     age text (40), job text (2), y text (2)\n"));
+    CHECK_THAT(err,
+               ContainsSubstring("warning: column 'age' is taken as text because of '4O' in line 22: each of its 40 values is a category, "
+                                 "though 39 of them are numbers"));
+  }
+  write(folder.path / "right.csv", std::regex_replace(text, std::regex("4O"), "40"));
+  const auto right = run(folder, "--data right.csv --format csv --label y --standardize --save m");
+  CHECK_THAT(right.out, ContainsSubstring("columns     age integer, job text (2), y text (2)\n"));
+  CHECK(right.err.empty());
+  write(folder.path / "new.csv", "age,job\n30,judge\n31,cook\n32,priest\n");
+  CHECK_THAT(run(folder, "predict --model m --data new.csv --output p").out,
+             ContainsSubstring("2 values of text that training did not have, taken as missing"));
+}
+
+TEST_CASE("train: a model that is worse than none is told") {
+  const Folder folder;
+  write(folder.path / "train", libsvm({"0", "1"}, 100, 1));
+  CHECK(run(folder, "--data train").err.empty());
+  std::string noise;
+  for (int i = 0; i < 50; ++i) noise += "0 1:1\n1 1:1\n";
+  write(folder.path / "noise", noise);
+  const auto [status, out, err] = run(folder, "--data noise --rate 1e6 --schedule constant --epochs 1 --batch 1");
+  CHECK(status == 0);
+  CHECK_THAT(err,
+             ContainsSubstring(
+                 "warning: the loss of the model that is 0 everywhere, 0.693147, is less than that of this model: --rate may be too high"));
+}
+
+TEST_CASE("train: a file that is cut off during the training ends it with status 1, and the model of the last step") {
+  const Folder folder;
+  write(folder.path / "text", libsvm({"0", "1"}, 20000, 1));
+  // With labels 0 and 1 it is trained on as it is.
+  parade::write_cache(folder.path / "cache", parade::read_libsvm<float>(folder.path / "text").rows, {.rows_per_block = 1000});
+  const auto [status, out, err] =
+      run(folder,
+          "--data cache --format cache --memory 1 --epochs 5000 --progressive --save m --json r >log & "
+          "i=0; while [ $i -lt 1000 ] && ! grep -q 'so far' log; do i=$((i + 1)); sleep 0.02; done; truncate -s 100000 cache; wait $!");
+  CAPTURE(err);
+  CHECK(status == 1);
+  CHECK_THAT(err, ContainsSubstring("cache: ") && ContainsSubstring("m holds the model as it was after the last step before this error"));
+  CHECK(!fs::exists(folder.path / "r"));
+  const auto predicted = run(folder, "predict --model m --data text --output p");
+  CHECK(predicted.status == 1);  // of the format of the training file
+  parade::write_cache(folder.path / "cache", parade::read_libsvm<float>(folder.path / "text").rows);
+  CHECK(run(folder, "predict --model m --data cache --output p").status == 0);
 }
 
 TEST_CASE("train: features and labels that training did not have are counted") {
