@@ -548,9 +548,35 @@ TEST_CASE("a LIBSVM file becomes the cache of its rows, piece by piece") {
   detail::make_cache<float>(folder.path / "rows.gz", file, {}, CacheOptions{}, {.piece = piece});
   check_same(read_cache<SparseRows<float>>(file), read_libsvm<float>(text).rows);
 #endif
-  write_bytes(text, "");
-  make_cache<float>(text, file);
-  CHECK(read_cache<SparseRows<float>>(file).size() == 0);
+}
+
+TEST_CASE(
+    "the cache that is made of LIBSVM text is byte for byte that of the rows in memory, also where there is little or nothing in it") {
+  const TemporaryFolder folder;
+  const auto text = folder.path / "rows.txt", made = folder.path / "made", written = folder.path / "written";
+  const auto content =
+      GENERATE(as<std::string>{}, "", "\n", "# nothing\n", "1\n", "1 1:0 1:1\n2 3:1\n", "1 1:2\n2 1:1\n", "a 1:1\n1 1:1\n");
+  const auto targets = GENERATE(LibsvmTargets::automatic, LibsvmTargets::labels, LibsvmTargets::real, LibsvmTargets::label_sets);
+  CAPTURE(content, static_cast<int>(targets));
+  write_bytes(text, content);
+  LibsvmOptions options;
+  options.targets = targets;
+  options.add_duplicates = true;
+  options.on_error = OnError::skip;
+  const auto [rows, expected] = read_libsvm<float>(text, options);
+  write_cache(written, rows);
+  const LibsvmReport report = make_cache<float>(text, made, options);
+  CHECK((bytes_of(made) == bytes_of(written)));
+  CHECK(report.rows == expected.rows);
+  CHECK(report.skipped == expected.skipped);
+  CHECK(report.messages == expected.messages);
+  CHECK(report.nonzeros == expected.nonzeros);
+}
+
+TEST_CASE("a label that is too large for a set of labels in a cache is named in full") {
+  const TemporaryFolder folder;
+  write_bytes(folder.path / "rows.txt", "1,222222223 1:1\n");
+  CHECK_THROWS_WITH(make_cache<float>(folder.path / "rows.txt", folder.path / "made"), Catch::Matchers::ContainsSubstring("222222223"));
 }
 
 }  // namespace cache_test

@@ -47,23 +47,25 @@ LibsvmReport make_cache(const std::filesystem::path& text_file, const std::files
   LibsvmRules rules{options.index_base, options.targets, std::nullopt};
   bool all_ones = true;
   double last_label = -1;
+  std::vector<std::string> messages;  // those of read_libsvm: the second pass knows more of what a line may hold
   for (bool again = true; again;) {  // once, or twice where a line does not fit what the others say
     all_ones = true;
     last_label = -1;
-    LibsvmReport ignored;
-    const LibsvmFacts facts = parse_rounds<Scalar>(source, options, rules, sizes, ignored, [&](auto& pieces, Index count, double, int) {
+    LibsvmReport first;
+    const LibsvmFacts facts = parse_rounds<Scalar>(source, options, rules, sizes, first, [&](auto& pieces, Index count, double, int) {
       for (Index p = 0; p < count; ++p) {
         const auto& piece = pieces[static_cast<std::size_t>(p)];
-        all_ones = all_ones && piece.values.empty();
+        all_ones = all_ones && std::all_of(piece.values.begin(), piece.values.end(), [](Scalar value) { return value == 1; });
         if (!piece.labels.empty()) last_label = std::max(last_label, *std::max_element(piece.labels.begin(), piece.labels.end()));
       }
     });
     again = complete_rules(rules, facts, options);
+    messages = std::move(first.messages);
     options.num_features = libsvm_features(options, facts, *rules.index_base);
   }
   if (rules.targets == LibsvmTargets::label_sets && cache.num_labels == 0) {
     if (last_label >= 1 << 24)
-      throw DataError(text(source.name(), ": a cache holds label sets of at most 2^24 labels; got label ", last_label));
+      throw DataError(text(source.name(), ": a cache holds label sets of at most 2^24 labels; got label ", static_cast<Index>(last_label)));
     cache.num_labels = static_cast<Index>(last_label) + 1;
   }
 
@@ -71,14 +73,24 @@ LibsvmReport make_cache(const std::filesystem::path& text_file, const std::files
   cache.num_features = std::max(cache.num_features, options.num_features);
   LibsvmReport report;
   CacheWriter<SparseRows<Scalar>> writer{file, std::move(cache)};
-  parse_rounds<Scalar>(source, options, rules, sizes, report, [&](auto& pieces, Index count, double, int threads) {
-    LibsvmRows<Scalar> rows{*rules.index_base};
-    rows.add(pieces, count, 1, threads);
+  bool is_empty = true;
+  const auto write = [&](LibsvmRows<Scalar>& rows) {
+    is_empty = false;
     report.nonzeros += rows.entries();
     auto data = rows.finish(options.num_features, *rules.index_base, rules.targets, options.not_finite);
     if (rules.queries == true && data.size() == 0) data = data.with_queries({});  // nothing but comments
     writer.add(data);
+  };
+  parse_rounds<Scalar>(source, options, rules, sizes, report, [&](auto& pieces, Index count, double, int threads) {
+    LibsvmRows<Scalar> rows{*rules.index_base};
+    rows.add(pieces, count, 1, threads);
+    write(rows);
   });
+  if (is_empty) {  // a file of no bytes, whose rows have labels like all others
+    LibsvmRows<Scalar> none{*rules.index_base};
+    write(none);
+  }
+  report.messages = std::move(messages);
   report.rows = writer.size();
   report.index_base = *rules.index_base;
   report.targets = rules.targets;
