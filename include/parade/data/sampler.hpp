@@ -165,8 +165,8 @@ class WindowOrder {
 /// keys by rising i. So the order is a pure function of (n, seed, epoch), the same on every machine, and needs no state to resume from; and
 /// a sample's key does not depend on n: with some samples more or fewer at the end of the data, the others keep their order.
 ///
-///   parade::EpochOrder order{n, seed};                       // allocates 20 to 24 bytes a sample, of 131072 and more in whole pages of 2 MB;
-///                                                            // after that nothing is allocated
+///   parade::EpochOrder order{n, seed};                       // allocates 20 to 24 bytes a sample, from 131072 on in whole pages of 2 MB,
+///                                                            // which is up to 6 MB more; after that nothing is allocated
 ///   std::span<const Index> samples = order.shuffle(epoch);   // valid until the next call
 ///
 /// With windows (block > 0) the order is that of WindowOrder: the one in which data larger than memory is visited.
