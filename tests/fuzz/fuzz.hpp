@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -8,12 +9,18 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
+#include <string_view>
 #include <system_error>
+#include <type_traits>
 #include <unistd.h>
 
 #include <Eigen/Core>
 
+#include <parade/core/error.hpp>
+#include <parade/core/types.hpp>
+#include <parade/data/sparse_rows.hpp>
 #include <parade/io/file.hpp>
 
 // What the fuzz targets share. Each is a program of its own, for Clang's libFuzzer:
@@ -70,16 +77,64 @@ inline void damage(const std::filesystem::path& file, std::size_t which) {
   bytes.put(static_cast<char>(byte ^ (1 << which % 8)));
 }
 
+inline std::string bytes_of(const std::filesystem::path& file) {
+  std::ifstream in{file, std::ios::binary};
+  return {std::istreambuf_iterator<char>{in}, {}};
+}
+
+/// What was thrown, if anything.
+template <class Work>
+std::string error_of(const Work& work) {
+  try {
+    work();
+  } catch (const parade::FileError& refused) {
+    return refused.what();
+  } catch (const parade::DataError& refused) {
+    return refused.what();
+  } catch (const parade::OptionError& refused) {
+    return refused.what();
+  }
+  return "";
+}
+
 /// A NaN is the same as a NaN, +0 not as −0.
+template <class T>
+  requires std::is_arithmetic_v<T>
+bool same_bits(T x, T y) { return (x != x && y != y) || std::memcmp(&x, &y, sizeof x) == 0; }
 template <class A, class B>
 bool same_bits(const Eigen::PlainObjectBase<A>& a, const Eigen::PlainObjectBase<B>& b) {
-  if (a.rows() != b.rows() || a.cols() != b.cols()) return false;
-  for (Eigen::Index i = 0; i < a.size(); ++i) {
-    const auto x = a.data()[i], y = b.data()[i];
-    if (x != x && y != y) continue;
-    if (std::memcmp(&x, &y, sizeof x) != 0) return false;
+  return a.rows() == b.rows() && a.cols() == b.cols() &&
+         std::equal(a.data(), a.data() + a.size(), b.data(), [](auto x, auto y) { return same_bits(x, y); });
+}
+
+/// All that the rows hold.
+template <class S>
+bool same(const parade::SparseRows<S>& a, const parade::SparseRows<S>& b) {
+  bool sets = a.has_label_sets() == b.has_label_sets();
+  for (parade::Index i = 0; sets && a.has_label_sets() && i < a.size(); ++i)
+    sets = std::equal(a.label_set(i).begin(), a.label_set(i).end(), b.label_set(i).begin(), b.label_set(i).end());
+  return a.offsets() == b.offsets() && a.indices() == b.indices() && same_bits(a.values(), b.values()) &&
+         a.num_features() == b.num_features() && a.has_labels() == b.has_labels() && a.num_targets() == b.num_targets() &&
+         a.has_weights() == b.has_weights() && (!a.has_labels() || a.labels() == b.labels()) &&
+         (a.num_targets() == 0 || same_bits(a.targets(), b.targets())) && (!a.has_weights() || same_bits(a.weights(), b.weights())) &&
+         sets && a.has_queries() == b.has_queries() && (!a.has_queries() || a.queries() == b.queries());
+}
+
+/// Whether the error is told of a line of the text or, of a packed file, as damage: then it does not depend on how the text is read.
+inline bool is_of_text(std::string_view error) {
+  return error.find(": line ") != std::string_view::npos || error.find("a whole gzip file") != std::string_view::npos;
+}
+
+/// The lines that are not blank: `is_blank` is asked without the line end.
+template <class IsBlank>
+parade::Index count_lines(std::string_view text, const IsBlank& is_blank) {
+  parade::Index count = 0;
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  for (std::size_t size = 0; !text.empty(); text.remove_prefix(std::min(size + 1, text.size()))) {
+    size = std::min(text.find('\n'), text.size());
+    if (!is_blank(text.substr(0, size))) ++count;
   }
-  return true;
+  return count;
 }
 
 }  // namespace fuzz

@@ -16,15 +16,19 @@ namespace {
 
 using parade::Index;
 
-template <class S>
-bool same(const parade::SparseRows<S>& a, const parade::SparseRows<S>& b) {
-  bool sets = a.has_label_sets() == b.has_label_sets();
-  for (Index i = 0; sets && a.has_label_sets() && i < a.size(); ++i)
-    sets = std::equal(a.label_set(i).begin(), a.label_set(i).end(), b.label_set(i).begin(), b.label_set(i).end());
-  return a.offsets() == b.offsets() && a.indices() == b.indices() && fuzz::same_bits(a.values(), b.values()) &&
-         a.num_features() == b.num_features() && a.has_labels() == b.has_labels() && a.num_targets() == b.num_targets() &&
-         (!a.has_labels() || a.labels() == b.labels()) && (a.num_targets() == 0 || fuzz::same_bits(a.targets(), b.targets())) && sets &&
-         a.has_queries() == b.has_queries() && (!a.has_queries() || a.queries() == b.queries());
+/// Of the messages, `own` and `other` are the names of the files that they begin with.
+bool same(const parade::LibsvmReport& a, const std::string& own, const parade::LibsvmReport& b, const std::string& other) {
+  const auto is_same_message = [&](const std::string& x, const std::string& y) {
+    return x.starts_with(own) && y.starts_with(other) && x.substr(own.size()) == y.substr(other.size());
+  };
+  return a.rows == b.rows && a.skipped == b.skipped && a.index_base == b.index_base && a.targets == b.targets && a.nonzeros == b.nonzeros &&
+         a.bytes == b.bytes && std::equal(a.messages.begin(), a.messages.end(), b.messages.begin(), b.messages.end(), is_same_message);
+}
+
+/// Nothing but blanks and a comment.
+bool is_blank(std::string_view line) {
+  line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+  return line.empty() || line == "\r" || line.starts_with('#');
 }
 
 /// The text packed, also with one byte changed: what is read then is the same, or the file is refused as damaged.
@@ -39,8 +43,8 @@ void check_packed(std::string_view text, const parade::LibsvmOptions& options, s
     try {
       parade::detail::TextSource source{file, parade::detail::Unpack::by_and_by};
       const auto found = parade::detail::read_libsvm<S>(std::move(source), options, {.piece = piece});
-      fuzz::require(error.empty() && same(found.rows, whole.rows) && found.report.messages.size() == whole.report.messages.size(),
-                    "packed rows differ");
+      fuzz::require(error.empty() && fuzz::same(found.rows, whole.rows), "packed rows differ");
+      fuzz::require(same(found.report, file.string(), whole.report, "text"), "packed reports differ");
       continue;
     } catch (const parade::FileError& refused) {
       why = refused.what();
@@ -68,10 +72,16 @@ void check(std::string_view text, const parade::LibsvmOptions& options, std::siz
   pieces = read(piece, error_in_pieces);
   fuzz::require(error == error_in_pieces, "errors differ");
   fuzz::require(options.on_error == parade::OnError::stop || error.empty(), "skipping must not stop");
-  fuzz::require(same(whole.rows, pieces.rows) && whole.report.messages == pieces.report.messages, "rows differ");
+  fuzz::require(fuzz::same(whole.rows, pieces.rows), "rows differ");
+  fuzz::require(same(whole.report, "text", pieces.report, "text"), "reports differ");
 
   if (packed) check_packed(text, options, piece, error, whole);
   if (!error.empty()) return;
+  const auto& report = whole.report;
+  fuzz::require(report.rows == whole.rows.size() && report.nonzeros == whole.rows.nonzeros() && report.bytes == text.size() &&
+                    report.rows + report.skipped == fuzz::count_lines(text, is_blank) &&
+                    static_cast<Index>(report.messages.size()) == std::min<Index>(report.skipped, 10),
+                "the report does not fit the rows");
 
   static const std::filesystem::path file = fuzz::scratch_file();
   try {
@@ -86,7 +96,7 @@ void check(std::string_view text, const parade::LibsvmOptions& options, std::siz
   again.not_finite = parade::NotFinite::keep;
   again.threads = 1;
   const auto back = parade::read_libsvm<S>(file, again).rows;
-  fuzz::require(same(whole.rows, back), "what was written is not what is read");
+  fuzz::require(fuzz::same(whole.rows, back), "what was written is not what is read");
 }
 
 }  // namespace
