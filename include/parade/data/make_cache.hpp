@@ -47,6 +47,7 @@ LibsvmReport make_cache(const std::filesystem::path& text_file, const std::files
   LibsvmRules rules{options.index_base, options.targets, std::nullopt};
   bool all_ones = true;
   double last_label = -1;
+  Index num_features = 0;
   std::vector<std::string> messages;  // those of read_libsvm: the second pass knows more of what a line may hold
   for (bool again = true; again;) {  // once, or twice where a line does not fit what the others say
     all_ones = true;
@@ -61,8 +62,9 @@ LibsvmReport make_cache(const std::filesystem::path& text_file, const std::files
     });
     again = complete_rules(rules, facts, options);
     messages = std::move(first.messages);
-    options.num_features = libsvm_features(options, facts, *rules.index_base);
+    num_features = libsvm_features(options, facts, *rules.index_base);
   }
+  options.num_features = num_features;
   if (rules.targets == LibsvmTargets::label_sets && cache.num_labels == 0) {
     if (last_label >= 1 << 24)
       throw DataError(text(source.name(), ": a cache holds label sets of at most 2^24 labels; got label ", static_cast<Index>(last_label)));
