@@ -31,6 +31,7 @@
 #include <parade/data/sampler.hpp>
 #include <parade/data/sparse_rows.hpp>
 #include <parade/io/cache.hpp>
+#include <parade/kernels/huge_pages.hpp>
 
 namespace parade {
 namespace detail {
@@ -44,6 +45,7 @@ class Room {
       data_.reset();
       count_ = 0;
       data_.reset(new T[count]);
+      kernels::use_huge_pages(data_.get(), count * sizeof(T));
       count_ = count;
     }
     return data_.get();
