@@ -49,7 +49,7 @@ LibsvmReport make_cache(const std::filesystem::path& text_file, const std::files
   double last_label = -1;
   Index num_features = 0;
   std::vector<std::string> messages;  // those of read_libsvm: the second pass knows more of what a line may hold
-  for (bool again = true; again;) {  // once, or twice where a line does not fit what the others say
+  for (bool again = true; again;) {   // once, or twice where a line does not fit what the others say
     all_ones = true;
     last_label = -1;
     LibsvmReport first;
