@@ -13,6 +13,7 @@
 #include <parade/io/text.hpp>
 
 #include "fuzz.hpp"
+#include "libsvm_options.hpp"
 
 namespace {
 
@@ -61,15 +62,7 @@ void check_long_lines(const std::filesystem::path& file, const parade::LibsvmOpt
 /// The first three bytes choose the options.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 3) return 0;
-  parade::LibsvmOptions options;
-  options.on_error = data[0] & 1 ? parade::OnError::skip : parade::OnError::stop;
-  options.not_finite = data[0] & 2 ? parade::NotFinite::keep : parade::NotFinite::refuse;
-  options.sort_indices = data[0] & 4;
-  options.add_duplicates = data[0] & 8;
-  if (data[0] & 16) options.index_base = data[0] >> 7;
-  if (data[0] & 32) options.num_features = 5;
-  options.targets = static_cast<parade::LibsvmTargets>(data[1] & 3);
-  options.threads = 1;
+  const parade::LibsvmOptions options = fuzz::libsvm_options(data);
   const std::size_t piece = 1 + data[2] % 64;
   static const std::filesystem::path file = fuzz::scratch_file();
   data[1] & 8 ? fuzz::write_packed(file, data + 3, size - 3) : fuzz::write(file, data + 3, size - 3);
