@@ -18,7 +18,6 @@
 #include <unordered_map>
 #include <utility>
 
-#include <parade/core/hash.hpp>
 #include <parade/data/cached.hpp>
 #include <parade/data/dense_data.hpp>
 #include <parade/data/make_cache.hpp>
@@ -27,6 +26,8 @@
 #include <parade/io/file.hpp>
 #include <parade/io/libsvm.hpp>
 #include <parade/io/npy.hpp>
+#include <parade/prepare/hash_features.hpp>
+#include <parade/prepare/unit_norm.hpp>
 
 std::vector<std::size_t> number_columns(const Preparation& p) {
   std::vector<std::size_t> columns;
@@ -84,39 +85,20 @@ Rows changed(const parade::SparseRows<S>& rows, Index num_features, const Change
   return result;
 }
 
-/// The hashing trick (Weinberger et al. 2009, without signs): FNV-1a of the number that stands in the file, its upper half folded onto the lower.
-Rows hashed(const Rows& rows, int bits, int index_base) {
-  const std::uint64_t mask = (std::uint64_t{1} << bits) - 1;
-  return changed(rows, Index{1} << bits, [&](auto& entries) {
-    for (auto& [index, value] : entries) {
-      const auto number = static_cast<std::uint32_t>(index) + static_cast<std::uint32_t>(index_base);
-      std::byte bytes[4];
-      for (int b = 0; b < 4; ++b) bytes[b] = static_cast<std::byte>(number >> (8 * b) & 255);
-      const std::uint64_t hash = parade::hash_bytes(bytes);
-      index = static_cast<std::int32_t>((hash ^ hash >> 32) & mask);
-    }
-  });
-}
-
 Rows without_unknown_features(const Rows& rows, Index num_features, Index& left_out) {
   return changed(rows, num_features, [&](auto& entries) {
     left_out += static_cast<Index>(std::erase_if(entries, [&](const auto& entry) { return entry.first >= num_features; }));
   });
 }
 
-Rows with_unit_norm(const Rows& rows) {
-  return changed(rows, rows.num_features(), [](auto& entries) {
-    double squares = 0;
-    for (const auto& entry : entries) squares = std::fma(static_cast<double>(entry.second), static_cast<double>(entry.second), squares);
-    if (squares > 0)
-      for (auto& entry : entries) entry.second = static_cast<float>(static_cast<double>(entry.second) / std::sqrt(squares));
-  });
+Rows hashed(const Rows& rows, const Preparation& p, int threads) {
+  return parade::hash_features(rows, {.bits = p.hash_bits, .index_base = p.index_base}, threads);
 }
 
 /// What is done to rows behind everything else.
 Rows weighted(const Rows& rows, const Preparation& p, int threads) {
   if (p.tf_idf) return p.weights.transform(rows, threads);
-  return p.unit_norm ? with_unit_norm(rows) : rows;
+  return p.unit_norm ? parade::UnitNorm{.features = rows.num_features()}.transform(rows, threads) : rows;
 }
 
 /// What errors call the columns that number_columns names: by name, and by the number that the command line knows.
@@ -656,7 +638,7 @@ Data read_file(const std::string& file, Preparation& p, bool fit, int threads) {
     data.rows = std::move(rows);
     data.skipped = report.skipped;
     if (fit) p.index_base = report.index_base, note_skipped(report, p);
-    if (p.hash_bits > 0) data.rows = hashed(data.rows, p.hash_bits, p.index_base);
+    if (p.hash_bits > 0) data.rows = hashed(data.rows, p, threads);
   } else if (p.format == "cache") {
     check_cache(parade::CacheFile{file}, p);
     data.rows = parade::read_cache<Rows>(file, threads);
@@ -747,7 +729,7 @@ std::filesystem::path prepared_cache(const std::string& data_file, Preparation& 
   }
   if (as_it_is) return file;
 
-  const auto rows_of = [&](const Rows& rows) { return hash ? hashed(rows, p.hash_bits, p.index_base) : rows; };
+  const auto rows_of = [&](const Rows& rows) { return hash ? hashed(rows, p, 1) : rows; };
   if (p.tf_idf) {
     parade::Team alone{1};
     p.weights.fit_rows(CacheRows{cache, p.num_features, [&](Index block) { return rows_of(read_block<Rows>(cache, block)); }}, alone);

@@ -104,6 +104,7 @@
 #include <parade/optimizers/rate_factors.hpp>
 #include <parade/optimizers/rmsprop.hpp>
 #include <parade/optimizers/sgd.hpp>
+#include <parade/prepare/hash_features.hpp>
 #include <parade/prepare/impute.hpp>
 #include <parade/prepare/max_abs.hpp>
 #include <parade/prepare/min_max.hpp>

@@ -79,6 +79,16 @@ class SparseRows {
     return copy;
   }
 
+  /// The same rows with other entries: as the constructor takes them, for n rows. Labels, targets, weights, label sets and queries stay.
+  SparseRows with_entries(Vector<std::int64_t> offsets, Vector<std::int32_t> indices, Vector<Scalar> values, Index num_features) const {
+    const SparseRows entries{std::move(offsets), std::move(indices), std::move(values), num_features};
+    check_count("offsets, without the first,", entries.size());
+    auto copy = *this;
+    copy.features_ = entries.features_;
+    copy.offsets_ = entries.offsets_, copy.indices_ = entries.indices_, copy.values_ = entries.values_;
+    return copy;
+  }
+
   /// y (n): the class of each row.
   SparseRows with_labels(Vector<Label> labels) const {
     check_count("labels", labels.size());
