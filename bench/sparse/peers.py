@@ -3,15 +3,18 @@
 """Logistic regression with L2 (lambda = 1/n, no intercept) on sparse rows, by parade, scikit-learn's SGDClassifier and LIBLINEAR, in turn, on the same rows:
 seconds and objective after some epochs, and the seconds until the objective is within 1e-3 of the optimum (relative).
 
-usage: peers.py PROGRAM [--libsvm FILE] [--threads 1,2] [--repeats 3] [--rate R] [--decay C] [--batch-size B] [--json FILE] [--picture FILE]
+usage: peers.py PROGRAM [--libsvm FILE] [--threads 1,2] [--repeats 3] [--rate R] [--decay C] [--batch-size B] [--liblinear LIBRARY] [--json FILE] [--picture FILE]
 
 PROGRAM is what `bench/run sparse --help` has built: .build/release/bench/bench_sparse_sparse. Without --libsvm it makes the rows; of a LIBSVM file of counts
 (plain or .gz) the TF-IDF is taken (sublinear counts, smooth document frequencies, rows of length 1).
-Needs python3-sklearn; LIBLINEAR is scikit-learn's copy, called through LogisticRegression: dual is -s 7, primal is -s 0. The picture needs python3-matplotlib.
+Needs python3-sklearn and LIBLINEAR's library (package liblinear4, which liblinear-tools brings: its `train` is a reader of files around it). Of LIBLINEAR, each point
+of a curve is a stopping tolerance, -e, and its seconds are those of `train()` alone, without reading the file. The picture needs python3-matplotlib.
 parade computes in float, the others in double; all objectives are computed here, in double. Each repeat has its own seed of the order of the rows; both seconds and
 objective are medians over them. parade has trained on these rows before in the same process; so have the others, in all repeats but the first.
 """
 import argparse
+import ctypes
+import ctypes.util
 import json
 import statistics
 import subprocess
@@ -25,10 +28,60 @@ import scipy.sparse
 import sklearn
 from sklearn.datasets import load_svmlight_file
 from sklearn.feature_extraction.text import TfidfTransformer
-from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.linear_model import SGDClassifier
 
 EPOCHS = (1, 2, 3, 4, 5, 8, 12, 20)
-ITERATIONS = {"dual": (1, 2, 3, 4, 6, 8, 12), "primal": (1, 2, 3, 4, 5, 6)}
+SOLVERS = {7: ("dual", (30, 20, 14, 10, 7, 5, 3, 1)), 0: ("primal", (0.5, 0.3, 0.2, 0.14, 0.1, 0.05, 0.01, 0.001))}  # -s, and what is given as -e
+
+
+class Liblinear:
+    """LIBLINEAR's train() with C = 1 and no bias, on rows that it takes from memory. As linear.h of versions 1.9 to 2.30 and later has it."""
+
+    class Problem(ctypes.Structure):
+        _fields_ = [("l", ctypes.c_int), ("n", ctypes.c_int), ("y", ctypes.c_void_p), ("x", ctypes.c_void_p), ("bias", ctypes.c_double)]
+
+    class Parameter(ctypes.Structure):
+        _fields_ = [("solver_type", ctypes.c_int), ("eps", ctypes.c_double), ("C", ctypes.c_double), ("nr_weight", ctypes.c_int), ("weight_label", ctypes.c_void_p),
+                    ("weight", ctypes.c_void_p), ("p", ctypes.c_double), ("init_sol", ctypes.c_void_p)]
+
+    class Model(ctypes.Structure):
+        pass
+
+    def __init__(self, library, x, signs):
+        name = library or ctypes.util.find_library("linear")
+        if not name:
+            raise SystemExit("peers.py: there is no library of LIBLINEAR (package liblinear4); or give its file: --liblinear FILE")
+        self.library = ctypes.CDLL(name)
+        self.version = ctypes.c_int.in_dll(self.library, "liblinear_version").value
+        if not 200 <= self.version <= 230:
+            raise SystemExit(f"peers.py: knows the structures of LIBLINEAR 2.00 to 2.30; {name} is {self.version / 100:.2f}")
+        self.Model._fields_ = [("param", self.Parameter), ("nr_class", ctypes.c_int), ("nr_feature", ctypes.c_int), ("w", ctypes.POINTER(ctypes.c_double)),
+                               ("label", ctypes.POINTER(ctypes.c_int)), ("bias", ctypes.c_double)]
+        self.library.train.restype = ctypes.POINTER(self.Model)
+        self.library.check_parameter.restype = ctypes.c_char_p
+        self.print_nothing = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(lambda _: None)
+        self.library.set_print_string_function(self.print_nothing)
+        n, entries = x.shape[0], x.nnz
+        rows = np.repeat(np.arange(n), np.diff(x.indptr))
+        nodes = np.zeros(entries + n, dtype=np.dtype([("index", np.int32), ("value", np.float64)], align=True))  # each row ends with index -1
+        nodes["index"] = -1
+        nodes["index"][np.arange(entries) + rows] = x.indices + 1
+        nodes["value"][np.arange(entries) + rows] = x.data
+        self.nodes, self.y = nodes, np.ascontiguousarray(signs, dtype=np.float64)
+        self.begins = (nodes.ctypes.data + nodes.itemsize * (x.indptr[:-1].astype(np.int64) + np.arange(n))).astype(np.uintp)
+        self.problem = self.Problem(n, x.shape[1], self.y.ctypes.data, self.begins.ctypes.data, -1.0)
+
+    def train(self, solver, eps):
+        """Seconds and w."""
+        parameter = self.Parameter(solver, eps, 1.0, 0, None, None, 0.1, None)
+        if wrong := self.library.check_parameter(ctypes.byref(self.problem), ctypes.byref(parameter)):
+            raise SystemExit(f"peers.py: LIBLINEAR: {wrong.decode()}")
+        begin = time.perf_counter()
+        model = self.library.train(ctypes.byref(self.problem), ctypes.byref(parameter))
+        seconds = time.perf_counter() - begin
+        w = np.ctypeslib.as_array(model.contents.w, shape=(self.problem.n,)).copy() * model.contents.label[0]  # of the label that comes first
+        self.library.free_and_destroy_model(ctypes.byref(model))
+        return seconds, w
 
 
 def write(folder, x, labels):
@@ -74,6 +127,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=3)
     for name in ("--rate", "--decay", "--batch-size"):
         parser.add_argument(name, help="of parade, as PROGRAM has it")
+    parser.add_argument("--liblinear", help="the file of its library (default: the system's)")
     parser.add_argument("--json")
     parser.add_argument("--picture")
     options = parser.parse_args()
@@ -112,17 +166,20 @@ def main():
         def by_sgd(epochs, seed):
             return fitted(SGDClassifier(loss="log_loss", alpha=1 / n, max_iter=epochs, tol=None, fit_intercept=False, random_state=seed))
 
-        def by_liblinear(kind, iterations, seed):
-            return fitted(LogisticRegression(C=1, dual=kind == "dual", solver="liblinear", tol=1e-12, fit_intercept=False, random_state=seed,
-                                             max_iter=iterations))
+        liblinear = Liblinear(options.liblinear, x, signs)
 
-        best = by_liblinear("dual", 1000, 1)[1]
+        def by_liblinear(solver, eps, seed):
+            ctypes.CDLL(None).srand(seed)  # it draws its order from rand(), and train() seeds nothing
+            seconds, w = liblinear.train(solver, eps)
+            return seconds, objective(w)
+
+        best = min(by_liblinear(7, 1e-6, 1)[1], by_liblinear(0, 1e-8, 1)[1])
         runs = {}
         for threads in options.threads.split(","):
             runs[f"parade, {threads} thread{'s' * (threads != '1')}"] = [(e, lambda seed, e=e, t=threads: by_parade(t, e, seed)) for e in EPOCHS]
         runs["scikit-learn SGDClassifier"] = [(e, lambda seed, e=e: by_sgd(e, seed)) for e in EPOCHS]
-        for kind, of in ITERATIONS.items():
-            runs[f"LIBLINEAR, {kind}"] = [(i, lambda seed, i=i, k=kind: by_liblinear(k, i, seed)) for i in of]
+        for solver, (kind, tolerances) in SOLVERS.items():
+            runs[f"LIBLINEAR -s {solver} ({kind})"] = [(f"-e {eps}", lambda seed, s=solver, e=eps: by_liblinear(s, e, seed)) for eps in tolerances]
         times = {name: [[] for _ in points] for name, points in runs.items()}
         values = {name: [[] for _ in points] for name, points in runs.items()}
         for repeat in range(options.repeats):
@@ -133,13 +190,13 @@ def main():
                         times[name][place].append(seconds)
                         values[name][place].append(value)
 
-    curves = {name: [{"epochs": points[i][0], "seconds": statistics.median(times[name][i]), "all_seconds": times[name][i],
+    curves = {name: [{"after": points[i][0], "seconds": statistics.median(times[name][i]), "all_seconds": times[name][i],
                       "objective": statistics.median(values[name][i]), "all_objectives": values[name][i]}
                      for i in range(len(points))] for name, points in runs.items()}
-    print(f"{n} rows, {x.shape[1]} features, {x.nnz} nonzeros; optimum {best:.6f}; scikit-learn {sklearn.__version__}; median of {options.repeats}")
+    print(f"{n} rows, {x.shape[1]} features, {x.nnz} nonzeros; optimum {best:.6f}; scikit-learn {sklearn.__version__}, LIBLINEAR {liblinear.version / 100:.2f}; median of {options.repeats}")
     print("\n| | ns a nonzero and epoch, 1 epoch | 5 | 20 | objective after 1 | 5 | 20 | s until 1e-3 |\n|---|---|---|---|---|---|---|---|")
     for name, curve in curves.items():
-        at = {point["epochs"]: point for point in curve}
+        at = {point["after"]: point for point in curve}
         columns = [f"{at[e]['seconds'] * 1e9 / e / x.nnz:.1f}" if e in at else "" for e in (1, 5, 20)]
         columns += [f"{at[e]['objective']:.6f}" if e in at else "" for e in (1, 5, 20)]
         near = [point["seconds"] for point in curve if point["objective"] <= best * 1.001]

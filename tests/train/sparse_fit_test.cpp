@@ -331,6 +331,46 @@ TEST_CASE("rows so long that each range of features is a task of its own, on up 
   check_same(three, dense, rows, shared, 200);
 }
 
+TEST_CASE("rows of which a few hold most of the entries are shared by entries, and the bits are the same") {
+  constexpr Index count = 300, features = 4000, few = 3, many = 2500, every = 41;  // 8 of the rows hold 96 % of the entries
+  const Random random(31, Purpose::user, 3);
+  std::uint64_t at = 0;
+  std::vector<std::int32_t> indices;
+  Vector<std::int64_t> offsets = Vector<std::int64_t>::Zero(count + 1);
+  Vector<Label> labels(count);
+  for (Index i = 0; i < count; ++i) {
+    const Index entries = i % every == 7 ? many : few, apart = features / entries;
+    for (Index e = 0; e < entries; ++e)
+      indices.push_back(static_cast<std::int32_t>(e * apart + static_cast<Index>(random.below(at++, static_cast<std::uint64_t>(apart)))));
+    offsets[i + 1] = static_cast<std::int64_t>(indices.size());
+    labels[i] = static_cast<Label>(random.below(at++, 2));
+  }
+  Vector<double> values(offsets[count]);
+  for (double& value : values) value = random.uniform(at++, -0.1, 0.1);
+  const Vector<std::int32_t> all = Vector<std::int32_t>::Map(indices.data(), static_cast<Index>(indices.size()));
+  const auto rows = SparseRows<double>(offsets, all, values, features).with_labels(labels);
+
+  // Features are cut where the entries are as many on both sides, though most rows have none there.
+  Team team{2};
+  detail::SparseCut cut;
+  cut.make(rows, sparse_shape(rows), 4, team);
+  for (Index range = 0; range < 4; ++range) {
+    const auto [begin, end] = cut.features(range);
+    const auto held =
+        std::count_if(indices.begin(), indices.end(), [&, first = begin, last = end](auto i) { return i >= first && i < last; });
+    CHECK(std::abs(static_cast<double>(held) / static_cast<double>(indices.size()) - 0.25) < 0.05);
+  }
+
+  const auto make = [&](const Both& both) { return sgd_trainer_of<double>(features, both, 0.5); };
+  for (const Index b : {1, 5, 64, 300}) {
+    CAPTURE(b);
+    check_same_hash(make({1e-3, 0}), rows, {.epochs = 2, .batch_size = b, .seed = 5});
+    check_same_hash(make({1e-3, 1e-4}), rows, {.epochs = 2, .batch_size = b, .seed = 5});
+  }
+  auto sparse = make({1e-3, 0}), dense = make({1e-3, 0});
+  check_same(sparse, dense, rows, {.epochs = 2, .batch_size = 64, .seed = 5, .threads = 3}, 200);
+}
+
 TEST_CASE("the bits of theta do not depend on how far apart the features lie") {
   // 5 MB of theta: more than is taken to be in a cache.
   constexpr Index count = 401, apart = 64;
