@@ -96,21 +96,57 @@ void add_options(CLI::App& app, Options& options) {
                     add("--json", options.json, "FILE", "for the result; written when all is done", {})});
   app.footer(
       "To predict:\n  train predict --model MODEL --data FILE --output FILE       (train predict --help)\n\n"
+      "To make a cache, once for many trainings:\n  train cache --data FILE --output CACHE                      (train cache --help)\n\n"
       "Examples:\n  train --data a9a --test a9a.t --l2 1/n --rate 1\n"
       "  train --data adult.csv --format csv --label income --standardize --intercept --save adult.npz\n"
       "  train --data houses.csv --format csv --target price --loss squared --standardize --intercept\n\n"
       "The exit status is 0 if all went well, 1 for data that cannot be used or a run that diverged, 2 for a bad command line.");
 }
 
+void add_options(CLI::App& app, CacheRequest& request) {
+  app.option_defaults()->always_capture_default();
+  app.add_option("--data", request.data, "the file, plain or .gz")->type_name("FILE")->required();
+  app.add_option("--output", request.output, "the cache; what was there before is replaced")->type_name("CACHE")->required();
+  app.add_option("--format", request.format, "libsvm or csv (or tab, or semicolon)")
+      ->type_name("NAME")
+      ->check(CLI::IsMember({"libsvm", "csv"}));
+  app.add_flag("--real", request.targets, "libsvm: the first number of a line is a real target, not a label");
+  app.add_option("--label", request.label, "csv: the column of the labels, by name or number; 0 is the first, -1 the last")
+      ->type_name("COLUMN");
+  app.add_option("--target", request.target, "the same, for real targets")->type_name("COLUMN");
+  app.add_option("--leave-out", request.leave_out, "csv: columns that are not used")
+      ->type_name("COLUMN,...")
+      ->delimiter(',')
+      ->default_str("");
+  app.add_flag("--no-header", request.no_header, "csv: the first line is data; the columns are column_1, column_2, ...");
+  app.add_flag("--skip-malformed", request.skip_malformed, "leave out rows that do not hold what the format says, and count them");
+  app.add_option("--hash-bits", request.hash_bits, "csv: columns of text share 2^N features; 0: one for each text")
+      ->type_name("N")
+      ->transform(in<int>(0, 28));
+  app.add_option("--threads", request.threads, "0: as many as the process may use")->type_name("N")->transform(in<int>(0, 1024));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  const bool predicts = argc > 1 && std::string(argv[1]) == "predict";
+  const std::string command = argc > 1 ? argv[1] : "";
+  const bool predicts = command == "predict", makes_cache = command == "cache";
   CLI::App app{predicts ? "Predicts with a model that 'train' has saved: a line for each row, its label or number."
-                        : "Trains linear models, factorization machines and neural networks on LIBSVM, CSV and NPY files and caches by "
-                          "stochastic gradient descent.",
-               predicts ? "train predict" : "train"};
+               : makes_cache
+                   ? "Makes a cache of a LIBSVM or CSV file, whatever its size: sparse rows of float, which 'train --format cache' reads "
+                     "at the speed of the disk, with --memory part by part."
+                   : "Trains linear models, factorization machines and neural networks on LIBSVM, CSV and NPY files and caches by "
+                     "stochastic gradient descent.",
+               predicts      ? "train predict"
+               : makes_cache ? "train cache"
+                             : "train"};
   try {
+    if (makes_cache) {
+      CacheRequest request;
+      add_options(app, request);
+      app.parse(argc - 1, argv + 1);
+      return cache(request);
+    }
     if (predicts) {
       PredictOptions options;
       app.option_defaults()->always_capture_default();

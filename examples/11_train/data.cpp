@@ -374,6 +374,12 @@ void number_classes(Data& data, const std::vector<std::string>& names, Preparati
   data.rows = data.rows.with_labels(std::move(numbered));
 }
 
+/// The names of classes that a cache brings; none where some of its labels have no name.
+std::vector<std::string> names_of_classes(const parade::CacheInfo& info, Label least, Label greatest) {
+  const std::vector<std::string>& names = info.schema.classes;
+  return least >= 0 && static_cast<std::size_t>(greatest) < names.size() ? names : std::vector<std::string>{};
+}
+
 /// Throws DataError for a cache that the loss cannot be fitted to.
 void check_cache(const parade::CacheFile& cache, const Preparation& p) {
   const parade::CacheInfo& info = cache.info();
@@ -508,22 +514,49 @@ void counted_from(Index first, const Work& work) {
   }
 }
 
-/// A CSV file as a cache of what `read` makes of it, but for the numbering of classes, of which these are the names.
-std::filesystem::path cache_of_csv(const std::string& data_file, Preparation& p, FolderBeside& folder, int threads,
-                                   std::vector<std::string>& label_names) {
-  parade::CsvFile csv{data_file, {}, {}};
-  csv.read = csv_options(p, threads);
+/// A CSV file as a cache of D; returns the names of the classes.
+template <class D>
+std::vector<std::string> write_cache_of_csv(const std::string& data_file, Preparation& p, const std::filesystem::path& file, int threads,
+                                            bool is_for_a_model) {
+  parade::CsvFile csv{data_file, csv_options(p, threads), {}};
   name_columns(parade::read_csv_header(data_file, csv.read), p);
   csv.use = table_options(p, true);
   csv.use.leave_out.assign(p.leave_out.begin(), p.leave_out.end());
   csv.use.keep_missing = p.standardize;
-  const auto file = folder / "rows";
-  auto made = p.standardize ? parade::make_cache<Exact>(csv, file) : parade::make_cache<Rows>(csv, file);
+  auto made = [&] {
+    try {
+      return parade::make_cache<D>(csv, file);
+    } catch (const parade::DataError& error) {  // which knows neither the file nor this program's options
+      std::string what = error.what();
+      if (const auto advice = what.find(" (leave the column out, set drop_missing"); advice != std::string::npos) {
+        what.resize(advice);
+        if (!what.starts_with("column '" + p.answer + "'"))
+          what += is_for_a_model ? " (--standardize puts the mean there, --leave-out leaves the column out)"
+                                 : " (--leave-out leaves the column out)";
+      }
+      throw parade::DataError(what.starts_with(data_file) ? what : data_file + ": " + what);
+    }
+  }();
   note_skipped(made.report, p);
   leave_out(made.table, p);
   keep_columns(made.table, p);
   if (p.hash_bits == 0) p.features.assign(made.features.begin(), made.features.end());
-  label_names = std::move(made.labels);
+  return std::move(made.labels);
+}
+
+/// A LIBSVM file as a cache.
+void write_cache_of_libsvm(const std::string& data_file, Preparation& p, const std::filesystem::path& file, int threads) {
+  const auto report = parade::make_cache<float>(data_file, file, libsvm_options(p, threads));
+  p.index_base = report.index_base;
+  note_skipped(report, p);
+}
+
+/// A CSV file as a cache of what `read` makes of it, but for the numbering of classes, of which these are the names.
+std::filesystem::path cache_of_csv(const std::string& data_file, Preparation& p, FolderBeside& folder, int threads,
+                                   std::vector<std::string>& label_names) {
+  const auto file = folder / "rows";
+  label_names = p.standardize ? write_cache_of_csv<Exact>(data_file, p, file, threads, true)
+                              : write_cache_of_csv<Rows>(data_file, p, file, threads, true);
   if (!p.standardize) return file;
 
   // Features in the order of the columns: one for numbers, one for each level of a text, and behind them the hashed ones.
@@ -640,8 +673,11 @@ Data read_file(const std::string& file, Preparation& p, bool fit, int threads) {
     if (fit) p.index_base = report.index_base, note_skipped(report, p);
     if (p.hash_bits > 0) data.rows = hashed(data.rows, p, threads);
   } else if (p.format == "cache") {
-    check_cache(parade::CacheFile{file}, p);
+    const parade::CacheFile cache{file};
+    check_cache(cache, p);
     data.rows = parade::read_cache<Rows>(file, threads);
+    if (p.on_labels && data.rows.size() > 0)
+      label_names = names_of_classes(cache.info(), data.rows.labels().minCoeff(), data.rows.labels().maxCoeff());
   } else {
     parade::CsvOptions options = csv_options(p, threads);
     parade::Table table;
@@ -700,14 +736,18 @@ Data read(const std::string& file, Preparation& p, bool fit, int threads) {
   }
 }
 
+std::vector<std::string> write_cache_of(const std::string& data_file, Preparation& p, const std::filesystem::path& output, int threads) {
+  if (p.format == "csv") return write_cache_of_csv<Rows>(data_file, p, output, threads, false);
+  write_cache_of_libsvm(data_file, p, output, threads);
+  return {};
+}
+
 std::filesystem::path prepared_cache(const std::string& data_file, Preparation& p, FolderBeside& folder, int threads) {
   std::filesystem::path file = data_file;
   std::vector<std::string> label_names;
   if (p.format == "libsvm") {
     file = folder / "rows";
-    const auto report = parade::make_cache<float>(data_file, file, libsvm_options(p, threads));
-    p.index_base = report.index_base;
-    note_skipped(report, p);
+    write_cache_of_libsvm(data_file, p, file, threads);
   } else if (p.format == "csv") {
     file = cache_of_csv(data_file, p, folder, threads, label_names);
   } else if (p.format == "npy") {
@@ -724,6 +764,7 @@ std::filesystem::path prepared_cache(const std::string& data_file, Preparation& 
     for_each_block<Rows>(cache, [&](const Rows& rows) {
       for (const Label y : rows.labels()) classes.emplace(y, -1);
     });
+    if (p.format == "cache") label_names = names_of_classes(cache.info(), classes.begin()->first, classes.rbegin()->first);
     p.labels = class_labels(classes, label_names);
     as_it_is &= classes.begin()->first == 0 && classes.rbegin()->first == static_cast<Label>(classes.size()) - 1;
   }

@@ -85,6 +85,10 @@ class FolderBeside {
 /// The training file as a cache of what `read` would make of it, one block in memory at a time: the file itself, if it is that already.
 std::filesystem::path prepared_cache(const std::string& data_file, Preparation& p, FolderBeside& folder, int threads);
 
+/// Writes a LIBSVM or CSV file as a cache, whatever its size, for training from it; returns the labels of a CSV file. What is fitted (TF-IDF, standardized
+/// columns) is not for caches: it belongs to a model.
+std::vector<std::string> write_cache_of(const std::string& data_file, Preparation& p, const std::filesystem::path& output, int threads);
+
 /// Throws OptionError where so many bytes will not hold two windows of that cache, as far as the beginning of the file tells.
 void check_memory(const std::string& data_file, Preparation p, FolderBeside& folder, int threads, std::size_t memory);
 

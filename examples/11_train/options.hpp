@@ -36,8 +36,17 @@ struct PredictOptions {
   int threads = 0;
 };
 
+struct CacheRequest {
+  std::string data, output, format = "libsvm";
+  std::optional<std::string> label, target;
+  std::vector<std::string> leave_out;
+  bool targets = false, no_header = false, skip_malformed = false;
+  int hash_bits = 0, threads = 0;
+};
+
 [[noreturn]] inline void refuse(const std::string& text) { throw parade::OptionError(text); }
 
-/// Both return the exit status.
+/// Each returns the exit status.
 int train(const Options& options);
 int predict(const PredictOptions& options);
+int cache(const CacheRequest& request);

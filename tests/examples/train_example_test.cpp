@@ -92,7 +92,7 @@ TEST_CASE("train: the help text names every option and its default, and how to p
                              "--dense",       "--threads",     "--memory",         "--seed",
                              "--progressive", "--save",        "--json",           "train predict --model",
                              "--tfidf",       "--sublinear",   "--skip-malformed", "--model",
-                             "=linear",       "--factors",     "--hidden"})
+                             "=linear",       "--factors",     "--hidden",         "train cache --data"})
     CHECK_THAT(out, ContainsSubstring(option));
   const auto predict = run(folder, "predict --help");
   CHECK(predict.status == 0);
@@ -610,6 +610,84 @@ TEST_CASE("train: --memory trains on data that is larger, from a LIBSVM file or 
   const json in_memory = trained("--data text").first;
   CHECK(one["theta_hash"] != in_memory["theta_hash"]);
   CHECK(std::abs(one["train_objective"].get<double>() - in_memory["train_objective"].get<double>()) < 1e-3);
+}
+
+TEST_CASE("train cache: a cache of a LIBSVM or CSV file is trained on as the file is, in part or as a whole") {
+  const Folder folder;
+  write(folder.path / "text", libsvm({"-1", "+1"}, 3000, 3));
+  write(folder.path / "table.csv", csv(3000, true, 4));
+  const auto hash_of = [&](const std::string& arguments) {
+    const auto [status, out, err] = run(folder, arguments + " --epochs 2 --json r");
+    INFO(err);
+    REQUIRE(status == 0);
+    return result(folder)["theta_hash"].get<std::string>();
+  };
+  struct Case {
+    std::string cache, file, loss;
+  };
+  for (const auto& [cache, file, loss] :
+       {Case{"--data text", "--data text", "--loss logistic"}, Case{"--data text --real", "--data text", "--loss squared"},
+        Case{"--data table.csv --format csv --label taste --leave-out size", "--data table.csv --format csv --label taste --leave-out size",
+             "--loss hinge"},
+        Case{"--data table.csv --format csv --label taste --leave-out size --hash-bits 9",
+             "--data table.csv --format csv --label taste --leave-out size --hash-bits 9", "--loss logistic"}}) {
+    CAPTURE(cache);
+    const auto [status, out, err] = run(folder, "cache " + cache + " --output c");
+    INFO(err);
+    REQUIRE(status == 0);
+    CHECK_THAT(out, ContainsSubstring("cache       c: 3000 rows, "));
+    CHECK(hash_of("--data c --format cache " + loss) == hash_of(file + ' ' + loss));
+    CHECK(hash_of("--data c --format cache --memory 4 " + loss).size() == 16);
+  }
+  // The labels of a table keep their names: in what is said, in the model, in predictions.
+  REQUIRE(run(folder, "cache --data table.csv --format csv --label taste --leave-out size --output c").status == 0);
+  CHECK_THAT(run(folder, "--data c --format cache --save m").out, ContainsSubstring("; labels sour sweet\n"));
+  REQUIRE(run(folder, "predict --model m --data c --output p").status == 0);
+  const auto predicted = lines(folder.path / "p");
+  CHECK(std::set<std::string>(predicted.begin(), predicted.end()) == std::set<std::string>{"sour", "sweet"});
+  CHECK_THAT(run(folder, "--data c --format cache --memory 4").out, ContainsSubstring("; labels sour sweet\n"));
+}
+
+TEST_CASE("train cache: what makes no sense is refused, and what was there is left as it was") {
+  const Folder folder;
+  write(folder.path / "text", "1 1:1\n0 2:x\n");
+  write(folder.path / "table.csv", "a,b\n1,yes\n2,no\n");
+  write(folder.path / "lacks.csv", "a,b\n1,yes\n?,no\n");
+  write(folder.path / "c", "what was there");
+  struct Case {
+    std::string arguments;
+    int status;
+    std::string error;
+  };
+  for (const auto& [arguments, status, error] :
+       {Case{"--data text", 1, "text: line 2, column 5: found 'x'"}, Case{"--data nowhere", 1, "nowhere"},
+        Case{"--data text --label a", 2, "--label is for --format csv"}, Case{"--data text --target a", 2, "--target is for --format csv"},
+        Case{"--data text --leave-out a", 2, "--leave-out is for --format csv"},
+        Case{"--data text --no-header", 2, "--no-header is for --format csv"},
+        Case{"--data text --hash-bits 8", 2, "--hash-bits is for --format csv"}, Case{"--data text --hash-bits 29", 2, "[0, 28]"},
+        Case{"--data table.csv --format csv", 2, "needs --label or --target"},
+        Case{"--data table.csv --format csv --label b --target a", 2, "needs --label or --target, and not both"},
+        Case{"--data table.csv --format csv --label b --real", 2, "--real is for --format libsvm"},
+        Case{"--data table.csv --format csv --label nix", 1, "nix"}, Case{"--data table.csv --format npy --label b", 2, "--format"},
+        Case{"--data lacks.csv --format csv --label b", 1,
+             "lacks.csv: column 'a' must have a value in each row; it lacks 1, the first in row 1 (--leave-out leaves the column out)\n"},
+        Case{"--data c", 2, "--output must name another file than --data"}, Case{"", 2, "--data is required"}}) {
+    CAPTURE(arguments);
+    const auto files = folder.files();
+    const auto [ended, said, err] = run(folder, "cache " + arguments + " --output c");
+    CHECK(ended == status);
+    CHECK_THAT(err, ContainsSubstring(error));
+    CHECK(read(folder.path / "c") == "what was there");
+    CHECK(folder.files() == files);
+  }
+  const auto in_training = run(folder, "--data lacks.csv --format csv --label b --memory 10");
+  CHECK(in_training.status == 1);
+  CHECK_THAT(in_training.err, ContainsSubstring("lacks.csv: column 'a'") &&
+                                  ContainsSubstring("(--standardize puts the mean there, --leave-out leaves the column out)\n"));
+  const auto [status, out, err] = run(folder, "cache --data text --skip-malformed --output c");
+  CHECK(status == 0);
+  CHECK_THAT(out, ContainsSubstring("cache       c: 1 rows, 1 features, 1 nonzeros, 1 blocks"));
+  CHECK_THAT(err, ContainsSubstring("1 malformed rows were left out, the first: text: line 2, column 5"));
 }
 
 TEST_CASE("train: a cache and --memory for a loss on targets, and a cache of something else ends with status 1") {

@@ -534,10 +534,25 @@ TEST_CASE("a stream of windows keeps within the memory that it was given") {
     }
   CHECK(samples == 3 * n);
   CHECK_THROWS_AS(stream->next(), std::logic_error);
-  CHECK_THROWS_WITH((CachedRows<float>{folder.path / "rows", {.memory = 200}}),
-                    Catch::Matchers::ContainsSubstring("memory must hold two windows"));
-  CHECK_THROWS_WITH((CachedRows<float>{folder.path / "rows", {.memory = 3000, .window_blocks = 20}}),
-                    Catch::Matchers::ContainsSubstring("memory must hold two windows"));
+  for (const Index blocks : {0, 1, 3, 20, 1000}) {  // what the error asks for is enough, and no byte less is
+    CAPTURE(blocks);
+    const auto error_of = [&](std::size_t bytes) -> std::string {
+      try {
+        const CachedRows<float> opened{folder.path / "rows", {.memory = bytes, .window_blocks = blocks}};
+        return "";
+      } catch (const OptionError& error) {
+        return error.what();
+      }
+    };
+    const std::string error = error_of(1);
+    CHECK_THAT(error, Catch::Matchers::ContainsSubstring("memory must hold two windows of ") &&
+                          Catch::Matchers::ContainsSubstring(" bytes (1 MiB); got 1"));
+    const std::string at_least = "at least ";
+    REQUIRE(error.find(at_least) != std::string::npos);
+    const std::size_t needed = std::stoul(error.substr(error.find(at_least) + at_least.size()));
+    CHECK(error_of(needed).empty());
+    CHECK(error_of(needed - 1) == error.substr(0, error.size() - 1) + std::to_string(needed - 1));
+  }
 }
 
 }  // namespace cached_fit_test

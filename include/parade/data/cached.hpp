@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <numeric>
 #include <span>
 #include <stdexcept>
 #include <thread>
@@ -522,10 +523,13 @@ class Cached {
     std::size_t all = 0, fit = 0;
     while (fit < bytes.size() && bytes[fit] <= options.memory - all) all += bytes[fit++];
     const auto wanted = static_cast<std::size_t>(options.window_blocks);
-    if (!bytes.empty() && fit < std::max<std::size_t>(1, std::min(wanted, bytes.size())))
+    const std::size_t least = std::max<std::size_t>(1, std::min(wanted, bytes.size()));
+    if (!bytes.empty() && fit < least) {
+      const std::size_t needed = std::accumulate(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(least), std::size_t{0});
       throw OptionError(detail::text("memory must hold two windows of ", std::max<std::size_t>(1, wanted),
-                                     " block(s), the largest of which takes ", bytes[0], " bytes twice and for its order; got ",
-                                     options.memory));
+                                     " block(s) and their order: at least ", needed, " bytes (",
+                                     (needed >> 20) + (needed % (1 << 20) != 0 ? 1 : 0), " MiB); got ", options.memory));
+    }
     windows_ = {std::max<Index>(1, info.rows_per_block),
                 options.window_blocks > 0 ? options.window_blocks : std::max<Index>(1, static_cast<Index>(fit))};
   }
