@@ -146,8 +146,11 @@ inline void check_row_size(const std::filesystem::path& file, Index values) {
   if (values > Index{1} << 27) throw DataError(text(file.string(), ": a cache is made of rows of at most 2^27 values; got ", values));
 }
 
-/// How many rows are in memory at a time: those of a mebibyte.
-inline Index rows_at_a_time(Index row_bytes) { return std::max<Index>(1, (Index{1} << 20) / std::max<Index>(1, row_bytes)); }
+constexpr Index bytes_at_a_time = Index{1} << 20;
+/// How many rows are in memory at a time.
+inline Index rows_at_a_time(Index row_bytes, Index bytes = bytes_at_a_time) {
+  return std::max<Index>(1, bytes / std::max<Index>(1, row_bytes));
+}
 
 inline void check_rows(const std::filesystem::path& file, Index rows, Index wanted, const std::filesystem::path& features) {
   if (rows != wanted)
@@ -167,7 +170,7 @@ void check_all_finite(std::string_view field, const Matrix<T>& x, Index first) {
 /// The arrays are at `features`, `labels` and `targets`, from which a Source is made, or null.
 template <class T, class Source, class Place>
 Index make_npy_cache(const Place& features_at, const Place* labels_at, const Place* targets_at, NotFinite not_finite,
-                     const std::filesystem::path& file, const CacheOptions& cache) {
+                     const std::filesystem::path& file, const CacheOptions& cache, Index bytes) {
   NpyRows<T, Source> features{features_at};
   std::optional<NpyRows<Label, Source>> labels;
   std::optional<NpyRows<double, Source>> targets;
@@ -185,7 +188,7 @@ Index make_npy_cache(const Place& features_at, const Place* labels_at, const Pla
   }
   CacheWriter<DenseData<T>> writer{file, cache};
   const Index values = features.row_size() + (targets ? targets->row_size() : 0);
-  const Index piece = rows_at_a_time(values * static_cast<Index>(sizeof(double)));
+  const Index piece = rows_at_a_time(values * static_cast<Index>(sizeof(double)), bytes);
   Index row = 0;
   do {  // once for no rows at all, too: d, labels and targets come from what is added
     const Index count = std::min(piece, n - row);
@@ -197,6 +200,60 @@ Index make_npy_cache(const Place& features_at, const Place* labels_at, const Pla
       Matrix<double> y = targets->next(count);
       check_all_finite("targets", y, row);
       data = data.with_targets(std::move(y));
+    }
+    writer.add(data);
+    row += count;
+  } while (row < n);
+  writer.finish();
+  return n;
+}
+
+template <class T>
+Index make_cache(const NpyFiles& files, const std::filesystem::path& file, const CacheOptions& cache, Index bytes) {
+  const auto given = [](const std::filesystem::path& of) { return of.empty() ? nullptr : &of; };
+  if (files.features.empty()) throw OptionError("NpyFiles.features must name a file; got an empty name");
+  for (const auto* source : {&files.features, &files.labels, &files.targets}) check_is_another(*source, file);
+  return make_npy_cache<T, ByteReader>(files.features, given(files.labels), given(files.targets), files.not_finite, file, cache, bytes);
+}
+
+template <class T>
+Index make_cache(const NpzArrays& arrays, const std::filesystem::path& file, const CacheOptions& cache, Index bytes) {
+  if (arrays.file.empty()) throw OptionError("NpzArrays.file must name a file; got an empty name");
+  if (arrays.features.empty()) throw OptionError("NpzArrays.features must name an array; got an empty name");
+  check_is_another(arrays.file, file);
+  const NpzFile npz{arrays.file};
+  std::optional<NpzPlace> labels, targets;
+  if (!arrays.labels.empty()) labels.emplace(npz.place(arrays.labels));
+  if (!arrays.targets.empty()) targets.emplace(npz.place(arrays.targets));
+  return make_npy_cache<T, NpzStream>(npz.place(arrays.features), labels ? &*labels : nullptr, targets ? &*targets : nullptr,
+                                      arrays.not_finite, file, cache, bytes);
+}
+
+inline Index make_cache(const IdxFiles& files, const std::filesystem::path& file, const CacheOptions& cache, Index bytes) {
+  for (const auto* source : {&files.images, &files.labels}) check_is_another(*source, file);
+  IdxStream images{files.images};
+  std::optional<IdxStream> labels;
+  const Index n = images.shape()[0];
+  Index d = 1;
+  for (std::size_t i = 1; i < images.shape().size(); ++i) d *= images.shape()[i];  // below 2^63: IdxStream
+  check_row_size(files.images, d);
+  if (!files.labels.empty()) {
+    labels.emplace(files.labels);
+    if (labels->shape().size() != 1) fail_at(files.labels, 3, text("rank ", labels->shape().size()), "rank 1 (labels)");
+    check_rows(files.labels, labels->shape()[0], n, files.images);
+  }
+  CacheWriter<DenseData<std::uint8_t>> writer{file, cache};
+  const Index piece = rows_at_a_time(d, bytes);
+  Index row = 0;
+  do {
+    const Index count = std::min(piece, n - row);
+    Matrix<std::uint8_t> x(d, count);
+    images.read({x.data(), static_cast<std::size_t>(x.size())});
+    DenseData<std::uint8_t> data{std::move(x)};
+    if (labels) {
+      Vector<std::uint8_t> y(count);
+      labels->read({y.data(), static_cast<std::size_t>(count)});
+      data = data.with_labels(y.cast<Label>());
     }
     writer.add(data);
     row += count;
@@ -218,11 +275,7 @@ Index make_npy_cache(const Place& features_at, const Place* labels_at, const Pla
 /// left as it was.
 template <class T, std::same_as<NpyFiles> Files>  // nothing else may become one: {"train.txt"} is a path
 Index make_cache(const Files& files, const std::filesystem::path& file, const CacheOptions& cache = {}) {
-  const auto given = [](const std::filesystem::path& of) { return of.empty() ? nullptr : &of; };
-  if (files.features.empty()) throw OptionError("NpyFiles.features must name a file; got an empty name");
-  for (const auto* source : {&files.features, &files.labels, &files.targets}) detail::check_is_another(*source, file);
-  return detail::make_npy_cache<T, detail::ByteReader>(files.features, given(files.labels), given(files.targets), files.not_finite, file,
-                                                       cache);
+  return detail::make_cache<T>(files, file, cache, detail::bytes_at_a_time);
 }
 
 /// The same from the arrays of one NPZ file, stored or deflated:
@@ -232,15 +285,7 @@ Index make_cache(const Files& files, const std::filesystem::path& file, const Ca
 /// Throws also as NpzFile.
 template <class T, std::same_as<NpzArrays> Arrays>
 Index make_cache(const Arrays& arrays, const std::filesystem::path& file, const CacheOptions& cache = {}) {
-  if (arrays.file.empty()) throw OptionError("NpzArrays.file must name a file; got an empty name");
-  if (arrays.features.empty()) throw OptionError("NpzArrays.features must name an array; got an empty name");
-  detail::check_is_another(arrays.file, file);
-  const NpzFile npz{arrays.file};
-  std::optional<detail::NpzPlace> labels, targets;
-  if (!arrays.labels.empty()) labels.emplace(npz.place(arrays.labels));
-  if (!arrays.targets.empty()) targets.emplace(npz.place(arrays.targets));
-  return detail::make_npy_cache<T, detail::NpzStream>(npz.place(arrays.features), labels ? &*labels : nullptr,
-                                                      targets ? &*targets : nullptr, arrays.not_finite, file, cache);
+  return detail::make_cache<T>(arrays, file, cache, detail::bytes_at_a_time);
 }
 
 /// The same for IDX files, the format of MNIST: x in [0, 1] as in parade::mnist.
@@ -250,36 +295,7 @@ Index make_cache(const Arrays& arrays, const std::filesystem::path& file, const 
 /// Throws as read_idx and CacheWriter; FileError for files of different numbers of rows. What was there under the name of the cache is then
 /// left as it was.
 inline Index make_cache(const IdxFiles& files, const std::filesystem::path& file, const CacheOptions& cache = {}) {
-  for (const auto* source : {&files.images, &files.labels}) detail::check_is_another(*source, file);
-  detail::IdxStream images{files.images};
-  std::optional<detail::IdxStream> labels;
-  const Index n = images.shape()[0];
-  Index d = 1;
-  for (std::size_t i = 1; i < images.shape().size(); ++i) d *= images.shape()[i];  // below 2^63: IdxStream
-  detail::check_row_size(files.images, d);
-  if (!files.labels.empty()) {
-    labels.emplace(files.labels);
-    if (labels->shape().size() != 1) detail::fail_at(files.labels, 3, detail::text("rank ", labels->shape().size()), "rank 1 (labels)");
-    detail::check_rows(files.labels, labels->shape()[0], n, files.images);
-  }
-  CacheWriter<DenseData<std::uint8_t>> writer{file, cache};
-  const Index piece = detail::rows_at_a_time(d);
-  Index row = 0;
-  do {
-    const Index count = std::min(piece, n - row);
-    Matrix<std::uint8_t> x(d, count);
-    images.read({x.data(), static_cast<std::size_t>(x.size())});
-    DenseData<std::uint8_t> data{std::move(x)};
-    if (labels) {
-      Vector<std::uint8_t> y(count);
-      labels->read({y.data(), static_cast<std::size_t>(count)});
-      data = data.with_labels(y.cast<Label>());
-    }
-    writer.add(data);
-    row += count;
-  } while (row < n);
-  writer.finish();
-  return n;
+  return detail::make_cache(files, file, cache, detail::bytes_at_a_time);
 }
 
 /// A table in a CSV file, plain or .gz, and how it becomes a data set.
