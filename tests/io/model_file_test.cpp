@@ -11,6 +11,7 @@
 
 #include <parade/io/model_file.hpp>
 #include <parade/prepare/impute.hpp>
+#include <parade/prepare/max_abs.hpp>
 #include <parade/prepare/one_hot.hpp>
 #include <parade/prepare/pipeline.hpp>
 #include <parade/prepare/polynomial_features.hpp>
@@ -166,6 +167,11 @@ TEST_CASE("stages of a file that do not fit each other are refused") {
   const Pipeline<Standardize, UnitNorm> fresh{Standardize(prepare.get<0>()), UnitNorm{.features = 3}};
   save_model(file, parameters, theta, fresh);
   CHECK_THROWS_WITH(load_model<float>(file, parameters, prepare),
+                    ContainsSubstring("stage 1 of the pipeline must take the 4 features that the one before it makes; it takes 3"));
+  Pipeline within{MaxAbs{}, Pipeline<Standardize, UnitNorm>{fresh}}, nested{MaxAbs{}, Pipeline{Standardize{}, UnitNorm{}}};
+  within.get<0>().largest = Vector<double>::Ones(4);
+  save_model(file, parameters, theta, within);
+  CHECK_THROWS_WITH(load_model<float>(file, parameters, nested),
                     ContainsSubstring("stage 1 of the pipeline must take the 4 features that the one before it makes; it takes 3"));
   Standardize short_one = prepare.get<0>();
   short_one.deviation = Vector<double>::Ones(3);

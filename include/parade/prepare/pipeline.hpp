@@ -80,7 +80,13 @@ class Pipeline {
   static void visit_stages(Self& self, const Visit& visit) {
     visit_stages(self, visit, std::index_sequence_for<Stages...>{});
   }
-  void settle() const { check_sizes(std::index_sequence_for<Stages...>{}); }
+  void settle() const {
+    const auto settle_pipeline = []<class Stage>(const Stage& stage) {  // of other stages the reader sees to it
+      if constexpr (requires { Stage::visit_stages(stage, [](const std::string&, const auto&) {}); }) stage.settle();
+    };
+    std::apply([&](const auto&... stage) { (settle_pipeline(stage), ...); }, stages_);
+    check_sizes(std::index_sequence_for<Stages...>{});
+  }
 
  private:
   template <std::size_t I>
