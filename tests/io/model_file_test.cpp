@@ -168,8 +168,8 @@ TEST_CASE("stages of a file that do not fit each other are refused") {
   save_model(file, parameters, theta, fresh);
   CHECK_THROWS_WITH(load_model<float>(file, parameters, prepare),
                     ContainsSubstring("stage 1 of the pipeline must take the 4 features that the one before it makes; it takes 3"));
-  Pipeline within{MaxAbs{}, Pipeline<Standardize, UnitNorm>{fresh}}, nested{MaxAbs{}, Pipeline{Standardize{}, UnitNorm{}}};
-  within.get<0>().largest = Vector<double>::Ones(4);
+  const Pipeline within{MaxAbs{.largest = Vector<double>::Ones(4)}, Pipeline<Standardize, UnitNorm>{fresh}};
+  Pipeline nested{MaxAbs{}, Pipeline{Standardize{}, UnitNorm{}}};
   save_model(file, parameters, theta, within);
   CHECK_THROWS_WITH(load_model<float>(file, parameters, nested),
                     ContainsSubstring("stage 1 of the pipeline must take the 4 features that the one before it makes; it takes 3"));
