@@ -111,6 +111,11 @@ void add_options(CLI::App& app, CacheRequest& request) {
       ->type_name("NAME")
       ->check(CLI::IsMember({"libsvm", "csv"}));
   app.add_flag("--real", request.targets, "libsvm: the first number of a line is a real target, not a label");
+  app.add_option("--index-base", request.index_base,
+                 "libsvm: the number of the first feature, 0 or 1; if not given, 0 if the file has a feature 0, else 1. Caches of the "
+                 "parts of one set must have the same")
+      ->type_name("N")
+      ->transform(in<int>(0, 1));
   app.add_option("--label", request.label, "csv: the column of the labels, by name or number; 0 is the first, -1 the last")
       ->type_name("COLUMN");
   app.add_option("--target", request.target, "the same, for real targets")->type_name("COLUMN");
@@ -134,7 +139,9 @@ int main(int argc, char** argv) {
   CLI::App app{predicts ? "Predicts with a model that 'train' has saved: a line for each row, its label or number."
                : makes_cache
                    ? "Makes a cache of a LIBSVM or CSV file, whatever its size: sparse rows of float, which 'train --format cache' reads "
-                     "at the speed of the disk, with --memory part by part."
+                     "at the speed of the disk, with --memory part by part. A cache of test data must have the features of the training "
+                     "cache: of CSV "
+                     "files the same columns, and unless they are hashed the same texts."
                    : "Trains linear models, factorization machines and neural networks on LIBSVM, CSV and NPY files and caches by "
                      "stochastic gradient descent.",
                predicts      ? "train predict"

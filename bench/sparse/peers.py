@@ -12,6 +12,10 @@ of a curve is a stopping tolerance, -e, and its seconds are those of `train()` a
 parade computes in float, the others in double; all objectives are computed here, in double. Each repeat has its own seed of the order of the rows; both seconds and
 objective are medians over them. parade has trained on these rows before in the same process; so have the others, in all repeats but the first.
 """
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # LIBLINEAR calls BLAS; it is compared on one thread
+
 import argparse
 import ctypes
 import ctypes.util
@@ -34,18 +38,26 @@ EPOCHS = (1, 2, 3, 4, 5, 8, 12, 20)
 SOLVERS = {7: ("dual", (30, 20, 14, 10, 7, 5, 3, 1)), 0: ("primal", (0.5, 0.3, 0.2, 0.14, 0.1, 0.05, 0.01, 0.001))}  # -s, and what is given as -e
 
 
+# The structures of linear.h, of which later versions have others.
+LIBLINEAR_VERSIONS = (200, 230)
+
+
+class Problem(ctypes.Structure):
+    _fields_ = [("l", ctypes.c_int), ("n", ctypes.c_int), ("y", ctypes.c_void_p), ("x", ctypes.c_void_p), ("bias", ctypes.c_double)]
+
+
+class Parameter(ctypes.Structure):
+    _fields_ = [("solver_type", ctypes.c_int), ("eps", ctypes.c_double), ("C", ctypes.c_double), ("nr_weight", ctypes.c_int), ("weight_label", ctypes.c_void_p),
+                ("weight", ctypes.c_void_p), ("p", ctypes.c_double), ("init_sol", ctypes.c_void_p)]
+
+
+class Model(ctypes.Structure):
+    _fields_ = [("param", Parameter), ("nr_class", ctypes.c_int), ("nr_feature", ctypes.c_int), ("w", ctypes.POINTER(ctypes.c_double)),
+                ("label", ctypes.POINTER(ctypes.c_int)), ("bias", ctypes.c_double)]
+
+
 class Liblinear:
-    """LIBLINEAR's train() with C = 1 and no bias, on rows that it takes from memory. As linear.h of versions 1.9 to 2.30 and later has it."""
-
-    class Problem(ctypes.Structure):
-        _fields_ = [("l", ctypes.c_int), ("n", ctypes.c_int), ("y", ctypes.c_void_p), ("x", ctypes.c_void_p), ("bias", ctypes.c_double)]
-
-    class Parameter(ctypes.Structure):
-        _fields_ = [("solver_type", ctypes.c_int), ("eps", ctypes.c_double), ("C", ctypes.c_double), ("nr_weight", ctypes.c_int), ("weight_label", ctypes.c_void_p),
-                    ("weight", ctypes.c_void_p), ("p", ctypes.c_double), ("init_sol", ctypes.c_void_p)]
-
-    class Model(ctypes.Structure):
-        pass
+    """LIBLINEAR's train() with C = 1, which is lambda = 1/n, and no bias, on rows that it takes from memory."""
 
     def __init__(self, library, x, signs):
         name = library or ctypes.util.find_library("linear")
@@ -53,11 +65,9 @@ class Liblinear:
             raise SystemExit("peers.py: there is no library of LIBLINEAR (package liblinear4); or give its file: --liblinear FILE")
         self.library = ctypes.CDLL(name)
         self.version = ctypes.c_int.in_dll(self.library, "liblinear_version").value
-        if not 200 <= self.version <= 230:
+        if not LIBLINEAR_VERSIONS[0] <= self.version <= LIBLINEAR_VERSIONS[1]:
             raise SystemExit(f"peers.py: knows the structures of LIBLINEAR 2.00 to 2.30; {name} is {self.version / 100:.2f}")
-        self.Model._fields_ = [("param", self.Parameter), ("nr_class", ctypes.c_int), ("nr_feature", ctypes.c_int), ("w", ctypes.POINTER(ctypes.c_double)),
-                               ("label", ctypes.POINTER(ctypes.c_int)), ("bias", ctypes.c_double)]
-        self.library.train.restype = ctypes.POINTER(self.Model)
+        self.library.train.restype = ctypes.POINTER(Model)
         self.library.check_parameter.restype = ctypes.c_char_p
         self.print_nothing = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(lambda _: None)
         self.library.set_print_string_function(self.print_nothing)
@@ -69,11 +79,11 @@ class Liblinear:
         nodes["value"][np.arange(entries) + rows] = x.data
         self.nodes, self.y = nodes, np.ascontiguousarray(signs, dtype=np.float64)
         self.begins = (nodes.ctypes.data + nodes.itemsize * (x.indptr[:-1].astype(np.int64) + np.arange(n))).astype(np.uintp)
-        self.problem = self.Problem(n, x.shape[1], self.y.ctypes.data, self.begins.ctypes.data, -1.0)
+        self.problem = Problem(n, x.shape[1], self.y.ctypes.data, self.begins.ctypes.data, -1.0)
 
     def train(self, solver, eps):
         """Seconds and w."""
-        parameter = self.Parameter(solver, eps, 1.0, 0, None, None, 0.1, None)
+        parameter = Parameter(solver, eps, 1.0, 0, None, None, 0.1, None)
         if wrong := self.library.check_parameter(ctypes.byref(self.problem), ctypes.byref(parameter)):
             raise SystemExit(f"peers.py: LIBLINEAR: {wrong.decode()}")
         begin = time.perf_counter()

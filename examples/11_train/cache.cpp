@@ -26,6 +26,7 @@ void check(const CacheRequest& r) {
   only(r.no_header, csv, "--no-header", "csv");
   only(r.hash_bits > 0, csv, "--hash-bits",
        "csv; features of a LIBSVM file are hashed in training, which takes the file itself with --memory");
+  only(r.index_base.has_value(), !csv, "--index-base", "libsvm");
   only(r.targets, !csv, "--real", "libsvm; of csv --target names the column");
   if (csv && r.label.has_value() == r.target.has_value()) refuse("--format csv needs --label or --target, and not both");
 }
@@ -40,7 +41,7 @@ int cache(const CacheRequest& r) {
   p.format = r.format, p.on_labels = r.format == "csv" ? r.label.has_value() : !r.targets;
   p.header = !r.no_header, p.skip_malformed = r.skip_malformed, p.hash_bits = r.hash_bits;
   p.answer = r.label ? *r.label : r.target.value_or(""), p.leave_out = r.leave_out;
-  const std::vector<std::string> labels = write_cache_of(r.data, p, r.output, r.threads);
+  const std::vector<std::string> labels = write_cache_of(r.data, p, r.output, r.threads, r.index_base);
   const parade::CacheFile made{r.output};
   const parade::CacheInfo& info = made.info();
   std::cout << "cache       " << r.output << ": " << info.samples << " rows, " << info.num_features << " features, " << info.nonzeros

@@ -13,6 +13,7 @@
 #include <set>
 #include <span>
 #include <stdexcept>
+#include <string_view>
 #include <system_error>
 #include <type_traits>
 #include <unordered_map>
@@ -197,6 +198,8 @@ void name_columns(const parade::Table& table, Preparation& p) {
   for (const parade::Column& column : table.columns) p.file_columns.push_back(column.has_name ? column.name : "");
   p.answer = column_name(table, p.answer);
   for (std::string& key : p.leave_out) key = column_name(table, key);
+  if (std::find(p.leave_out.begin(), p.leave_out.end(), p.answer) != p.leave_out.end())
+    throw parade::DataError("column '" + p.answer + "' is what is to be predicted: it cannot be left out");
 }
 
 void leave_out(parade::Table& table, const Preparation& p) {
@@ -374,10 +377,58 @@ void number_classes(Data& data, const std::vector<std::string>& names, Preparati
   data.rows = data.rows.with_labels(std::move(numbered));
 }
 
-/// The names of classes that a cache brings; none where some of its labels have no name.
+/// The names of classes that a cache brings; none where some of its labels have no name of their own.
 std::vector<std::string> names_of_classes(const parade::CacheInfo& info, Label least, Label greatest) {
   const std::vector<std::string>& names = info.schema.classes;
-  return least >= 0 && static_cast<std::size_t>(greatest) < names.size() ? names : std::vector<std::string>{};
+  const bool are_names = std::set<std::string>(names.begin(), names.end()).size() == names.size();
+  return are_names && least >= 0 && static_cast<std::size_t>(greatest) < names.size() ? names : std::vector<std::string>{};
+}
+
+/// What `train cache` notes of the features of a cache, beside their names.
+constexpr std::string_view note_of_features = "features: ";
+std::string libsvm_note(int index_base) {
+  return std::string(note_of_features) + "of a LIBSVM file, numbered from " + std::to_string(index_base);
+}
+std::string hashed_note(const Preparation& p) {
+  std::string note =
+      std::string(note_of_features) + "numbers, and texts hashed to 2^" + std::to_string(p.hash_bits) + " features, of the columns";
+  for (std::size_t c = 0; c < p.file_columns.size(); ++c) {
+    const std::string name = p.file_columns[c].empty() ? name_by_place(c) : p.file_columns[c];
+    if (name != p.answer && std::find(p.leave_out.begin(), p.leave_out.end(), name) == p.leave_out.end()) note += " '" + name + "'";
+  }
+  return note;
+}
+
+void take_features(const parade::CacheInfo& info, Preparation& p) {
+  p.features = info.schema.features;
+  for (const std::string& note : info.schema.notes)
+    if (note.starts_with(note_of_features)) p.features_note = note;
+}
+
+/// Throws DataError for a cache whose features are known to be others than those of the training cache.
+void check_same_features(const parade::CacheFile& cache, const Preparation& p) {
+  const parade::CacheInfo& info = cache.info();
+  Preparation own;
+  take_features(info, own);
+  constexpr const char* advice =
+      ". (The features of a cache are those of the file that it was made of. Train on the files themselves, with --memory, or make one "
+      "cache of all)";
+  if (!own.features_note.empty() && !p.features_note.empty()) {
+    if (own.features_note != p.features_note)
+      throw parade::DataError(
+          cache.name() + " must have the " + p.features_note + ", as the training cache; it has the " + own.features_note +
+          (p.features_note == libsvm_note(p.features_note.back() - '0') ? ". (train cache --index-base sets it)" : advice));
+    if (p.features_note.find("hashed") != std::string::npos && info.num_features != p.num_features)
+      throw parade::DataError(cache.name() + " must have the " + std::to_string(p.num_features) +
+                              " features of the training cache; it has " + std::to_string(info.num_features) +
+                              ": a column of numbers there is one of text here, or the other way round" + advice);
+  }
+  if (own.features.empty() || p.features.empty() || own.features == p.features) return;
+  const auto [theirs, here] = std::mismatch(p.features.begin(), p.features.end(), own.features.begin(), own.features.end());
+  const auto text = [](auto at, const auto& of) { return at == of.end() ? "not there" : "'" + *at + "'"; };
+  throw parade::DataError(cache.name() + ": feature " + std::to_string(theirs - p.features.begin()) +
+                          ", counted from 0, must be that of the training cache, " + text(theirs, p.features) + "; it is " +
+                          text(here, own.features) + advice);
 }
 
 /// Throws DataError for a cache that the loss cannot be fitted to.
@@ -516,27 +567,15 @@ void counted_from(Index first, const Work& work) {
 
 /// A CSV file as a cache of D; returns the names of the classes.
 template <class D>
-std::vector<std::string> write_cache_of_csv(const std::string& data_file, Preparation& p, const std::filesystem::path& file, int threads,
-                                            bool is_for_a_model) {
+std::vector<std::string> write_cache_of_csv(const std::string& data_file, Preparation& p, const std::filesystem::path& file, int threads) {
   parade::CsvFile csv{data_file, csv_options(p, threads), {}};
   name_columns(parade::read_csv_header(data_file, csv.read), p);
   csv.use = table_options(p, true);
   csv.use.leave_out.assign(p.leave_out.begin(), p.leave_out.end());
   csv.use.keep_missing = p.standardize;
-  auto made = [&] {
-    try {
-      return parade::make_cache<D>(csv, file);
-    } catch (const parade::DataError& error) {  // which knows neither the file nor this program's options
-      std::string what = error.what();
-      if (const auto advice = what.find(" (leave the column out, set drop_missing"); advice != std::string::npos) {
-        what.resize(advice);
-        if (!what.starts_with("column '" + p.answer + "'"))
-          what += is_for_a_model ? " (--standardize puts the mean there, --leave-out leaves the column out)"
-                                 : " (--leave-out leaves the column out)";
-      }
-      throw parade::DataError(what.starts_with(data_file) ? what : data_file + ": " + what);
-    }
-  }();
+  parade::CacheOptions options;
+  if (p.hash_bits > 0) options.schema.notes = {hashed_note(p)};
+  auto made = parade::make_cache<D>(csv, file, options);
   note_skipped(made.report, p);
   leave_out(made.table, p);
   keep_columns(made.table, p);
@@ -544,19 +583,40 @@ std::vector<std::string> write_cache_of_csv(const std::string& data_file, Prepar
   return std::move(made.labels);
 }
 
-/// A LIBSVM file as a cache.
-void write_cache_of_libsvm(const std::string& data_file, Preparation& p, const std::filesystem::path& file, int threads) {
-  const auto report = parade::make_cache<float>(data_file, file, libsvm_options(p, threads));
+/// A LIBSVM file as a cache; index_base as in LibsvmOptions.
+void write_cache_of_libsvm(const std::string& data_file, Preparation& p, const std::filesystem::path& file, int threads,
+                           const std::optional<int>& index_base = {}, const std::vector<std::string>& notes = {}) {
+  parade::LibsvmOptions options = libsvm_options(p, threads);
+  options.index_base = index_base;
+  parade::CacheOptions cache;
+  cache.schema.notes = notes;
+  const auto report = parade::make_cache<float>(data_file, file, options, cache);
   p.index_base = report.index_base;
   note_skipped(report, p);
+}
+
+/// work(), whose DataErrors know neither the file nor this program's options.
+template <class Work>
+auto in_words_of_this_program(const std::string& data_file, const Preparation& p, const char* for_missing_numbers, const Work& work) {
+  try {
+    return work();
+  } catch (const parade::DataError& error) {
+    std::string what = error.what();
+    if (const auto advice = what.find(" (leave the column out, set drop_missing"); advice != std::string::npos) {
+      what.resize(advice);
+      if (!what.starts_with("column '" + p.answer + "'")) what += for_missing_numbers;
+    }
+    throw parade::DataError(what.starts_with(data_file) ? what : data_file + ": " + what);
+  }
 }
 
 /// A CSV file as a cache of what `read` makes of it, but for the numbering of classes, of which these are the names.
 std::filesystem::path cache_of_csv(const std::string& data_file, Preparation& p, FolderBeside& folder, int threads,
                                    std::vector<std::string>& label_names) {
   const auto file = folder / "rows";
-  label_names = p.standardize ? write_cache_of_csv<Exact>(data_file, p, file, threads, true)
-                              : write_cache_of_csv<Rows>(data_file, p, file, threads, true);
+  label_names = in_words_of_this_program(data_file, p, " (--standardize puts the mean there, --leave-out leaves the column out)", [&] {
+    return p.standardize ? write_cache_of_csv<Exact>(data_file, p, file, threads) : write_cache_of_csv<Rows>(data_file, p, file, threads);
+  });
   if (!p.standardize) return file;
 
   // Features in the order of the columns: one for numbers, one for each level of a text, and behind them the hashed ones.
@@ -675,6 +735,7 @@ Data read_file(const std::string& file, Preparation& p, bool fit, int threads) {
   } else if (p.format == "cache") {
     const parade::CacheFile cache{file};
     check_cache(cache, p);
+    fit ? take_features(cache.info(), p) : check_same_features(cache, p);
     data.rows = parade::read_cache<Rows>(file, threads);
     if (p.on_labels && data.rows.size() > 0)
       label_names = names_of_classes(cache.info(), data.rows.labels().minCoeff(), data.rows.labels().maxCoeff());
@@ -736,10 +797,24 @@ Data read(const std::string& file, Preparation& p, bool fit, int threads) {
   }
 }
 
-std::vector<std::string> write_cache_of(const std::string& data_file, Preparation& p, const std::filesystem::path& output, int threads) {
-  if (p.format == "csv") return write_cache_of_csv<Rows>(data_file, p, output, threads, false);
-  write_cache_of_libsvm(data_file, p, output, threads);
-  return {};
+std::vector<std::string> write_cache_of(const std::string& data_file, Preparation& p, const std::filesystem::path& output, int threads,
+                                        std::optional<int> index_base) {
+  FolderBeside folder{output.string()};
+  const auto draft = folder / "cache";
+  auto labels = in_words_of_this_program(data_file, p, " (--leave-out leaves the column out)", [&]() -> std::vector<std::string> {
+    if (p.format == "csv") return write_cache_of_csv<Rows>(data_file, p, draft, threads);
+    int noted = index_base.value_or(1);  // nearly always right: what the file says is known only when the note is written
+    write_cache_of_libsvm(data_file, p, draft, threads, index_base, {libsvm_note(noted)});
+    if (p.index_base != noted) {
+      noted = p.index_base;
+      p.notes.clear();
+      write_cache_of_libsvm(data_file, p, draft, threads, noted, {libsvm_note(noted)});
+    }
+    return {};
+  });
+  if (parade::CacheFile{draft}.info().samples == 0) throw parade::DataError(data_file + ": must have at least 1 row; got 0");
+  std::filesystem::rename(draft, output);
+  return labels;
 }
 
 std::filesystem::path prepared_cache(const std::string& data_file, Preparation& p, FolderBeside& folder, int threads) {
@@ -755,6 +830,7 @@ std::filesystem::path prepared_cache(const std::string& data_file, Preparation& 
   }
   const parade::CacheFile cache{file};
   check_cache(cache, p);
+  if (p.format == "cache") take_features(cache.info(), p);
   if (cache.info().samples == 0) throw parade::DataError(data_file + " must have at least 1 row; got 0");
   const bool hash = p.hash_bits > 0 && p.format == "libsvm";  // texts are hashed already
   bool as_it_is = !hash && !p.tf_idf && !p.unit_norm;

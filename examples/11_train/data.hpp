@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -39,7 +40,8 @@ struct Preparation {
   std::vector<parade::Column> columns;    // csv, npy: of the training file, without their values
   parade::Standardize scaler;             // of those of numbers, in their order, but the answer
   parade::TfIdf weights;                  // of features
-  std::vector<std::string> features;      // csv, npy, unless hashed: names
+  std::vector<std::string> features;      // csv, npy, unless hashed, and of a cache that has them: names
+  std::string features_note;              // of a cache that `train cache` made: which features these are
   std::vector<std::string> labels;        // of class 0, 1, ...
   Index skipped = 0;                      // not saved: malformed rows of the training file
   std::vector<std::string> notes;         // not saved: what the user should know of it
@@ -86,8 +88,9 @@ class FolderBeside {
 std::filesystem::path prepared_cache(const std::string& data_file, Preparation& p, FolderBeside& folder, int threads);
 
 /// Writes a LIBSVM or CSV file as a cache, whatever its size, for training from it; returns the labels of a CSV file. What is fitted (TF-IDF, standardized
-/// columns) is not for caches: it belongs to a model.
-std::vector<std::string> write_cache_of(const std::string& data_file, Preparation& p, const std::filesystem::path& output, int threads);
+/// columns) is not for caches: it belongs to a model. index_base: as in LibsvmOptions.
+std::vector<std::string> write_cache_of(const std::string& data_file, Preparation& p, const std::filesystem::path& output, int threads,
+                                        std::optional<int> index_base);
 
 /// Throws OptionError where so many bytes will not hold two windows of that cache, as far as the beginning of the file tells.
 void check_memory(const std::string& data_file, Preparation p, FolderBeside& folder, int threads, std::size_t memory);

@@ -41,6 +41,7 @@ struct CacheRequest {
   std::optional<std::string> label, target;
   std::vector<std::string> leave_out;
   bool targets = false, no_header = false, skip_malformed = false;
+  std::optional<int> index_base;
   int hash_bits = 0, threads = 0;
 };
 

@@ -52,6 +52,10 @@ void check_names(const Preparation& p) {
       return false;
     }
   };
+  const bool are_of_a_cache = p.format == "cache";
+  if (are_of_a_cache && !(std::all_of(p.features.begin(), p.features.end(), is_utf8) &&
+                          std::all_of(p.labels.begin(), p.labels.end(), is_utf8) && is_utf8(p.features_note)))
+    throw parade::DataError("--save: names of features and classes must be UTF-8; in the cache some are not");
   const PlacesInTraining places{p};
   for (const parade::Column& column : p.columns) {
     const std::string of = "column " + std::to_string(places[column.name]) + " of the file, counted from 0,";
@@ -81,7 +85,8 @@ void save_model(const std::string& file, const Model& model) {
                   {"unit_norm", p.unit_norm},   {"hash_bits", p.hash_bits},
                   {"index_base", p.index_base}, {"answer", p.answer},
                   {"columns", columns},         {"file_columns", file_columns},
-                  {"features", p.features},     {"labels", p.labels}};
+                  {"features", p.features},     {"features_note", p.features_note},
+                  {"labels", p.labels}};
   const std::string text = json.dump();  // throws for text that is not UTF-8
   const Vector<std::uint8_t> description =
       Eigen::Map<const Vector<std::uint8_t>>(reinterpret_cast<const std::uint8_t*>(text.data()), static_cast<Index>(text.size()));
@@ -115,6 +120,7 @@ Model load_model(const std::string& file) {
         json.at("unit_norm").get_to(p.unit_norm);
     json.at("hash_bits").get_to(p.hash_bits), json.at("index_base").get_to(p.index_base), json.at("answer").get_to(p.answer);
     json.at("features").get_to(p.features), json.at("labels").get_to(p.labels);
+    p.features_note = json.value("features_note", "");  // not in models of before there was one
     for (const auto& name : json.at("file_columns")) p.file_columns.push_back(name.is_null() ? "" : name.get<std::string>());
     const PlacesInTraining places{p};
     std::set<std::string> names;

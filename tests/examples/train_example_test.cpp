@@ -637,7 +637,7 @@ TEST_CASE("train cache: a cache of a LIBSVM or CSV file is trained on as the fil
     REQUIRE(status == 0);
     CHECK_THAT(out, ContainsSubstring("cache       c: 3000 rows, "));
     CHECK(hash_of("--data c --format cache " + loss) == hash_of(file + ' ' + loss));
-    CHECK(hash_of("--data c --format cache --memory 4 " + loss).size() == 16);
+    CHECK(hash_of("--data c --format cache --memory 4 " + loss) == hash_of(file + " --memory 4 " + loss));
   }
   // The labels of a table keep their names: in what is said, in the model, in predictions.
   REQUIRE(run(folder, "cache --data table.csv --format csv --label taste --leave-out size --output c").status == 0);
@@ -648,10 +648,73 @@ TEST_CASE("train cache: a cache of a LIBSVM or CSV file is trained on as the fil
   CHECK_THAT(run(folder, "--data c --format cache --memory 4").out, ContainsSubstring("; labels sour sweet\n"));
 }
 
+TEST_CASE("train cache: a cache of other features than the training cache is refused, and index bases are kept") {
+  const Folder folder;
+  const auto make = [&](const std::string& arguments) {
+    const auto [status, out, err] = run(folder, "cache " + arguments);
+    INFO(err);
+    REQUIRE(status == 0);
+  };
+  const auto refuses = [&](const std::string& test, const std::string& error) {
+    CAPTURE(test);
+    REQUIRE(run(folder, "--data c --format cache --epochs 2 --save m").status == 0);
+    for (const std::string& arguments :
+         {"--data c --format cache --epochs 2 --test " + test, "--data c --format cache --memory 9 --epochs 2 --test " + test,
+          "predict --model m --data " + test + " --output p"}) {
+      const auto [status, out, err] = run(folder, arguments);
+      CHECK(status == 1);
+      CHECK_THAT(err, ContainsSubstring(test) && ContainsSubstring(error));
+    }
+  };
+  // Feature 0 is in the training file, and not in the other.
+  std::string from_0, of_test;
+  for (int i = 0; i < 200; ++i) {
+    from_0 += i % 2 == 0 ? "0 0:1 2:1\n" : "1 1:1 2:1\n";
+    of_test += i % 2 == 0 ? "0 2:1\n" : "1 1:1 2:1\n";
+  }
+  write(folder.path / "train", from_0);
+  write(folder.path / "test", of_test);
+  make("--data train --output c");
+  make("--data test --output t");
+  refuses(
+      "t",
+      "numbered from 0, as the training cache; it has the features: of a LIBSVM file, numbered from 1. (train cache --index-base sets it)");
+  make("--data test --index-base 0 --output t");
+  CHECK_THAT(run(folder, "--data c --format cache --epochs 20 --rate 1 --test t").out,
+             ContainsSubstring("test        loss") && ContainsSubstring("accuracy 100 %"));
+  // Texts of a table, one-hot: other levels are other features. Hashed they may be others, if the columns are the same.
+  write(folder.path / "a.csv", "job,age,y\ncook,1,u\nsmith,2,v\ncook,3,u\nsmith,4,v\n");
+  write(folder.path / "b.csv", "job,age,y\ncook,1,u\ndriver,2,v\n");
+  write(folder.path / "d.csv", "work,age,y\ncook,1,u\nsmith,2,v\n");
+  write(folder.path / "e.csv", "job,age,y\ncook,x,u\nsmith,z,v\n");
+  make("--data a.csv --format csv --label y --output c");
+  make("--data b.csv --format csv --label y --output t");
+  refuses("t", "feature 1, counted from 0, must be that of the training cache, 'job=smith'; it is 'job=driver'");
+  make("--data a.csv --format csv --label y --hash-bits 6 --output c");
+  make("--data b.csv --format csv --label y --hash-bits 6 --output t");
+  CHECK(run(folder, "--data c --format cache --epochs 2 --test t").status == 0);
+  make("--data b.csv --format csv --label y --hash-bits 7 --output t");
+  refuses("t", "hashed to 2^6 features, of the columns 'job' 'age', as the training cache; it has");
+  make("--data d.csv --format csv --label y --hash-bits 6 --output t");
+  refuses("t", "'work' 'age'");
+  make("--data e.csv --format csv --label y --hash-bits 6 --output t");
+  refuses("t", "must have the 65 features of the training cache; it has 64: a column of numbers there is one of text here");
+}
+
+TEST_CASE("train: names of classes that stand twice in a cache are none, in part as in memory") {
+  const Folder folder;
+  write(folder.path / "text", libsvm({"0", "1", "2"}, 900, 3));
+  parade::write_cache(folder.path / "c", parade::read_libsvm<float>(folder.path / "text").rows,
+                      {.rows_per_block = 100, .schema = {{}, {"other", "sour", "other"}, {}}});
+  for (const char* memory : {"", " --memory 1"})
+    CHECK_THAT(run(folder, std::string("--data c --format cache") + memory).out, ContainsSubstring("labels 0 1 2\n"));
+}
+
 TEST_CASE("train cache: what makes no sense is refused, and what was there is left as it was") {
   const Folder folder;
   write(folder.path / "text", "1 1:1\n0 2:x\n");
   write(folder.path / "table.csv", "a,b\n1,yes\n2,no\n");
+  write(folder.path / "nothing", "# a comment\n");
   write(folder.path / "lacks.csv", "a,b\n1,yes\n?,no\n");
   write(folder.path / "c", "what was there");
   struct Case {
@@ -660,18 +723,30 @@ TEST_CASE("train cache: what makes no sense is refused, and what was there is le
     std::string error;
   };
   for (const auto& [arguments, status, error] :
-       {Case{"--data text", 1, "text: line 2, column 5: found 'x'"}, Case{"--data nowhere", 1, "nowhere"},
-        Case{"--data text --label a", 2, "--label is for --format csv"}, Case{"--data text --target a", 2, "--target is for --format csv"},
+       {Case{"--data text", 1, "text: line 2, column 5: found 'x'"},
+        Case{"--data nowhere", 1, "nowhere"},
+        Case{"--data text --label a", 2, "--label is for --format csv"},
+        Case{"--data text --target a", 2, "--target is for --format csv"},
         Case{"--data text --leave-out a", 2, "--leave-out is for --format csv"},
         Case{"--data text --no-header", 2, "--no-header is for --format csv"},
-        Case{"--data text --hash-bits 8", 2, "--hash-bits is for --format csv"}, Case{"--data text --hash-bits 29", 2, "[0, 28]"},
+        Case{"--data text --hash-bits 8", 2, "--hash-bits is for --format csv"},
+        Case{"--data text --hash-bits 29", 2, "[0, 28]"},
         Case{"--data table.csv --format csv", 2, "needs --label or --target"},
         Case{"--data table.csv --format csv --label b --target a", 2, "needs --label or --target, and not both"},
         Case{"--data table.csv --format csv --label b --real", 2, "--real is for --format libsvm"},
-        Case{"--data table.csv --format csv --label nix", 1, "nix"}, Case{"--data table.csv --format npy --label b", 2, "--format"},
+        Case{"--data table.csv --format csv --label nix", 1, "table.csv: the table has no column 'nix'"},
+        Case{"--data table.csv --format csv --target 7", 1, "table.csv: the file has 2 columns; there is no column 7"},
+        Case{"--data table.csv --format csv --label b --leave-out b", 1,
+             "table.csv: column 'b' is what is to be predicted: it cannot be left out"},
+        Case{"--data table.csv --format csv --label b --index-base 0", 2, "--index-base is for --format libsvm"},
+        Case{"--data text --index-base 2", 2, "[0, 1]"},
+        Case{"--data nothing", 1, "nothing: must have at least 1 row; got 0"},
+        Case{"--data text --index-base 0", 1, "text: line 2"},
+        Case{"--data table.csv --format npy --label b", 2, "--format"},
         Case{"--data lacks.csv --format csv --label b", 1,
              "lacks.csv: column 'a' must have a value in each row; it lacks 1, the first in row 1 (--leave-out leaves the column out)\n"},
-        Case{"--data c", 2, "--output must name another file than --data"}, Case{"", 2, "--data is required"}}) {
+        Case{"--data c", 2, "--output must name another file than --data"},
+        Case{"", 2, "--data is required"}}) {
     CAPTURE(arguments);
     const auto files = folder.files();
     const auto [ended, said, err] = run(folder, "cache " + arguments + " --output c");
@@ -688,6 +763,8 @@ TEST_CASE("train cache: what makes no sense is refused, and what was there is le
   CHECK(status == 0);
   CHECK_THAT(out, ContainsSubstring("cache       c: 1 rows, 1 features, 1 nonzeros, 1 blocks"));
   CHECK_THAT(err, ContainsSubstring("1 malformed rows were left out, the first: text: line 2, column 5"));
+  CHECK_THAT(run(folder, "--data table.csv --format csv --label b --leave-out b").err,
+             ContainsSubstring("table.csv: column 'b' is what is to be predicted"));
 }
 
 TEST_CASE("train: a cache and --memory for a loss on targets, and a cache of something else ends with status 1") {

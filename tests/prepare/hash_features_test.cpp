@@ -120,7 +120,7 @@ TEST_CASE("rows without values stay so unless features meet in a row") {
   CHECK(met.values().sum() == 5);
 }
 
-TEST_CASE("files that count features from 0 and from 1 are hashed alike") {
+TEST_CASE("the number that stands in a file is what is hashed, whichever number its first feature has") {
   const auto from_1 = random_rows<float>(100, 1000, 3, true);
   const SparseRows<float> from_0{from_1.offsets(), Vector<std::int32_t>{from_1.indices().array() + 1}, from_1.values(), 1001};
   CHECK(same(hash_features(from_0, {.bits = 9}), hash_features(from_1, {.bits = 9, .index_base = 1})));
@@ -181,6 +181,10 @@ TEST_CASE("hash_features says what is wrong") {
   const SparseRows<float> large{vector<std::int64_t>({0, 0, 4}), vector<std::int32_t>({0, 1, 2, 3}), Vector<float>::Constant(4, largest),
                                 4};
   CHECK_THROWS_MATCHES(hash_features(large, {.bits = 1}), DataError, Message("values must be finite; got inf in row 1"));
+  const auto missing = rows.with_values(Vector<float>::Constant(rows.nonzeros(), std::numeric_limits<float>::quiet_NaN()), NotFinite::keep);
+  CHECK_THROWS_AS(hash_features(missing), DataError);
+  CHECK_THROWS_AS(rows.with_entries(missing.offsets(), missing.indices(), missing.values(), 10), DataError);
+  CHECK(rows.with_entries(missing.offsets(), missing.indices(), missing.values(), 10, NotFinite::keep).nonzeros() == rows.nonzeros());
   CHECK_THROWS_MATCHES(rows.with_entries(vector<std::int64_t>({0, 0}), {}, {}, 4), DataError,
                        Message("offsets, without the first, must have one entry for each of the n rows; got 1 (n = 2)"));
 }

@@ -19,6 +19,15 @@ inline std::uint64_t hash_bytes(std::span<const std::byte> bytes) {
   return hash;
 }
 
+namespace detail {
+
+/// A feature of 2^bits for a hash, bits in [1, 31]: its upper half folded onto the lower, modulo 2^bits. (The low bits of FNV-1a alone are poor.)
+inline Index folded_hash(std::uint64_t hash, int bits) {
+  return static_cast<Index>((hash ^ hash >> 32) & ((std::uint64_t{1} << bits) - 1));
+}
+
+}  // namespace detail
+
 /// XXH64 with seed 0 (Y. Collet: "xxHash fast digest algorithm", version 0.1.1, 2018), for large blocks: some bytes a clock tick, where FNV-1a takes some
 /// ticks a byte. xxhsum -H1 prints the same.
 ///

@@ -146,7 +146,7 @@ inline void check_row_size(const std::filesystem::path& file, Index values) {
   if (values > Index{1} << 27) throw DataError(text(file.string(), ": a cache is made of rows of at most 2^27 values; got ", values));
 }
 
-constexpr Index bytes_at_a_time = Index{1} << 20;
+inline constexpr Index bytes_at_a_time = Index{1} << 20;  // of rows in memory
 /// How many rows are in memory at a time.
 inline Index rows_at_a_time(Index row_bytes, Index bytes = bytes_at_a_time) {
   return std::max<Index>(1, bytes / std::max<Index>(1, row_bytes));

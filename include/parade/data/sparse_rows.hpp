@@ -80,8 +80,9 @@ class SparseRows {
   }
 
   /// The same rows with other entries: as the constructor takes them, for n rows. Labels, targets, weights, label sets and queries stay.
-  SparseRows with_entries(Vector<std::int64_t> offsets, Vector<std::int32_t> indices, Vector<Scalar> values, Index num_features) const {
-    const SparseRows entries{std::move(offsets), std::move(indices), std::move(values), num_features};
+  SparseRows with_entries(Vector<std::int64_t> offsets, Vector<std::int32_t> indices, Vector<Scalar> values, Index num_features,
+                          NotFinite not_finite = NotFinite::refuse) const {
+    const SparseRows entries{std::move(offsets), std::move(indices), std::move(values), num_features, not_finite};
     check_count("offsets, without the first,", entries.size());
     auto copy = *this;
     copy.features_ = entries.features_;

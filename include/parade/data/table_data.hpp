@@ -141,8 +141,7 @@ struct TableRoles {
 /// Feature of a value of a hashed column: FNV-1a of "column=value" (64 bits), its upper half folded onto the lower, modulo 2^bits.
 inline Index hashed_feature(const std::string& column, const std::string& value, int bits) {
   const std::string name = column + '=' + value;
-  const std::uint64_t hash = hash_bytes(std::as_bytes(std::span{name}));
-  return static_cast<Index>((hash ^ (hash >> 32)) & ((std::uint64_t{1} << bits) - 1));
+  return folded_hash(hash_bytes(std::as_bytes(std::span{name})), bits);
 }
 
 /// All values of the column are missing.

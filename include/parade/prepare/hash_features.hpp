@@ -18,9 +18,9 @@
 namespace parade {
 
 struct HashFeaturesOptions {
-  int bits = 18;         // 2^bits features; from 1 to 31
-  bool signs = false;    // half the features count negative, by their hash
-  Index index_base = 0;  // what feature 0 is called in the file: `index_base` of the report of read_libsvm. 0 or 1
+  int bits = 18;       // 2^bits features; from 1 to 31
+  bool signs = false;  // half the features count negative, by their hash
+  int index_base = 0;  // what feature 0 is called in the file: `index_base` of the report of read_libsvm. 0 or 1
 };
 
 namespace detail {
@@ -42,20 +42,21 @@ inline std::uint64_t hash_of_feature(std::uint32_t number) {
 ///   const auto [rows, report] = parade::read_libsvm<float>("clicks.svm");
 ///   const auto small = parade::hash_features(rows, {.bits = 22, .index_base = report.index_base});     // 2^22 features, labels and all else as before
 ///
-/// Nothing is fitted: training and test data need only the same options. Features that meet are added up, in double and in the order of their
+/// Nothing is fitted: training and test data need only the same bits and signs, and each the index_base that it was read with, so that a number in a
+/// file is the same feature whether or not that file has a feature 0. Features that meet are added up, in double and in the order of their
 /// numbers; with about as many features as 2^bits a feature meets another with probability 1 − 1/e, with a tenth as many, 0.1. With `signs`
 /// what others add has mean 0, so that inner products of samples stay as they were on average (Weinberger, Dasgupta, Langford, Smola,
 /// Attenberg: "Feature hashing for large scale multitask learning", ICML 2009); without, as Vowpal Wabbit does it, ones stay ones, and rows
 /// without values stay so unless features meet in a row. Of a table's texts: Encoding::hashed.
 ///
 /// `rows`: n rows of any number of features; the result has 2^bits, and at most as many entries. Each row by itself, on `threads` threads (0: all), the
-/// same bits on any number of them. Throws OptionError for an option out of range, DataError where a sum is too large for Scalar.
+/// same bits on any number of them. Throws OptionError for an option out of range, DataError for a value that is not finite, or a sum that
+/// is too large for Scalar.
 template <class Scalar>
 SparseRows<Scalar> hash_features(const SparseRows<Scalar>& rows, const HashFeaturesOptions& options = {}, int threads = 0) {
   if (options.bits < 1 || options.bits > 31) throw OptionError(detail::text("bits must be in [1, 31]; got ", options.bits));
   if (options.index_base < 0 || options.index_base > 1)
     throw OptionError(detail::text("index_base must be 0 or 1; got ", options.index_base));
-  const std::uint64_t mask = (std::uint64_t{1} << options.bits) - 1;
   struct Piece {
     std::vector<std::int32_t> indices;
     std::vector<Scalar> values;
@@ -76,9 +77,10 @@ SparseRows<Scalar> hash_features(const SparseRows<Scalar>& rows, const HashFeatu
       const auto row = rows[i];
       keys.clear(), values.clear();
       for (std::size_t j = 0; j < row.indices.size(); ++j) {
-        const std::uint64_t hash = detail::hash_of_feature(static_cast<std::uint32_t>(row.indices[j] + options.index_base));
+        const std::uint64_t hash =
+            detail::hash_of_feature(static_cast<std::uint32_t>(row.indices[j]) + static_cast<std::uint32_t>(options.index_base));
         const auto value = static_cast<double>(row.value(j));
-        keys.push_back(((hash ^ hash >> 32) & mask) << 32 | j);
+        keys.push_back(static_cast<std::uint64_t>(detail::folded_hash(hash, options.bits)) << 32 | j);
         values.push_back(options.signs && hash >> 63 != 0 ? -value : value);
       }
       std::sort(keys.begin(), keys.end());

@@ -82,7 +82,11 @@ class Pipeline {
   }
   void settle() const {
     const auto settle_pipeline = []<class Stage>(const Stage& stage) {  // of other stages the reader sees to it
-      if constexpr (requires { Stage::visit_stages(stage, [](const std::string&, const auto&) {}); }) stage.settle();
+      if constexpr (requires {
+                      Stage::visit_stages(stage, [](const std::string&, const auto&) {});
+                      stage.settle();
+                    })
+        stage.settle();
     };
     std::apply([&](const auto&... stage) { (settle_pipeline(stage), ...); }, stages_);
     check_sizes(std::index_sequence_for<Stages...>{});
