@@ -22,7 +22,9 @@ struct Machine {
   std::uint64_t overtaken = 0;
   int threads = 2;
   double first_step = 1;  // how much longer the step after a switch takes
+  double warm_up = 0;     // seconds after a switch in which all steps take a third longer
   bool was_alone = false;
+  double switched = 0;
   TeamSize size{};
 
   /// The share of the time until `seconds` later in which the calling thread worked alone.
@@ -31,7 +33,9 @@ struct Machine {
     const double end = clock + seconds, begin = clock;
     double time_alone = 0;
     while (clock < end) {
-      const double last = (alone ? step : step_of_team(generator)) * (std::exchange(was_alone, alone) == alone ? 1 : first_step);
+      const bool stayed = std::exchange(was_alone, alone) == alone;
+      if (!stayed) switched = clock;
+      const double last = (alone ? step : step_of_team(generator)) * (stayed ? 1 : first_step) * (clock < switched + warm_up ? 4.0 / 3 : 1);
       clock += last;
       if (alone) time_alone += last;
       if (!alone) overtaken += overtaken_a_step;
@@ -90,6 +94,16 @@ TEST_CASE("a first step that is slow, as the caches of one core take over what t
   Machine near{0.13e-3};
   near.first_step = 2.5;
   CHECK(near.share_alone(5, [](auto&) { return 0.08e-3; }) < 0.03);
+}
+
+TEST_CASE("caches that fill for longer than a window decide nothing either") {
+  Machine short_steps{9.5e-6};  // 12.5 µs with the team: one thread wins, and not in its first 2 ms
+  short_steps.warm_up = 2e-3;
+  CHECK(short_steps.share_alone(0.15, [](auto&) { return 12.5e-6; }) > 0.9);
+  CHECK(short_steps.share_alone(1, [](auto&) { return 12.5e-6; }) > 0.98);
+  Machine team{12.5e-6};  // the other way round
+  team.warm_up = 2e-3;
+  CHECK(team.share_alone(5, [](auto&) { return 9.5e-6; }) < 0.03);
 }
 
 TEST_CASE("another program may come and go") {

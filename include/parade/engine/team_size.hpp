@@ -14,7 +14,7 @@ namespace parade::detail {
 /// up the others more than it helps them.
 ///
 /// It starts with the team. Steps are timed in windows, without the one after a switch; now and then a window is given to the other size, which is kept if it was faster, and cut
-/// short if it cannot be. A trial of one thread may take `threads` times as long as the team, so the next one comes after a hundred times that, and
+/// short if it cannot be; one that did not win has a second window. A trial of one thread may take `threads` times as long as the team, so the next one comes after a hundred times that, and
 /// later each time that it was lost; after ten times that where steps are seen that took much longer than others, or where one thread is at work.
 class TeamSize {
  public:
@@ -36,16 +36,19 @@ class TeamSize {
     // A busy core gives and takes time by the slice, some milliseconds: then only a longer window has a fair share of both.
     const bool disturbed = long_steps_ + static_cast<Index>(overtaken - overtaken_) >= 2;
     const double length = disturbed || disturbed_ ? 24e-3 : 2e-3;
-    const bool hopeless = trial_ && static_cast<double>(samples_) < rate_ * seconds_ / 1.5 && (!disturbed_ || seconds_ > length / 4);
-    if (hopeless || (steps_ >= 4 && seconds_ >= length)) close_window(disturbed, overtaken, threads);
+    const bool hopeless = trial_ && static_cast<double>(samples_) < rate_ * seconds_ / 1.5 && seconds_ > length / (disturbed_ ? 4 : 8);
+    if (hopeless || (steps_ >= 4 && seconds_ >= length)) close_window(hopeless, disturbed, overtaken, threads);
     return alone_;
   }
 
  private:
-  void close_window(bool disturbed, std::uint64_t overtaken, int threads) {
+  void close_window(bool hopeless, bool disturbed, std::uint64_t overtaken, int threads) {
     const double rate = static_cast<double>(samples_) / seconds_, step = seconds_ / static_cast<double>(steps_);
     if (trial_) {
       const bool won = rate > 1.03 * rate_;
+      // Where steps are short, a window goes by before all that θ is has come from the caches of the other cores.
+      if (!won && !hopeless && !std::exchange(again_, true)) return begin_window(disturbed, overtaken);
+      again_ = false;
       if (!won) change();
       losses_ = won ? 1 : std::min(2 * losses_, 32);
       trial_ = false;
@@ -68,6 +71,10 @@ class TeamSize {
         change();
       }
     }
+    begin_window(disturbed, overtaken);
+  }
+
+  void begin_window(bool disturbed, std::uint64_t overtaken) {
     disturbed_ = disturbed;
     overtaken_ = overtaken;
     seconds_ = 0;
@@ -81,6 +88,7 @@ class TeamSize {
 
   bool alone_ = false, trial_ = false;  // a trial: this window is to compare
   bool switched_ = false;               // before the last step
+  bool again_ = false;                  // the second window of a trial
   double switch_seconds_ = 0;           // that the step after the last switch took
   double rate_ = 0;                     // samples/s of what it is compared with
   double decided_rate_ = 0;             // of what was decided for, at that time
