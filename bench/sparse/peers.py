@@ -112,13 +112,14 @@ def draw(file, curves, best, title):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "parade"})
     figure, axes = plt.subplots(figsize=(7.5, 5), dpi=150)
     styles = {"parade": dict(marker="o", linewidth=2), "scikit-learn": dict(marker="s", linestyle="--"), "LIBLINEAR": dict(marker="^", linestyle=":")}
     for name, curve in curves.items():
         axes.plot([p["seconds"] for p in curve], [max(p["objective"] / best - 1, 1e-9) for p in curve], markersize=4, label=name,
                   **styles[next(of for of in styles if name.startswith(of))])
     axes.axhline(1e-3, color="#9a9a9a", linewidth=1)
-    axes.annotate("1e-3 above the optimum", (1, 1e-3), xycoords=("axes fraction", "data"), xytext=(-4, 3), textcoords="offset points", ha="right",
+    axes.annotate("1e-3 above the optimum", (0, 1e-3), xycoords=("axes fraction", "data"), xytext=(4, 3), textcoords="offset points", ha="left",
                   fontsize=8, color="#5a5a5a")
     axes.set(xscale="log", yscale="log", xlabel="seconds of training (median)", ylabel="objective / optimum − 1", title=title)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
