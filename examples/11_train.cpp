@@ -113,7 +113,7 @@ void add_options(CLI::App& app, CacheRequest& request) {
   app.add_flag("--real", request.targets, "libsvm: the first number of a line is a real target, not a label");
   app.add_option("--index-base", request.index_base,
                  "libsvm: the number of the first feature, 0 or 1; if not given, 0 if the file has a feature 0, else 1. Caches of the "
-                 "parts of one set must have the same")
+                 "parts of one set must have the same; and given, it saves a file with a feature 0 from being read twice")
       ->type_name("N")
       ->transform(in<int>(0, 1));
   app.add_option("--label", request.label, "csv: the column of the labels, by name or number; 0 is the first, -1 the last")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Logistic regression with L2 (lambda = 1/n, no intercept) on sparse rows, by parade, scikit-learn's SGDClassifier and LIBLINEAR, in turn, on the same rows:
-seconds and objective after some epochs, and the seconds until the objective is within 1e-3 of the optimum (relative).
+seconds and objective after some epochs, and the seconds of the first measured point within 1e-3 of the optimum (relative).
 
 usage: peers.py PROGRAM [--libsvm FILE] [--threads 1,2] [--repeats 3] [--rate R] [--decay C] [--batch-size B] [--liblinear LIBRARY] [--json FILE] [--picture FILE]
 
@@ -9,12 +9,12 @@ PROGRAM is what `bench/run sparse --help` has built: .build/release/bench/bench_
 (plain or .gz) the TF-IDF is taken (sublinear counts, smooth document frequencies, rows of length 1).
 Needs python3-sklearn and LIBLINEAR's library (package liblinear4, which liblinear-tools brings: its `train` is a reader of files around it). Of LIBLINEAR, each point
 of a curve is a stopping tolerance, -e, and its seconds are those of `train()` alone, without reading the file. The picture needs python3-matplotlib.
-parade computes in float, the others in double; all objectives are computed here, in double. Each repeat has its own seed of the order of the rows; both seconds and
+parade's rate, decay and batch size are chosen for each set (defaults: for the rows it makes), SGDClassifier has its own rate. parade computes in float, the others in double; all objectives are computed here, in double. Each repeat has its own seed of the order of the rows; both seconds and
 objective are medians over them. parade has trained on these rows before in the same process; so have the others, in all repeats but the first.
 """
 import os
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # LIBLINEAR calls BLAS; it is compared on one thread
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # LIBLINEAR calls BLAS; it is compared on one thread
 
 import argparse
 import ctypes

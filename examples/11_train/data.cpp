@@ -385,13 +385,12 @@ std::vector<std::string> names_of_classes(const parade::CacheInfo& info, Label l
 }
 
 /// What `train cache` notes of the features of a cache, beside their names.
-constexpr std::string_view note_of_features = "features: ";
-std::string libsvm_note(int index_base) {
-  return std::string(note_of_features) + "of a LIBSVM file, numbered from " + std::to_string(index_base);
-}
-std::string hashed_note(const Preparation& p) {
-  std::string note =
-      std::string(note_of_features) + "numbers, and texts hashed to 2^" + std::to_string(p.hash_bits) + " features, of the columns";
+constexpr std::string_view note_of_features = "parade train: features ",
+                           note_of_libsvm = "parade train: features of a LIBSVM file, numbered from ";
+std::string libsvm_note(int index_base) { return std::string(note_of_libsvm) + std::to_string(index_base); }
+std::string csv_note(const Preparation& p) {
+  if (p.hash_bits == 0) return std::string(note_of_features) + "of a CSV file, each with its name";
+  std::string note = std::string(note_of_features) + "of a CSV file, texts hashed to 2^" + std::to_string(p.hash_bits) + ", of the columns";
   for (std::size_t c = 0; c < p.file_columns.size(); ++c) {
     const std::string name = p.file_columns[c].empty() ? name_by_place(c) : p.file_columns[c];
     if (name != p.answer && std::find(p.leave_out.begin(), p.leave_out.end(), name) == p.leave_out.end()) note += " '" + name + "'";
@@ -405,7 +404,7 @@ void take_features(const parade::CacheInfo& info, Preparation& p) {
     if (note.starts_with(note_of_features)) p.features_note = note;
 }
 
-/// Throws DataError for a cache whose features are known to be others than those of the training cache.
+/// Throws DataError for a cache whose features are known to be others than those of the training cache. More of them at the end, or fewer, are no harm.
 void check_same_features(const parade::CacheFile& cache, const Preparation& p) {
   const parade::CacheInfo& info = cache.info();
   Preparation own;
@@ -414,21 +413,21 @@ void check_same_features(const parade::CacheFile& cache, const Preparation& p) {
       ". (The features of a cache are those of the file that it was made of. Train on the files themselves, with --memory, or make one "
       "cache of all)";
   if (!own.features_note.empty() && !p.features_note.empty()) {
+    const auto what = [](const std::string& note) { return note.substr(std::string_view("parade train: ").size()); };
+    const bool libsvm = own.features_note.starts_with(note_of_libsvm) && p.features_note.starts_with(note_of_libsvm);
     if (own.features_note != p.features_note)
-      throw parade::DataError(
-          cache.name() + " must have the " + p.features_note + ", as the training cache; it has the " + own.features_note +
-          (p.features_note == libsvm_note(p.features_note.back() - '0') ? ". (train cache --index-base sets it)" : advice));
-    if (p.features_note.find("hashed") != std::string::npos && info.num_features != p.num_features)
+      throw parade::DataError(cache.name() + " must have the " + what(p.features_note) + ", as the training cache; it has the " +
+                              what(own.features_note) + (libsvm ? ". (Make both by train cache --index-base 0)" : advice));
+    if (p.features_note.find(", texts hashed to ") != std::string::npos && info.num_features != p.num_features)
       throw parade::DataError(cache.name() + " must have the " + std::to_string(p.num_features) +
                               " features of the training cache; it has " + std::to_string(info.num_features) +
                               ": a column of numbers there is one of text here, or the other way round" + advice);
   }
   if (own.features.empty() || p.features.empty() || own.features == p.features) return;
   const auto [theirs, here] = std::mismatch(p.features.begin(), p.features.end(), own.features.begin(), own.features.end());
-  const auto text = [](auto at, const auto& of) { return at == of.end() ? "not there" : "'" + *at + "'"; };
+  if (theirs == p.features.end() || here == own.features.end()) return;
   throw parade::DataError(cache.name() + ": feature " + std::to_string(theirs - p.features.begin()) +
-                          ", counted from 0, must be that of the training cache, " + text(theirs, p.features) + "; it is " +
-                          text(here, own.features) + advice);
+                          ", counted from 0, must be that of the training cache, '" + *theirs + "'; it is '" + *here + "'" + advice);
 }
 
 /// Throws DataError for a cache that the loss cannot be fitted to.
@@ -574,7 +573,7 @@ std::vector<std::string> write_cache_of_csv(const std::string& data_file, Prepar
   csv.use.leave_out.assign(p.leave_out.begin(), p.leave_out.end());
   csv.use.keep_missing = p.standardize;
   parade::CacheOptions options;
-  if (p.hash_bits > 0) options.schema.notes = {hashed_note(p)};
+  options.schema.notes = {csv_note(p)};
   auto made = parade::make_cache<D>(csv, file, options);
   note_skipped(made.report, p);
   leave_out(made.table, p);
@@ -595,6 +594,11 @@ void write_cache_of_libsvm(const std::string& data_file, Preparation& p, const s
   note_skipped(report, p);
 }
 
+/// The error, beginning with the file.
+std::string with_file(const std::string& file, const std::string& what) {
+  return what.starts_with(file + ':') || what.starts_with(file + ' ') ? what : file + ": " + what;
+}
+
 /// work(), whose DataErrors know neither the file nor this program's options.
 template <class Work>
 auto in_words_of_this_program(const std::string& data_file, const Preparation& p, const char* for_missing_numbers, const Work& work) {
@@ -606,7 +610,7 @@ auto in_words_of_this_program(const std::string& data_file, const Preparation& p
       what.resize(advice);
       if (!what.starts_with("column '" + p.answer + "'")) what += for_missing_numbers;
     }
-    throw parade::DataError(what.starts_with(data_file) ? what : data_file + ": " + what);
+    throw parade::DataError(with_file(data_file, what));
   }
 }
 
@@ -792,29 +796,44 @@ Data read(const std::string& file, Preparation& p, bool fit, int threads) {
   try {
     return read_file(file, p, fit, threads);
   } catch (const parade::DataError& error) {
-    const std::string what = error.what();
-    throw parade::DataError(what.starts_with(file) ? what : file + ": " + what);
+    throw parade::DataError(with_file(file, error.what()));
   }
 }
 
 std::vector<std::string> write_cache_of(const std::string& data_file, Preparation& p, const std::filesystem::path& output, int threads,
                                         std::optional<int> index_base) {
-  FolderBeside folder{output.string()};
+  const auto target = parade::detail::file_to_replace(output);  // where output is a link to
+  FolderBeside folder{target.string()};
   const auto draft = folder / "cache";
-  auto labels = in_words_of_this_program(data_file, p, " (--leave-out leaves the column out)", [&]() -> std::vector<std::string> {
-    if (p.format == "csv") return write_cache_of_csv<Rows>(data_file, p, draft, threads);
-    int noted = index_base.value_or(1);  // nearly always right: what the file says is known only when the note is written
-    write_cache_of_libsvm(data_file, p, draft, threads, index_base, {libsvm_note(noted)});
-    if (p.index_base != noted) {
-      noted = p.index_base;
-      p.notes.clear();
-      write_cache_of_libsvm(data_file, p, draft, threads, noted, {libsvm_note(noted)});
-    }
-    return {};
-  });
-  if (parade::CacheFile{draft}.info().samples == 0) throw parade::DataError(data_file + ": must have at least 1 row; got 0");
-  std::filesystem::rename(draft, output);
+  std::vector<std::string> labels;
+  try {
+    labels = in_words_of_this_program(data_file, p, " (--leave-out leaves the column out)", [&]() -> std::vector<std::string> {
+      if (p.format == "csv") return write_cache_of_csv<Rows>(data_file, p, draft, threads);
+      int noted = index_base.value_or(1);  // nearly always right
+      write_cache_of_libsvm(data_file, p, draft, threads, index_base, {libsvm_note(noted)});
+      if (p.index_base != noted) {  // what the file says is known only now: once more, with the right note
+        noted = p.index_base;
+        p.notes.clear();
+        write_cache_of_libsvm(data_file, p, draft, threads, noted, {libsvm_note(noted)});
+      }
+      return {};
+    });
+  } catch (const parade::FileError& error) {
+    std::string what = error.what();
+    if (const auto at = what.find(draft.string()); at != std::string::npos) what.replace(at, draft.string().size(), output.string());
+    throw parade::FileError(what);
+  }
+  const parade::CacheInfo info = parade::CacheFile{draft}.info();
+  if (info.samples == 0) throw parade::DataError(data_file + ": must have at least 1 row; got 0");
+  if (info.num_features == 0) throw parade::DataError(data_file + ": must have at least 1 feature; got 0");
+  std::filesystem::rename(draft, target);
   return labels;
+}
+
+void check_second_cache(const std::string& file, const Preparation& p) {
+  const parade::CacheFile cache{file};
+  check_cache(cache, p);
+  check_same_features(cache, p);
 }
 
 std::filesystem::path prepared_cache(const std::string& data_file, Preparation& p, FolderBeside& folder, int threads) {
@@ -826,12 +845,13 @@ std::filesystem::path prepared_cache(const std::string& data_file, Preparation& 
   } else if (p.format == "csv") {
     file = cache_of_csv(data_file, p, folder, threads, label_names);
   } else if (p.format == "npy") {
-    file = cache_of_npy(data_file, p, folder);
+    file = in_words_of_this_program(data_file, p, "", [&] { return cache_of_npy(data_file, p, folder); });
   }
   const parade::CacheFile cache{file};
   check_cache(cache, p);
   if (p.format == "cache") take_features(cache.info(), p);
   if (cache.info().samples == 0) throw parade::DataError(data_file + " must have at least 1 row; got 0");
+  if (cache.info().num_features == 0) throw parade::DataError(data_file + " must have at least 1 feature; got 0");
   const bool hash = p.hash_bits > 0 && p.format == "libsvm";  // texts are hashed already
   bool as_it_is = !hash && !p.tf_idf && !p.unit_norm;
   p.num_features = hash ? Index{1} << p.hash_bits : cache.info().num_features;

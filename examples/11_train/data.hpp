@@ -92,6 +92,9 @@ std::filesystem::path prepared_cache(const std::string& data_file, Preparation& 
 std::vector<std::string> write_cache_of(const std::string& data_file, Preparation& p, const std::filesystem::path& output, int threads,
                                         std::optional<int> index_base);
 
+/// Throws as `read` will, for a cache to test on that does not fit the training data, as far as its header tells.
+void check_second_cache(const std::string& file, const Preparation& p);
+
 /// Throws OptionError where so many bytes will not hold two windows of that cache, as far as the beginning of the file tells.
 void check_memory(const std::string& data_file, Preparation p, FolderBeside& folder, int threads, std::size_t memory);
 

@@ -318,6 +318,7 @@ void say(const std::string& file, const std::string& what, const Preparation& p)
 int train(const Options& o, Model& model, const Source& source, const Data* data, Index nonzeros) {
   const Preparation& p = model.preparation;
   if (o.save) check_names(p);
+  if (o.test && p.format == "cache") check_second_cache(*o.test, p);  // not only when all is trained
   const Index n = source.size();
   if (o.batch && *o.batch > n)
     refuse("--batch must be at most " + std::to_string(n) + ", the rows there are; got " + std::to_string(*o.batch));

@@ -101,9 +101,11 @@ TEST_CASE("caches that fill for longer than a window decide nothing either") {
   short_steps.warm_up = 2e-3;
   CHECK(short_steps.share_alone(0.15, [](auto&) { return 12.5e-6; }) > 0.9);
   CHECK(short_steps.share_alone(1, [](auto&) { return 12.5e-6; }) > 0.98);
-  Machine team{12.5e-6};  // the other way round
+  Machine team{12.5e-6};  // the other way round, a trial is lost by its second window, and its price is that of both
+  CHECK(team.share_alone(0.5, [](auto&) { return 10.4e-6; }) < 0.012);
+  CHECK(team.share_alone(5, [](auto&) { return 10.4e-6; }) < 0.01);
   team.warm_up = 2e-3;
-  CHECK(team.share_alone(5, [](auto&) { return 9.5e-6; }) < 0.03);
+  CHECK(team.share_alone(5, [](auto&) { return 11e-6; }) < 0.01);
 }
 
 TEST_CASE("another program may come and go") {

@@ -676,9 +676,9 @@ TEST_CASE("train cache: a cache of other features than the training cache is ref
   write(folder.path / "test", of_test);
   make("--data train --output c");
   make("--data test --output t");
-  refuses(
-      "t",
-      "numbered from 0, as the training cache; it has the features: of a LIBSVM file, numbered from 1. (train cache --index-base sets it)");
+  refuses("t",
+          "numbered from 0, as the training cache; it has the features of a LIBSVM file, numbered from 1. (Make both by train cache "
+          "--index-base 0)");
   make("--data test --index-base 0 --output t");
   CHECK_THAT(run(folder, "--data c --format cache --epochs 20 --rate 1 --test t").out,
              ContainsSubstring("test        loss") && ContainsSubstring("accuracy 100 %"));
@@ -690,11 +690,25 @@ TEST_CASE("train cache: a cache of other features than the training cache is ref
   make("--data a.csv --format csv --label y --output c");
   make("--data b.csv --format csv --label y --output t");
   refuses("t", "feature 1, counted from 0, must be that of the training cache, 'job=smith'; it is 'job=driver'");
+  write(folder.path / "f.csv", "job,age,y\ncook,1,u\ncook,2,v\n");
+  make("--data f.csv --format csv --label y --output t");
+  CHECK(run(folder, "--data c --format cache --epochs 2 --test t").status == 1);  // age is feature 1 there, job=smith here
+  write(folder.path / "g.csv", "age,job,y\n1,cook,u\n2,smith,v\n");
+  write(folder.path / "h.csv", "age,job,y\n1,cook,u\n2,cook,v\n");
+  make("--data g.csv --format csv --label y --output c");
+  make("--data h.csv --format csv --label y --output t");
+  CHECK(run(folder, "--data c --format cache --epochs 2 --test t").status == 0);  // lacks the last feature only
+  make("--data g.csv --format csv --label y --hash-bits 6 --output t");
+  refuses(
+      "t",
+      "must have the features of a CSV file, each with its name, as the training cache; it has the features of a CSV file, texts hashed");
   make("--data a.csv --format csv --label y --hash-bits 6 --output c");
+  make("--data g.csv --format csv --label y --output t");
+  refuses("t", "as the training cache; it has the features of a CSV file, each with its name. (The features of a cache");
   make("--data b.csv --format csv --label y --hash-bits 6 --output t");
   CHECK(run(folder, "--data c --format cache --epochs 2 --test t").status == 0);
   make("--data b.csv --format csv --label y --hash-bits 7 --output t");
-  refuses("t", "hashed to 2^6 features, of the columns 'job' 'age', as the training cache; it has");
+  refuses("t", "texts hashed to 2^6, of the columns 'job' 'age', as the training cache; it has");
   make("--data d.csv --format csv --label y --hash-bits 6 --output t");
   refuses("t", "'work' 'age'");
   make("--data e.csv --format csv --label y --hash-bits 6 --output t");
@@ -715,6 +729,7 @@ TEST_CASE("train cache: what makes no sense is refused, and what was there is le
   write(folder.path / "text", "1 1:1\n0 2:x\n");
   write(folder.path / "table.csv", "a,b\n1,yes\n2,no\n");
   write(folder.path / "nothing", "# a comment\n");
+  write(folder.path / "no_features", "1\n0\n");
   write(folder.path / "lacks.csv", "a,b\n1,yes\n?,no\n");
   write(folder.path / "c", "what was there");
   struct Case {
@@ -741,6 +756,7 @@ TEST_CASE("train cache: what makes no sense is refused, and what was there is le
         Case{"--data table.csv --format csv --label b --index-base 0", 2, "--index-base is for --format libsvm"},
         Case{"--data text --index-base 2", 2, "[0, 1]"},
         Case{"--data nothing", 1, "nothing: must have at least 1 row; got 0"},
+        Case{"--data no_features", 1, "no_features: must have at least 1 feature; got 0"},
         Case{"--data text --index-base 0", 1, "text: line 2"},
         Case{"--data table.csv --format npy --label b", 2, "--format"},
         Case{"--data lacks.csv --format csv --label b", 1,
@@ -755,6 +771,10 @@ TEST_CASE("train cache: what makes no sense is refused, and what was there is le
     CHECK(read(folder.path / "c") == "what was there");
     CHECK(folder.files() == files);
   }
+  std::filesystem::create_symlink("c", folder.path / "link");
+  REQUIRE(run(folder, "cache --data table.csv --format csv --label b --output link").status == 0);
+  CHECK(std::filesystem::is_symlink(folder.path / "link"));
+  CHECK(read(folder.path / "c").size() > 100);
   const auto in_training = run(folder, "--data lacks.csv --format csv --label b --memory 10");
   CHECK(in_training.status == 1);
   CHECK_THAT(in_training.err, ContainsSubstring("lacks.csv: column 'a'") &&

@@ -9,6 +9,7 @@
 #include <iterator>
 #include <limits>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -56,7 +57,7 @@ struct Sparse {
   static SparseRows<double> samples() {
     return {Vector<std::int64_t>{{0, 2, 2, 5}}, Vector<std::int32_t>{{1, 3, 0, 1, 3}}, Vector<double>{{1, 2.5, 3, 1, 0.25}}, 4};
   }
-  /// Two entries a row: the first feature and the last.
+  /// A row with the first feature, and one with the last.
   static SparseRows<double> samples_of(Index features) {
     const auto last = static_cast<std::int32_t>(features - 1);
     return {Vector<std::int64_t>{{0, 1, 2}}, Vector<std::int32_t>{{0, last}}, Vector<double>{{1, 2}}, features};
@@ -173,6 +174,11 @@ void check(const std::uint8_t* data, std::size_t size) {
   fuzz::require(error.empty() || !is_good, "a file as it should be is refused");
   if (!error.empty()) return fuzz::require(fuzz::same_bits(transformed(), before), "a file that is refused has changed the preparation");
   fuzz::require(model.theta.size() == parameters.size(), "theta of another size");
+  try {
+    transformed();  // refused, if it is of another width
+  } catch (const DataError&) {
+  } catch (const std::logic_error&) {  // of no features: not fitted
+  }
   if (const Index d = prepare.num_inputs(); d > 0 && d < 1000 && prepare.num_outputs() < 100000)
     fuzz::error_of([&] { prepare.transform(Kind::samples_of(d), 1); });
   save_model<float>(again, parameters, model.theta, prepare, model.extra);

@@ -79,7 +79,7 @@ class SparseRows {
     return copy;
   }
 
-  /// The same rows with other entries: as the constructor takes them, for n rows. Labels, targets, weights, label sets and queries stay.
+  /// The same rows with other entries, of n rows and otherwise as the constructor takes them. Labels, targets, weights, label sets and queries stay.
   SparseRows with_entries(Vector<std::int64_t> offsets, Vector<std::int32_t> indices, Vector<Scalar> values, Index num_features,
                           NotFinite not_finite = NotFinite::refuse) const {
     const SparseRows entries{std::move(offsets), std::move(indices), std::move(values), num_features, not_finite};

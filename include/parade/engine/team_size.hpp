@@ -47,12 +47,13 @@ class TeamSize {
     if (trial_) {
       const bool won = rate > 1.03 * rate_;
       // Where steps are short, a window goes by before all that θ is has come from the caches of the other cores.
+      trial_seconds_ += seconds_;
       if (!won && !hopeless && !std::exchange(again_, true)) return begin_window(disturbed, overtaken);
       again_ = false;
       if (!won) change();
       losses_ = won ? 1 : std::min(2 * losses_, 32);
       trial_ = false;
-      trial_seconds_ = switch_seconds_ + seconds_;
+      trial_seconds_ += switch_seconds_;
       decided_seconds_ = 0;
       decided_rate_ = std::max(rate, rate_);
     } else {
@@ -66,6 +67,7 @@ class TeamSize {
       // Only a short step can be too short, or be held up by much.
       if (decided_seconds_ >= patience * losses_ * price && step < (alone_ || disturbed ? 20e-3 : 2e-3)) {
         trial_ = true;
+        trial_seconds_ = 0;
         change();
       } else if (alone_ && step >= 20e-3) {
         change();
