@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Logistic regression with L2 (lambda = 1/n, no intercept) on sparse rows, by parade, scikit-learn's SGDClassifier and LIBLINEAR, in turn, on the same rows:
-seconds and objective after some epochs, and the seconds of the first measured point within 1e-3 of the optimum (relative).
+seconds and objective after some epochs, and the seconds until the objective is within 1e-3 of the optimum (relative), between measured points by a line on logarithmic scales.
 
 usage: peers.py PROGRAM [--libsvm FILE] [--threads 1,2] [--repeats 3] [--rate R] [--decay C] [--batch-size B] [--liblinear LIBRARY] [--json FILE] [--picture FILE]
 
@@ -20,6 +20,7 @@ import argparse
 import ctypes
 import ctypes.util
 import json
+import math
 import statistics
 import subprocess
 import tempfile
@@ -104,6 +105,17 @@ def read(folder):
     offsets, indices = np.fromfile(folder / "offsets.i64", dtype=np.int64), np.fromfile(folder / "indices.i32", dtype=np.int32)
     values = np.fromfile(folder / "values.f32", dtype=np.float32).astype(np.float64)
     return scipy.sparse.csr_matrix((values, indices, offsets.astype(np.int32))), np.fromfile(folder / "labels.i32", dtype=np.int32)
+
+
+def seconds_until(gap, curve, best):
+    """When the objective is first within `gap` of the optimum, or None: between two points by a line on logarithmic scales."""
+    points = sorted((p["seconds"], max(p["objective"] / best - 1, 1e-12)) for p in curve)
+    if points[0][1] <= gap:
+        return points[0][0]
+    for (begin, above), (end, below) in zip(points, points[1:]):
+        if above > gap >= below:
+            return begin * (end / begin) ** (math.log(above / gap) / math.log(above / below))
+    return None
 
 
 def draw(file, curves, best, title):
@@ -210,8 +222,8 @@ def main():
         at = {point["after"]: point for point in curve}
         columns = [f"{at[e]['seconds'] * 1e9 / e / x.nnz:.1f}" if e in at else "" for e in (1, 5, 20)]
         columns += [f"{at[e]['objective']:.6f}" if e in at else "" for e in (1, 5, 20)]
-        near = [point["seconds"] for point in curve if point["objective"] <= best * 1.001]
-        print(f"| {name} | " + " | ".join(columns) + f" | {min(near):.2f} |" if near else f"| {name} | " + " | ".join(columns) + " | not reached |")
+        near = seconds_until(1e-3, curve, best)
+        print(f"| {name} | " + " | ".join(columns) + (f" | {near:.3f} |" if near else " | not reached |"))
     if options.json:
         Path(options.json).write_text(json.dumps({"rows": n, "features": x.shape[1], "nonzeros": x.nnz, "optimum": best, "curves": curves}, indent=1))
     if options.picture:
