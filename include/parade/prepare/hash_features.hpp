@@ -69,8 +69,8 @@ SparseRows<Scalar> hash_features(const SparseRows<Scalar>& rows, const HashFeatu
   Team team{threads};
   team.for_each(count, [&](Index p, int) {
     Piece& piece = pieces[static_cast<std::size_t>(p)];
-    std::vector<std::uint64_t>
-        keys;  // of each entry its new index, and below it its place in the row: that order decides how sums are rounded
+    // Of each entry its new index, and below it its place in the row: that order decides how sums are rounded.
+    std::vector<std::uint64_t> keys;
     std::vector<double> values;
     const Range range = part_of(n, count, p);
     for (Index i = range.begin; i < range.end; ++i) {
