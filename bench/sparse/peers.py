@@ -64,14 +64,14 @@ class Liblinear:
         name = library or ctypes.util.find_library("linear")
         if not name:
             raise SystemExit("peers.py: there is no library of LIBLINEAR (package liblinear4); or give its file: --liblinear FILE")
-        self.library = ctypes.CDLL(name)
-        self.version = ctypes.c_int.in_dll(self.library, "liblinear_version").value
+        self.lib = ctypes.CDLL(name)
+        self.version = ctypes.c_int.in_dll(self.lib, "liblinear_version").value
         if not LIBLINEAR_VERSIONS[0] <= self.version <= LIBLINEAR_VERSIONS[1]:
             raise SystemExit(f"peers.py: knows the structures of LIBLINEAR 2.00 to 2.30; {name} is {self.version / 100:.2f}")
-        self.library.train.restype = ctypes.POINTER(Model)
-        self.library.check_parameter.restype = ctypes.c_char_p
+        self.lib.train.restype = ctypes.POINTER(Model)
+        self.lib.check_parameter.restype = ctypes.c_char_p
         self.print_nothing = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(lambda _: None)
-        self.library.set_print_string_function(self.print_nothing)
+        self.lib.set_print_string_function(self.print_nothing)
         n, entries = x.shape[0], x.nnz
         rows = np.repeat(np.arange(n), np.diff(x.indptr))
         nodes = np.zeros(entries + n, dtype=np.dtype([("index", np.int32), ("value", np.float64)], align=True))  # each row ends with index -1
@@ -85,13 +85,13 @@ class Liblinear:
     def train(self, solver, eps):
         """Seconds and w."""
         parameter = Parameter(solver, eps, 1.0, 0, None, None, 0.1, None)
-        if wrong := self.library.check_parameter(ctypes.byref(self.problem), ctypes.byref(parameter)):
+        if wrong := self.lib.check_parameter(ctypes.byref(self.problem), ctypes.byref(parameter)):
             raise SystemExit(f"peers.py: LIBLINEAR: {wrong.decode()}")
         begin = time.perf_counter()
-        model = self.library.train(ctypes.byref(self.problem), ctypes.byref(parameter))
+        model = self.lib.train(ctypes.byref(self.problem), ctypes.byref(parameter))
         seconds = time.perf_counter() - begin
         w = np.ctypeslib.as_array(model.contents.w, shape=(self.problem.n,)).copy() * model.contents.label[0]  # of the label that comes first
-        self.library.free_and_destroy_model(ctypes.byref(model))
+        self.lib.free_and_destroy_model(ctypes.byref(model))
         return seconds, w
 
 
