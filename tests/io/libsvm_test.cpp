@@ -259,6 +259,10 @@ TEST_CASE("rows that hold something else are skipped and counted where the optio
   CHECK(all.messages.size() == 10);
   // Index 0, a comma or 0.5 in a row left out say nothing about the others.
   CHECK(parsed("1 1:1\n1 0:1 x\n1,2 x\n0.5 x\n", with(skip)) == "1 features, all ones\n1 0:0x1p+0\n");
+  // A row without a label is one of them, also beside label sets, and whether or not the file is read again for another row.
+  const std::string expected = "5 features, all ones\n{0 2 } 0:0x1p+0\n{1 } 4:0x1p+0\n";
+  CHECK(parsed("0,2 1:1\n3:1\n1 5:1\n", with(skip)) == expected);
+  CHECK(parsed("0,2 1:1\n3:1\n1 5:1\n-1 2:1\n", with(skip)) == expected);
 }
 
 TEST_CASE("the result and the first error are the same for pieces of every size and any number of threads") {

@@ -29,7 +29,7 @@
 
 namespace parade {
 
-/// What stands at the beginning of each line of a LIBSVM file.
+/// What stands at the beginning of each line of a LIBSVM file. Only label_sets reads rows without a label.
 enum class LibsvmTargets {
   automatic,   // label sets if there is a comma anywhere, else labels if all are whole numbers of 32 bits, else real targets
   labels,      // one whole number: the class
@@ -79,6 +79,7 @@ struct LibsvmRules {
   std::optional<int> index_base;
   LibsvmTargets targets;
   std::optional<bool> queries;
+  bool needs_label = false;  // the targets were automatic: a row without a label is refused in every pass, though these may be label sets
 };
 
 /// The rows of one piece of text.
@@ -225,8 +226,9 @@ class LibsvmParser {
     const char* digits = at;
     while (is_digit(*digits)) ++digits;
     if ((digits > at && *digits == ':') || std::strncmp(at, "qid:", 4) == 0) {
-      if (kind == LibsvmTargets::label_sets) return at;
-      return fail(at, kind == LibsvmTargets::automatic ? "a label (rows without one are read with targets = label_sets)" : "a label");
+      const bool needs_label = kind == LibsvmTargets::automatic || rules_.needs_label;
+      if (kind == LibsvmTargets::label_sets && !needs_label) return at;
+      return fail(at, needs_label ? "a label (rows without one are read with targets = label_sets)" : "a label");
     }
     for (;;) {
       double label = 0;
@@ -574,6 +576,7 @@ inline bool complete_rules(LibsvmRules& rules, const LibsvmFacts& facts, const L
     again |= facts.has_index_0 && options.num_features > 0 && facts.largest_index >= options.num_features;
   }
   if (rules.targets == LibsvmTargets::automatic) {
+    rules.needs_label = true;
     rules.targets = facts.has_comma ? LibsvmTargets::label_sets : facts.has_no_class ? LibsvmTargets::real : LibsvmTargets::labels;
     again |= facts.has_comma && facts.has_no_id;
   }

@@ -138,9 +138,11 @@ class TextSource {
     first_ = from;
     auto wanted = static_cast<std::size_t>(end - from);
     for (std::size_t looked_at = wanted - 1;; wanted = unpacked_.size() + (1 << 16)) {  // for the end of the last line, or the text's
-      if (const std::size_t had = unpacked_.size(); had < wanted) {
-        unpacked_.resize(wanted);
-        unpacked_.resize(had + reader_->read({reinterpret_cast<std::uint8_t*>(unpacked_.data()) + had, wanted - had}));
+      for (bool is_more = true; is_more && unpacked_.size() < wanted;) {  // what resize writes is no more than the text asks for
+        const std::size_t had = unpacked_.size(), more = std::min(wanted - had, std::max<std::size_t>(had, 1 << 16));
+        unpacked_.resize(had + more);
+        unpacked_.resize(had + reader_->read({reinterpret_cast<std::uint8_t*>(unpacked_.data()) + had, more}));
+        is_more = unpacked_.size() == had + more;
       }
       if (unpacked_.size() < wanted || unpacked_.find('\n', looked_at) != std::string::npos) break;
       if (first_ + unpacked_.size() > end && first_ + unpacked_.size() - end > most) break;  // behind the line's first byte
