@@ -66,14 +66,21 @@ TableData<D> in_memory(const Table& table, const TableOptions& use) {
 
 /// Makes a cache of a file chunk by chunk, and checks that it is the one, and the report that, of the same table in memory; or that the error is. Returns the error.
 template <class D>
-std::string check_same(const fs::path& file, CsvOptions read, const TableOptions& use, const CsvSizes& sizes, CacheOptions cache = {}) {
+std::string check_same(const fs::path& file, CsvOptions read, const TableOptions& use, const CsvSizes& sizes, CacheOptions cache = {},
+                       const Table* like = nullptr) {
   if (read.threads == 0) read.threads = 1;  // many small chunks would take their time to wait for threads
   const fs::path made = file.parent_path() / "made.cache", written = file.parent_path() / "written.cache";
   std::string expected, error;
   CsvData csv;
   std::optional<TableData<D>> data;
   try {
-    csv = read_csv(file, read);
+    CsvOptions own = read;
+    for (const Column& column : read_csv_header(file, read).columns)
+      if (like && std::any_of(like->columns.begin(), like->columns.end(),
+                              [&](const Column& other) { return other.name == column.name && other.type == ColumnType::text; }))
+        own.types[column.name] = ColumnType::text;
+    csv = read_csv(file, own);
+    if (like) csv.table = with_levels_of(std::move(csv.table), *like);
     data.emplace(in_memory<D>(csv.table, use));
     CacheOptions options = cache;
     const Index d = data->features.size();
@@ -85,7 +92,7 @@ std::string check_same(const fs::path& file, CsvOptions read, const TableOptions
   }
   CsvCacheReport report;
   try {
-    report = detail::make_cache<D>(CsvFile{file, read, use}, made, cache, sizes);
+    report = detail::make_cache<D>(CsvFile{file, read, use, like}, made, cache, sizes);
   } catch (const std::exception& refused) {
     error = refused.what();
   }
@@ -543,6 +550,67 @@ TEST_CASE("the report of a CSV file that became a cache brings a test set to the
   CHECK(x.rows() == made.features.size());
   CHECK(x(2, 0) == 1);
   CHECK(x(3 + detail::hashed_feature("h", "new", 4), 1) == 1);
+}
+
+TEMPLATE_TEST_CASE("a CSV file becomes the features of another, in chunks of every size", "", SparseRows<float>, DenseData<double>) {
+  const TemporaryFolder folder;
+  const auto train = write_text(folder.path / "train", "n,zip,w,h,none,c\n1,07,b,p,x,yes\n2,10,d,q,x,no\n,x1,b,p,,yes\n");
+  const auto file = folder.path / "test";
+  const std::size_t chunk = GENERATE(std::size_t{1}, std::size_t{20}, std::size_t{1} << 20);
+  const Encoding hidden = GENERATE(Encoding::one_hot, Encoding::hashed, Encoding::leave_out);
+  const CsvSizes sizes{chunk, 1 + chunk / 3, 1 << 26};
+  TableOptions options = use([](auto& o) { o.label = "c", o.hash_bits = 4, o.drop_missing = true; });
+  options.encodings = {{"h", hidden}};
+  CAPTURE(chunk, int(hidden));
+  const CsvOptions read;  // GCC 12 takes no {} for it in a template
+  const auto made = make_cache<TestType>(CsvFile{train, read, options}, folder.path / "train.cache");
+  CHECK(made.unknown == 0);
+  const Table like = made.table;
+  CHECK(read_csv_columns({train, read, options}).description() == like.description());
+  const auto check = [&](const std::string& rows, const Table& columns) {
+    return check_same<TestType>(write_text(file, "n,zip,w,h,none,c\n" + rows), read, options, sizes, {}, &columns);
+  };
+  const auto unknown = [&] {
+    return detail::make_cache<TestType>(CsvFile{file, read, options, &like}, folder.path / "c", {}, sizes).unknown;
+  };
+
+  // Only some of the levels, others, numbers that are text, a column without values, one that is text behind the first rows.
+  CHECK(check("4,10,d,r,,no\n", like) == "");
+  CHECK(unknown() == (hidden == Encoding::one_hot ? 1 : 0));
+  CHECK(check("4.5,10,e,p,,no\n5,11,b,q,,yes\n-1,07,\"a\"\"\",p,,no\n", like) == "");
+  CHECK(unknown() == 3);
+  CHECK(CacheFile{folder.path / "c"}.info().num_features == made.features.size());
+  CHECK(check("4,10,1,1,1,no\n4,10,1,1,1,no\n4,10,1,1,1,no\n4,x1,d,p,x,no\n", like) == "");
+  CHECK(check("", like) == "");
+  CHECK(check("4,,,,,yes\n,,,,,no\n", like) == "");
+
+  // A label that is new is missing, or kept if the user says so.
+  CHECK(check("4,10,b,p,x,maybe\n5,07,b,p,x,yes\n", like) == "");
+  CHECK(read_cache<TestType>(folder.path / "made.cache").size() == 1);
+  Table own_labels = like;
+  std::find_if(own_labels.columns.begin(), own_labels.columns.end(), [](const Column& c) { return c.name == "c"; })->knows_levels = false;
+  CHECK(check("4,10,b,p,x,maybe\n5,07,b,p,x,yes\n", own_labels) == "");
+  CHECK(CacheFile{folder.path / "made.cache"}.info().schema.classes == std::vector<std::string>{"maybe", "yes"});
+  options.drop_missing = false;
+  CHECK_THAT(check("5,07,b,p,x,yes\n4,10,b,p,x,maybe\n", like), ContainsSubstring("it lacks 1, the first in row 1 "));
+
+  CHECK_THAT(check("5,07,b,p,x,yes\nx,10,b,p,x,no\n", like),
+             Catch::Matchers::Equals("column 'n' must be of the type that it has in the reference, real; got text") ||
+                 Catch::Matchers::Equals("column 'n' must be of the type that it has in the reference, integer; got text"));
+  const auto refused = [&](const std::string& text) -> std::string {
+    try {
+      detail::make_cache<TestType>(CsvFile{write_text(file, text), read, options, &like}, folder.path / "c", {}, sizes);
+    } catch (const DataError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  const std::string before = bytes_of(folder.path / "c");
+  CHECK_THAT(refused("zip,n,w,h,none,c\n07,5,b,p,x,yes\n"),
+             ContainsSubstring("test: feature 0, counted from 0, must be that of the table that it is to be like, 'n'; got 'zip=07'"));
+  CHECK_THAT(refused("n,zip,w,h,c\n5,07,b,p,yes\n"), ContainsSubstring("'none=x'; got "));
+  CHECK_THAT(refused("n,zip,w,h,none,c,more\n5,07,b,p,x,yes,1\n"), ContainsSubstring("'more'"));
+  CHECK((bytes_of(folder.path / "c") == before));
 }
 
 TEST_CASE("the names of a CSV file's columns are read alone, and which have none") {

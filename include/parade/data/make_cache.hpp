@@ -12,6 +12,8 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -298,11 +300,13 @@ inline Index make_cache(const IdxFiles& files, const std::filesystem::path& file
   return detail::make_cache(files, file, cache, detail::bytes_at_a_time);
 }
 
-/// A table in a CSV file, plain or .gz, and how it becomes a data set.
+/// A table in a CSV file, plain or .gz, and how it becomes a data set. With `like` it becomes the features of another, as a test set those of its
+/// training set: of that the columns (CsvCacheReport::table), whose levels it takes as by with_levels_of. What is text there is read as text.
 struct CsvFile {
   std::filesystem::path file;
   CsvOptions read{};
   TableOptions use{};
+  const Table* like = nullptr;
 };
 
 /// What became of a table whose values are in a cache: as CsvData and TableData, without these.
@@ -312,66 +316,135 @@ struct CsvCacheReport {
   FeatureNames features;            // "age", "job=cook", "hash_17"
   std::vector<std::string> labels;  // of a label column of text: the text of label 0, 1, ...
   Index dropped = 0;                // rows left out by drop_missing
+  Index unknown = 0;                // values of text that the columns of `like` do not have: they are missing
 };
 
 namespace detail {
 
-/// What the columns of text hold, of those for which `wanted` says so.
-inline void collect_levels(const Table& part, const std::vector<bool>& wanted, std::vector<std::set<std::string>>& levels) {
-  for (std::size_t c = 0; c < part.columns.size(); ++c)
-    if (wanted[c]) levels[c].insert(part.columns[c].levels.begin(), part.columns[c].levels.end());
-}
-
-/// The codes in a part of a table become those of the whole, which has all levels of the part.
-inline void take_codes(Column& part, const Column& whole) {
+/// The codes in a part of a table become those of the whole, whose levels have these. A level that is none of them is missing, if there may be such.
+inline void take_codes(Column& part, const std::unordered_map<std::string_view, std::int32_t>& whole, bool may_be_unknown) {
   std::vector<std::int32_t> codes;
   for (const std::string& level : part.levels) {
-    const auto found = std::lower_bound(whole.levels.begin(), whole.levels.end(), level);
-    PARADE_ASSERT(found != whole.levels.end() && *found == level);
-    codes.push_back(static_cast<std::int32_t>(found - whole.levels.begin()));
+    const auto found = whole.find(level);
+    PARADE_ASSERT(may_be_unknown || found != whole.end());
+    codes.push_back(found == whole.end() ? -1 : found->second);
   }
   for (auto& code : part.codes)
     if (code >= 0) code = codes[static_cast<std::size_t>(code)];
   part.levels.clear();
 }
 
-/// Names, types, numbers of missing values, and the levels that must be known before a row can be encoded.
-inline Table find_table(CsvStream& stream, const TableOptions& use, CsvReport& report) {
-  const CsvColumns& columns = stream.columns();
-  CsvFacts facts;
-  facts.columns.resize(columns.names.size());
-  Table table = facts.table(columns);
-  const TableRoles roles{table, use};
-  std::vector<bool> wanted, late(columns.names.size());
-  std::vector<std::set<std::string>> levels(columns.names.size());
-  stream.pass([&](CsvReader& reader, std::size_t begin) {
-    reader.judge(columns, begin, true, facts);
-    Table part = facts.table(columns);
-    if (wanted.empty())  // what text shows itself only behind the first chunk needs another pass: any of its numbers is a level
-      for (std::size_t c = 0; c < part.columns.size(); ++c)
-        wanted.push_back(part.columns[c].type == ColumnType::text && roles.needs_levels(c));
-    if (std::find(wanted.begin(), wanted.end(), true) == wanted.end()) return;
-    reader.fill(columns, part, wanted);
-    collect_levels(part, wanted, levels);
-  });
-  table = facts.table(columns);
-  for (std::size_t c = 0; c < table.columns.size(); ++c)
-    late[c] = table.columns[c].type == ColumnType::text && roles.needs_levels(c) && !wanted[c];
-  if (std::find(late.begin(), late.end(), true) != late.end())
+/// What is text in `like` is read as text.
+inline CsvOptions read_options(const CsvFile& csv) {
+  CsvOptions options = csv.read;
+  if (!csv.like) return options;
+  std::unordered_set<std::string_view> texts;
+  for (const Column& column : csv.like->columns)
+    if (column.type == ColumnType::text) texts.insert(column.name);
+  for (const Column& column : read_csv_header(csv.file, csv.read).columns)
+    if (texts.contains(column.name)) options.types.try_emplace(column.name, ColumnType::text);
+  return options;
+}
+
+/// A CSV file in passes; after the first, or two, what its columns are.
+struct CsvTable {
+  CsvOptions options;
+  CsvStream stream;
+  Table table{};  // without values
+  CsvReport report{};
+  Index unknown = 0;
+
+  CsvTable(const CsvFile& csv, const CsvSizes& sizes) : options(read_options(csv)), stream(csv.file, options, sizes) { find(csv); }
+  CsvTable(const CsvTable&) = delete;
+  CsvTable& operator=(const CsvTable&) = delete;
+
+ private:
+  /// Names, types, numbers of missing values, and the levels that must be known before a row can be encoded.
+  void find(const CsvFile& csv) {
+    const CsvColumns& columns = stream.columns();
+    const std::size_t count = columns.names.size();
+    CsvFacts facts;
+    facts.columns.resize(count);
+    table = facts.table(columns);
+    const TableRoles roles{table, csv.use};
+    std::vector<const Column*> like(count);  // null without
+    std::vector<std::unordered_map<std::string_view, std::int32_t>> given(count);
+    std::unordered_map<std::string_view, const Column*> named;
+    for (std::size_t c = 0; csv.like && c < csv.like->columns.size(); ++c)
+      named.try_emplace(csv.like->columns[c].name, &csv.like->columns[c]);
+    for (std::size_t c = 0; csv.like && c < count; ++c) {
+      const auto found = named.find(columns.names[c]);
+      like[c] = found == named.end() ? &(*csv.like)[columns.names[c]] : found->second;  // the former throws
+      if (like[c]->knows_levels && roles.needs_levels(c)) given[c] = codes_of(like[c]->levels);
+    }
+    const auto takes_levels = [&](std::size_t c) { return like[c] && like[c]->type == ColumnType::text && like[c]->knows_levels; };
+    std::vector<bool> wanted, late(count);
+    std::vector<std::set<std::string>> levels(count);
+    std::vector<Index> news(count);
+    const auto collect = [&](CsvReader& reader, Table& part, const std::vector<bool>& of) {
+      if (std::find(of.begin(), of.end(), true) == of.end()) return;
+      reader.fill(columns, part, of);
+      for (std::size_t c = 0; c < count; ++c) {
+        if (!of[c]) continue;
+        Column& column = part.columns[c];
+        if (!takes_levels(c)) {
+          levels[c].insert(column.levels.begin(), column.levels.end());
+          continue;
+        }
+        const auto missing = [&] { return std::count_if(column.codes.begin(), column.codes.end(), [](auto code) { return code < 0; }); };
+        const auto before = missing();
+        take_codes(column, given[c], true);
+        news[c] += missing() - before;
+      }
+    };
     stream.pass([&](CsvReader& reader, std::size_t begin) {
-      CsvFacts ignored;
-      reader.judge(columns, begin, false, ignored);
-      Table part = table;
-      reader.fill(columns, part, late);
-      collect_levels(part, late, levels);
+      reader.judge(columns, begin, true, facts);
+      Table part = facts.table(columns);
+      if (wanted.empty())  // what text shows itself only behind the first chunk needs another pass: any of its numbers is a level
+        for (std::size_t c = 0; c < count; ++c) wanted.push_back(part.columns[c].type == ColumnType::text && roles.needs_levels(c));
+      collect(reader, part, wanted);
     });
-  for (std::size_t c = 0; c < table.columns.size(); ++c) {
-    table.columns[c].levels.assign(levels[c].begin(), levels[c].end());
-    table.columns[c].knows_levels = table.columns[c].type != ColumnType::text || roles.needs_levels(c);
+    table = facts.table(columns);
+    for (std::size_t c = 0; c < count; ++c) {
+      Column& column = table.columns[c];
+      if (!like[c]) continue;
+      if (column.missing == table.rows)
+        column.type = like[c]->type, column.why_text.clear();
+      else
+        check_same_kind(column, *like[c]);
+    }
+    for (std::size_t c = 0; c < count; ++c)
+      late[c] = table.columns[c].type == ColumnType::text && roles.needs_levels(c) && !wanted[c] && !takes_levels(c);
+    if (std::find(late.begin(), late.end(), true) != late.end())
+      stream.pass([&](CsvReader& reader, std::size_t begin) {
+        CsvFacts ignored;
+        reader.judge(columns, begin, false, ignored);
+        Table part = table;
+        collect(reader, part, late);
+      });
+    for (std::size_t c = 0; c < count; ++c) {
+      Column& column = table.columns[c];
+      column.knows_levels = column.type != ColumnType::text || roles.needs_levels(c);
+      column.missing += news[c];
+      unknown += news[c];
+      if (takes_levels(c) && roles.needs_levels(c))
+        column.levels = like[c]->levels;
+      else
+        column.levels.assign(levels[c].begin(), levels[c].end());
+    }
+    report = std::move(facts.report);
+    report.bytes += stream.head_bytes();
   }
-  report = std::move(facts.report);
-  report.bytes += stream.head_bytes();
-  return table;
+};
+
+/// Throws DataError where a file would become other features than the table that it is to be like.
+inline void check_like(const std::string& file, const FeatureNames& own, const FeatureNames& like) {
+  if (own == like) return;
+  Index i = 0;
+  while (i < std::min(own.size(), like.size()) && own[i] == like[i]) ++i;
+  const auto name = [i](const FeatureNames& of) { return i < of.size() ? "'" + of[i] + "'" : "none"; };
+  throw DataError(text(file, ": feature ", i, ", counted from 0, must be that of the table that it is to be like, ", name(like), "; got ",
+                       name(own), " (columns must have the same names and order)"));
 }
 
 /// Rows of samples `first` … are finite.
@@ -391,10 +464,14 @@ CsvCacheReport make_cache(const CsvFile& csv, const std::filesystem::path& file,
   using Value = typename D::Value;
   static_assert(std::is_same_v<D, SparseRows<Value>> || (std::is_same_v<D, DenseData<Value>> && std::is_floating_point_v<Value>),
                 "parade::make_cache<D> from CSV: D is SparseRows or DenseData of float or double");
-  CsvStream stream{csv.file, csv.read, sizes};
+  CsvTable found{csv, sizes};
+  CsvStream& stream = found.stream;
   CsvCacheReport made;
-  made.table = find_table(stream, csv.use, made.report);
+  made.table = std::move(found.table);
+  made.report = std::move(found.report);
+  made.unknown = found.unknown;
   const TableEncoder encoder{made.table, csv.use};
+  if (csv.like) check_like(stream.name(), encoder.features(), TableEncoder{*csv.like, csv.use}.features());
   const TableRoles roles{made.table, csv.use};
   made.features = encoder.features();
   made.labels = encoder.labels();
@@ -410,6 +487,8 @@ CsvCacheReport make_cache(const CsvFile& csv, const std::filesystem::path& file,
   CacheWriter<D> writer{file, std::move(cache)};
   Table part = made.table;
   for (Column& column : part.columns) column.levels.clear();
+  std::vector<std::unordered_map<std::string_view, std::int32_t>> codes;
+  for (const Column& column : made.table.columns) codes.push_back(codes_of(column.levels));
   Index row = 0;
   const bool is_refused = encoder.refuses(made.table);
   stream.pass([&](CsvReader& reader, std::size_t begin) {
@@ -417,7 +496,7 @@ CsvCacheReport make_cache(const CsvFile& csv, const std::filesystem::path& file,
     reader.judge(columns, begin, false, ignored);
     reader.fill(columns, part, used);
     for (std::size_t c = 0; c < part.columns.size(); ++c)
-      if (part.columns[c].type == ColumnType::text && roles.needs_levels(c)) take_codes(part.columns[c], made.table.columns[c]);
+      if (part.columns[c].type == ColumnType::text && roles.needs_levels(c)) take_codes(part.columns[c], codes[c], csv.like != nullptr);
     const TableRows rows{encoder, part, row};
     row += part.rows;
     made.dropped += rows.dropped();
@@ -448,18 +527,25 @@ CsvCacheReport make_cache(const CsvFile& csv, const std::filesystem::path& file,
 ///
 ///   const auto made = parade::make_cache<parade::SparseRows<float>>(parade::CsvFile{"adult.csv", {}, {.label = "income"}}, "adult.cache");
 ///   std::cout << made.table.description();
-///   const auto test = parade::sparse_rows<float>(parade::with_levels_of(parade::read_csv("test.csv").table, made.table), {.label = "income"});
+///   parade::make_cache<parade::SparseRows<float>>(parade::CsvFile{"test.csv", {}, {.label = "income"}, &made.table}, "test.cache");
+///
+/// The cache of the test set has the features of the training set: see CsvFile. It is that of `with_levels_of(read_csv(…).table, made.table)`. A label that
+/// training did not have is missing, like any other text; where it is to be kept, `knows_levels` of that column of `like` is false.
 ///
 /// The memory it takes does not grow with the number of rows, in packed files neither: it holds 8 MiB of text and what becomes of them, some hundred
 /// megabytes at most where fields are short, and the levels of the label and of what is one-hot. Of hashed columns no levels are kept. The text is read twice; a third time where a column turns out to be
 /// text only behind the first 8 MiB, and is one-hot or the label. A record has at most 64 MiB, a file 2^18 columns, and a row of dense data 2^27 values.
 ///
-/// Throws as read_csv, sparse_rows and CacheWriter; FileError for a record that is too long and for too many columns, whatever on_error says; DataError for a file that changes
+/// Throws as read_csv, with_levels_of, sparse_rows and CacheWriter; DataError for a file that would not become the features of `like`; FileError for a record that is too long and for too many columns, whatever on_error says; DataError for a file that changes
 /// while it is read. What was there under the name of the cache is then left as it was.
 template <class D, std::same_as<CsvFile> Csv>
 CsvCacheReport make_cache(const Csv& csv, const std::filesystem::path& file, const CacheOptions& cache = {}) {
   detail::check_is_another(csv.file, file);
   return detail::make_cache<D>(csv, file, cache, detail::CsvSizes{});
 }
+
+/// The columns of a CSV file of any size, without their values: what CsvCacheReport::table would be, for CsvFile::like. The text is read once, or twice, as
+/// for a cache. Throws as make_cache.
+inline Table read_csv_columns(const CsvFile& csv) { return detail::CsvTable{csv, {}}.table; }
 
 }  // namespace parade

@@ -144,6 +144,20 @@ inline Index hashed_feature(const std::string& column, const std::string& value,
   return folded_hash(hash_bytes(std::as_bytes(std::span{name})), bits);
 }
 
+/// The number of each level.
+inline std::unordered_map<std::string_view, std::int32_t> codes_of(const std::vector<std::string>& levels) {
+  std::unordered_map<std::string_view, std::int32_t> codes;
+  for (const auto& level : levels) codes.try_emplace(level, static_cast<std::int32_t>(codes.size()));
+  return codes;
+}
+
+/// Throws DataError where one is text and the other is not.
+inline void check_same_kind(const Column& column, const Column& reference) {
+  if ((column.type == ColumnType::text) != (reference.type == ColumnType::text))
+    throw DataError(text("column '", column.name, "' must be of the type that it has in the reference, ", name_of(reference.type), "; got ",
+                         name_of(column.type)));
+}
+
 /// All values of the column are missing.
 inline bool has_no_value(const Column& column) {
   return column.type == ColumnType::text ? std::all_of(column.codes.begin(), column.codes.end(), [](auto code) { return code < 0; })
@@ -397,12 +411,9 @@ inline Table with_levels_of(Table table, const Table& reference) {
       column.why_text.clear();
       continue;
     }
-    if ((column.type == ColumnType::text) != (other.type == ColumnType::text))
-      throw DataError(detail::text("column '", column.name, "' must be of the type that it has in the reference, ", name_of(other.type),
-                                   "; got ", name_of(column.type)));
+    detail::check_same_kind(column, other);
     if (column.type != ColumnType::text || !other.knows_levels) continue;
-    std::unordered_map<std::string_view, std::int32_t> code_of;
-    for (const auto& level : other.levels) code_of.try_emplace(level, static_cast<std::int32_t>(code_of.size()));
+    const auto code_of = detail::codes_of(other.levels);
     std::vector<std::int32_t> codes;
     for (const auto& level : column.levels) {
       const auto code = code_of.find(level);
