@@ -119,6 +119,10 @@ void add_options(CLI::App& app, CacheRequest& request) {
   app.add_option("--label", request.label, "csv: the column of the labels, by name or number; 0 is the first, -1 the last")
       ->type_name("COLUMN");
   app.add_option("--target", request.target, "the same, for real targets")->type_name("COLUMN");
+  app.add_option("--like", request.like,
+                 "csv: the training file, for a cache to test on: its columns and texts decide the features; other texts are missing. What "
+                 "it was made a cache with, --leave-out, --hash-bits and so on, must be given again")
+      ->type_name("FILE");
   app.add_option("--leave-out", request.leave_out, "csv: columns that are not used")
       ->type_name("COLUMN,...")
       ->delimiter(',')
@@ -140,8 +144,7 @@ int main(int argc, char** argv) {
                : makes_cache
                    ? "Makes a cache of a LIBSVM or CSV file, whatever its size: sparse rows of float, which 'train --format cache' reads "
                      "at the speed of the disk, with --memory part by part. A cache of test data must have the features of the training "
-                     "cache: of CSV "
-                     "files the same columns, and unless they are hashed the same texts."
+                     "cache: of a CSV file make it with --like."
                    : "Trains linear models, factorization machines and neural networks on LIBSVM, CSV and NPY files and caches by "
                      "stochastic gradient descent.",
                predicts      ? "train predict"

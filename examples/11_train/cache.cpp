@@ -26,6 +26,7 @@ void check(const CacheRequest& r) {
   only(r.no_header, csv, "--no-header", "csv");
   only(r.hash_bits > 0, csv, "--hash-bits",
        "csv; features of a LIBSVM file are hashed in training, which takes the file itself with --memory");
+  only(r.like.has_value(), csv, "--like", "csv; features of a LIBSVM file are numbers, the same in all (--index-base)");
   only(r.index_base.has_value(), !csv, "--index-base", "libsvm");
   only(r.targets, !csv, "--real", "libsvm; of csv --target names the column");
   if (csv && r.label.has_value() == r.target.has_value()) refuse("--format csv needs --label or --target, and not both");
@@ -35,13 +36,15 @@ void check(const CacheRequest& r) {
 
 int cache(const CacheRequest& r) {
   check(r);
-  check_apart({{"--data", r.data}}, {{"--output", r.output}});
+  std::vector<NamedFile> inputs{{"--data", r.data}};
+  if (r.like) inputs.push_back({"--like", *r.like});
+  check_apart(inputs, {{"--output", r.output}});
   write("--output", r.output, {});
   Preparation p;
   p.format = r.format, p.on_labels = r.format == "csv" ? r.label.has_value() : !r.targets;
   p.header = !r.no_header, p.skip_malformed = r.skip_malformed, p.hash_bits = r.hash_bits;
   p.answer = r.label ? *r.label : r.target.value_or(""), p.leave_out = r.leave_out;
-  const std::vector<std::string> labels = write_cache_of(r.data, p, r.output, r.threads, r.index_base);
+  const std::vector<std::string> labels = write_cache_of(r.data, p, r.output, r.threads, r.index_base, r.like);
   const parade::CacheFile made{r.output};
   const parade::CacheInfo& info = made.info();
   std::cout << "cache       " << r.output << ": " << info.samples << " rows, " << info.num_features << " features, " << info.nonzeros

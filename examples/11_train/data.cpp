@@ -216,7 +216,7 @@ bool is_number(const std::string& text) {
 /// The columns of the training file, without their values.
 void keep_columns(const parade::Table& table, Preparation& p) {
   for (const parade::Column& column : table.columns) {
-    if (column.type != parade::ColumnType::text || column.name == p.answer) continue;
+    if (column.type != parade::ColumnType::text || column.why_text.empty() || column.name == p.answer) continue;
     const auto numbers = std::count_if(column.levels.begin(), column.levels.end(), is_number);
     const auto all = static_cast<std::ptrdiff_t>(column.levels.size());
     if (2 * numbers > all && numbers < all)
@@ -227,8 +227,8 @@ void keep_columns(const parade::Table& table, Preparation& p) {
     p.columns.push_back({});
     p.columns.back().name = column.name;
     p.columns.back().type = column.type;
-    p.columns.back().levels = column.levels;
-    p.columns.back().knows_levels = column.knows_levels;
+    p.columns.back().knows_levels = column.knows_levels && (p.hash_bits == 0 || column.name == p.answer);  // any text has its hash
+    if (p.columns.back().knows_levels) p.columns.back().levels = column.levels;
   }
 }
 
@@ -322,8 +322,8 @@ parade::Table like_training(parade::Table table, const Preparation& p, Data& dat
   }
   const auto missing = [&] {
     Index count = 0;
-    for (const parade::Column& column : picked.columns)
-      if (column.type == parade::ColumnType::text && column.name != p.answer) count += column.missing;
+    for (std::size_t c = 0; c < picked.columns.size(); ++c)  // one without any value is no text before
+      if (reference.columns[c].type == parade::ColumnType::text && picked.columns[c].name != p.answer) count += picked.columns[c].missing;
     return count;
   };
   const Index before = missing();
@@ -410,8 +410,8 @@ void check_same_features(const parade::CacheFile& cache, const Preparation& p) {
   Preparation own;
   take_features(info, own);
   constexpr const char* advice =
-      ". (The features of a cache are those of the file that it was made of. Train on the files themselves, with --memory, or make one "
-      "cache of all)";
+      ". (The features of a cache are those of the file that it was made of. Of CSV files make the caches to test on by train cache --like "
+      "the training file; or train on the files themselves, with --memory)";
   if (!own.features_note.empty() && !p.features_note.empty()) {
     const auto what = [](const std::string& note) { return note.substr(std::string_view("parade train: ").size()); };
     const bool libsvm = own.features_note.starts_with(note_of_libsvm) && p.features_note.starts_with(note_of_libsvm);
@@ -564,9 +564,26 @@ void counted_from(Index first, const Work& work) {
   }
 }
 
-/// A CSV file as a cache of D; returns the names of the classes.
+/// The error, beginning with the file.
+std::string with_file(const std::string& file, const std::string& what) {
+  return what.starts_with(file + ':') || what.starts_with(file + ' ') ? what : file + ": " + what;
+}
+
+/// The columns of a CSV file that another is to be like. Labels are its own: one that training did not have counts as wrong, not as missing.
+parade::Table columns_to_be_like(const std::string& file, const parade::CsvFile& csv, const Preparation& p) {
+  try {
+    parade::Table columns = parade::read_csv_columns({file, csv.read, csv.use});
+    for (parade::Column& column : columns.columns) column.knows_levels &= column.name != p.answer;
+    return columns;
+  } catch (const parade::DataError& error) {
+    throw parade::DataError("--like " + with_file(file, error.what()));
+  }
+}
+
+/// A CSV file as a cache of D; returns the names of the classes. `like` is a file or none.
 template <class D>
-std::vector<std::string> write_cache_of_csv(const std::string& data_file, Preparation& p, const std::filesystem::path& file, int threads) {
+std::vector<std::string> write_cache_of_csv(const std::string& data_file, Preparation& p, const std::filesystem::path& file, int threads,
+                                            const std::optional<std::string>& like = {}) {
   parade::CsvFile csv{data_file, csv_options(p, threads), {}};
   name_columns(parade::read_csv_header(data_file, csv.read), p);
   csv.use = table_options(p, true);
@@ -574,8 +591,12 @@ std::vector<std::string> write_cache_of_csv(const std::string& data_file, Prepar
   csv.use.keep_missing = p.standardize;
   parade::CacheOptions options;
   options.schema.notes = {csv_note(p)};
+  parade::Table columns;
+  if (like) csv.like = &(columns = columns_to_be_like(*like, csv, p));
   auto made = parade::make_cache<D>(csv, file, options);
   note_skipped(made.report, p);
+  if (made.unknown > 0)
+    p.notes.push_back(std::to_string(made.unknown) + " values of text that " + *like + " does not have are taken as missing");
   leave_out(made.table, p);
   keep_columns(made.table, p);
   if (p.hash_bits == 0) p.features.assign(made.features.begin(), made.features.end());
@@ -592,11 +613,6 @@ void write_cache_of_libsvm(const std::string& data_file, Preparation& p, const s
   const auto report = parade::make_cache<float>(data_file, file, options, cache);
   p.index_base = report.index_base;
   note_skipped(report, p);
-}
-
-/// The error, beginning with the file.
-std::string with_file(const std::string& file, const std::string& what) {
-  return what.starts_with(file + ':') || what.starts_with(file + ' ') ? what : file + ": " + what;
 }
 
 /// work(), whose DataErrors know neither the file nor this program's options.
@@ -801,14 +817,14 @@ Data read(const std::string& file, Preparation& p, bool fit, int threads) {
 }
 
 std::vector<std::string> write_cache_of(const std::string& data_file, Preparation& p, const std::filesystem::path& output, int threads,
-                                        std::optional<int> index_base) {
+                                        std::optional<int> index_base, const std::optional<std::string>& like) {
   const auto target = parade::detail::file_to_replace(output);  // where output is a link to
   FolderBeside folder{target.string()};
   const auto draft = folder / "cache";
   std::vector<std::string> labels;
   try {
     labels = in_words_of_this_program(data_file, p, " (--leave-out leaves the column out)", [&]() -> std::vector<std::string> {
-      if (p.format == "csv") return write_cache_of_csv<Rows>(data_file, p, draft, threads);
+      if (p.format == "csv") return write_cache_of_csv<Rows>(data_file, p, draft, threads, like);
       int noted = index_base.value_or(1);  // nearly always right
       write_cache_of_libsvm(data_file, p, draft, threads, index_base, {libsvm_note(noted)});
       if (p.index_base != noted) {  // what the file says is known only now: once more, with the right note

@@ -88,9 +88,9 @@ class FolderBeside {
 std::filesystem::path prepared_cache(const std::string& data_file, Preparation& p, FolderBeside& folder, int threads);
 
 /// Writes a LIBSVM or CSV file as a cache, whatever its size, for training from it; returns the labels of a CSV file. What is fitted (TF-IDF, standardized
-/// columns) is not for caches: it belongs to a model. index_base: as in LibsvmOptions.
+/// columns) is not for caches: it belongs to a model. index_base: as in LibsvmOptions. like: a CSV file whose columns and texts decide the features.
 std::vector<std::string> write_cache_of(const std::string& data_file, Preparation& p, const std::filesystem::path& output, int threads,
-                                        std::optional<int> index_base);
+                                        std::optional<int> index_base, const std::optional<std::string>& like);
 
 /// Throws as `read` will, for a cache to test on that does not fit the training data, as far as its header tells.
 void check_second_cache(const std::string& file, const Preparation& p);

@@ -38,7 +38,7 @@ struct PredictOptions {
 
 struct CacheRequest {
   std::string data, output, format = "libsvm";
-  std::optional<std::string> label, target;
+  std::optional<std::string> label, target, like;
   std::vector<std::string> leave_out;
   bool targets = false, no_header = false, skip_malformed = false;
   std::optional<int> index_base;

@@ -715,6 +715,50 @@ TEST_CASE("train cache: a cache of other features than the training cache is ref
   refuses("t", "must have the 65 features of the training cache; it has 64: a column of numbers there is one of text here");
 }
 
+TEST_CASE("train cache: --like makes a cache of the features of the training file, as testing on the file itself does") {
+  const Folder folder;
+  // In the other file: texts and a label that are new, a text that is a number, a column that is all numbers here, one without values.
+  std::string train = "job,zip,id,none,age,y\n", test = train;
+  const char* const jobs[] = {"cook", "smith", "7", "driver", "pilot"};
+  for (int i = 0; i < 300; ++i) {
+    const int kind = (i * 7) % 4;
+    train += std::string(jobs[kind]) + (i % 3 ? ",x1," : ",07,") + std::to_string(i) + (i % 2 ? ",a," : ",,") + std::to_string(i % 10) +
+             (kind < 2 ? ",u\n" : ",v\n");
+  }
+  for (int i = 0; i < 60; ++i)
+    test += std::string(jobs[i % 5]) + (i % 2 ? ",11," : ",07,") + std::to_string(i) + ",," + std::to_string(i % 10) +
+            (i == 50     ? ",w\n"
+             : i % 5 < 2 ? ",u\n"
+                         : ",v\n");
+  write(folder.path / "train.csv", train);
+  write(folder.path / "test.csv", test);
+  for (const std::string options : {"--format csv --label y --leave-out id", "--format csv --label y --leave-out id --hash-bits 8"}) {
+    CAPTURE(options);
+    REQUIRE(run(folder, "cache --data train.csv --output c " + options).status == 0);
+    const auto [status, out, err] = run(folder, "cache --data test.csv --like train.csv --output t " + options);
+    INFO(err);
+    REQUIRE(status == 0);
+    const bool hashed = options.ends_with('8');
+    CHECK((err.find("warning: 42 values of text that train.csv does not have are taken as missing\n") != std::string::npos) == !hashed);
+    const auto test_line = [&](const std::string& arguments) {
+      const auto [ended, said, error] = run(folder, arguments + " --epochs 3");
+      INFO(error);
+      REQUIRE(ended == 0);
+      const auto at = said.find("test        loss");
+      REQUIRE(at != std::string::npos);
+      return said.substr(at, said.find('\n', at) - at);
+    };
+    const auto told = [&](std::string line) {  // a cache does not know any more what was missing
+      constexpr std::string_view unknown = " 42 values of text that training did not have, taken as missing;";
+      if (const auto at = line.find(unknown); at != std::string::npos) line.erase(at, unknown.size());
+      return line;
+    };
+    CHECK(test_line("--data c --format cache --test t") == told(test_line("--data train.csv --test test.csv " + options)));
+    CHECK(test_line("--data c --format cache --memory 4 --test t") ==
+          told(test_line("--data train.csv --memory 4 --test test.csv " + options)));
+  }
+}
+
 TEST_CASE("train: names of classes that stand twice in a cache are none, in part as in memory") {
   const Folder folder;
   write(folder.path / "text", libsvm({"0", "1", "2"}, 900, 3));
@@ -731,6 +775,8 @@ TEST_CASE("train cache: what makes no sense is refused, and what was there is le
   write(folder.path / "nothing", "# a comment\n");
   write(folder.path / "no_features", "1\n0\n");
   write(folder.path / "lacks.csv", "a,b\n1,yes\n?,no\n");
+  write(folder.path / "lacks_b.csv", "a\n1\n");
+  write(folder.path / "other.csv", "b,a,d\nno,1,2\nyes,2,3\n");
   write(folder.path / "c", "what was there");
   struct Case {
     std::string arguments;
@@ -755,6 +801,12 @@ TEST_CASE("train cache: what makes no sense is refused, and what was there is le
              "table.csv: column 'b' is what is to be predicted: it cannot be left out"},
         Case{"--data table.csv --format csv --label b --index-base 0", 2, "--index-base is for --format libsvm"},
         Case{"--data text --index-base 2", 2, "[0, 1]"},
+        Case{"--data text --like text", 2, "--like is for --format csv"},
+        Case{"--data table.csv --format csv --label b --like c", 2, "--output must name another file than --like"},
+        Case{"--data table.csv --format csv --label b --like none.csv", 1, "none.csv: cannot be opened"},
+        Case{"--data table.csv --format csv --label b --like lacks_b.csv", 1, "--like lacks_b.csv: the table has no column 'b'"},
+        Case{"--data table.csv --format csv --label b --like other.csv", 1,
+             "table.csv: feature 1, counted from 0, must be that of the table that it is to be like, 'd'; got none"},
         Case{"--data nothing", 1, "nothing: must have at least 1 row; got 0"},
         Case{"--data no_features", 1, "no_features: must have at least 1 feature; got 0"},
         Case{"--data text --index-base 0", 1, "text: line 2"},
