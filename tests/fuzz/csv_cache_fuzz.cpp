@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <parade/data/cache.hpp>
 #include <parade/data/make_cache.hpp>
@@ -22,14 +23,22 @@ namespace {
 using parade::Index;
 
 template <class D>
-void check(const std::filesystem::path& file, const parade::CsvOptions& read, const parade::TableOptions& use, std::size_t chunk) {
+void check(const std::filesystem::path& file, const parade::CsvOptions& read, const parade::TableOptions& use, std::size_t chunk,
+           const parade::Table* like) {
   using Scalar = typename D::Value;
   const auto made = file.parent_path() / "made", written = file.parent_path() / "written";
   parade::CsvData csv;
   std::optional<parade::TableData<D>> data;
   parade::CacheOptions cache{.rows_per_block = static_cast<Index>(chunk % 3)};
   const auto expected = fuzz::error_of([&] {
-    csv = parade::read_csv(file, read);
+    parade::CsvOptions own_read = read;
+    if (like)
+      for (const auto& column : parade::read_csv_header(file, read).columns)
+        for (const auto& other : like->columns)
+          if (other.name == column.name && other.type == parade::ColumnType::text)
+            own_read.types.try_emplace(column.name, parade::ColumnType::text);
+    csv = parade::read_csv(file, own_read);
+    if (like) csv.table = parade::with_levels_of(std::move(csv.table), *like);
     if constexpr (parade::detail::is_sparse_rows<D>)
       data.emplace(parade::sparse_rows<Scalar>(csv.table, use));
     else
@@ -44,7 +53,7 @@ void check(const std::filesystem::path& file, const parade::CsvOptions& read, co
   });
   parade::CsvCacheReport report;
   const auto error = fuzz::error_of([&] {
-    report = parade::detail::make_cache<D>(parade::CsvFile{file, read, use}, made, cache, {chunk, 1 + chunk / 2, 1 << 26});
+    report = parade::detail::make_cache<D>(parade::CsvFile{file, read, use, like}, made, cache, {chunk, 1 + chunk / 2, 1 << 26});
   });
   fuzz::require(error.empty() == expected.empty(), "one is refused and the other is not");
   if (!error.empty()) {
@@ -85,12 +94,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (data[1] & 8) use.label = Index{0};
   if (data[1] & 16) use.target = Index{-1};
   const std::size_t chunk = 1 + data[2] % 64;
+  std::optional<parade::Table> like;  // the first half of the same
+  const std::string_view text{reinterpret_cast<const char*>(data) + 3, size - 3};
+  if (data[0] & 32) fuzz::error_of([&] { like = parade::parse_csv(text.substr(0, text.size() / 2), read).table; });
+  for (std::size_t c = use.label ? 1 : 0; like && use.text == parade::Encoding::hashed && c < like->columns.size(); ++c)
+    like->columns[c].knows_levels = false;  // as the cache takes none of these
   static const std::filesystem::path file = fuzz::scratch_file();
   data[1] & 64 ? fuzz::write_packed(file, data + 3, size - 3) : fuzz::write(file, data + 3, size - 3);
   if (data[1] & 128 && data[1] & 64) fuzz::damage(file, data[2]);
   if (data[1] & 32)
-    check<parade::DenseData<float>>(file, read, use, chunk);
+    check<parade::DenseData<float>>(file, read, use, chunk, like ? &*like : nullptr);
   else
-    check<parade::SparseRows<double>>(file, read, use, chunk);
+    check<parade::SparseRows<double>>(file, read, use, chunk, like ? &*like : nullptr);
   return 0;
 }

@@ -555,9 +555,10 @@ TEST_CASE(
   const TemporaryFolder folder;
   const auto text = folder.path / "rows.txt", made = folder.path / "made", written = folder.path / "written";
   const auto content = GENERATE(as<std::string>{}, "", "\n", "# nothing\n", "1\n", "1 1:0 1:1\n2 3:1\n", "1 1:2\n2 1:1\n", "a 1:1\n1 1:1\n",
-                                "1 1:1\n2 qid:3 5:1\n",           // the second is left out when the file is read again
-                                "0,2 1:1\n 5:1\n",                // no label, which only label_sets that are asked for allow
-                                "0,2 1:1\n 5:1\n-1 2:1\n3:1\n");  // nor when the file is read again
+                                "1 1:1\n2 qid:3 5:1\n",          // the second is left out when the file is read again
+                                "0,2 1:1\n 5:1\n",               // no label, which only label_sets that are asked for allow
+                                "0,2 1:1\n 5:1\n-1 2:1\n3:1\n",  // nor when the file is read again
+                                "-1 qid:3 1:1\n0,2\n");          // no row is left that has a query
   const auto targets = GENERATE(LibsvmTargets::automatic, LibsvmTargets::labels, LibsvmTargets::real, LibsvmTargets::label_sets);
   CAPTURE(content, static_cast<int>(targets));
   write_bytes(text, content);

@@ -47,7 +47,7 @@ LibsvmReport make_cache(const std::filesystem::path& text_file, const std::files
   check_is_another(text_file, file);
   TextSource source{text_file, Unpack::by_and_by};
   LibsvmRules rules{options.index_base, options.targets, std::nullopt};
-  bool all_ones = true;
+  bool all_ones = true, has_queries = false;
   double last_label = -1;
   Index num_features = 0;
   std::vector<std::string> messages;  // those of read_libsvm: the second pass knows more of what a line may hold
@@ -64,6 +64,7 @@ LibsvmReport make_cache(const std::filesystem::path& text_file, const std::files
     });
     again = complete_rules(rules, facts, options);
     messages = std::move(first.messages);
+    has_queries = facts.has_query;
     num_features = libsvm_features(options, facts, *rules.index_base);
   }
   options.num_features = num_features;
@@ -82,7 +83,7 @@ LibsvmReport make_cache(const std::filesystem::path& text_file, const std::files
     is_empty = false;
     report.nonzeros += rows.entries();
     auto data = rows.finish(options.num_features, *rules.index_base, rules.targets, options.not_finite);
-    if (rules.queries == true && data.size() == 0) data = data.with_queries({});  // nothing but comments
+    if (has_queries && data.size() == 0) data = data.with_queries({});  // nothing but comments
     writer.add(data);
   };
   parse_rounds<Scalar>(source, options, rules, sizes, report, [&](auto& pieces, Index count, double, int threads) {
@@ -301,7 +302,8 @@ inline Index make_cache(const IdxFiles& files, const std::filesystem::path& file
 }
 
 /// A table in a CSV file, plain or .gz, and how it becomes a data set. With `like` it becomes the features of another, as a test set those of its
-/// training set: of that the columns (CsvCacheReport::table), whose levels it takes as by with_levels_of. What is text there is read as text.
+/// training set: of that the columns (CsvCacheReport::table), whose levels it takes as by with_levels_of (of what is hashed none: any text has its
+/// feature). What is text there is read as text.
 struct CsvFile {
   std::filesystem::path file;
   CsvOptions read{};
