@@ -43,6 +43,7 @@ void check(const std::filesystem::path& file, const parade::CsvOptions& read, co
       data.emplace(parade::sparse_rows<Scalar>(csv.table, use));
     else
       data.emplace(parade::dense_data<Scalar>(csv.table, use));
+    if (like && data->features != parade::detail::TableEncoder{*like, use}.features()) throw parade::DataError("other features");
     parade::CacheOptions own = cache;
     bool hashes = false;
     for (std::size_t c = use.label ? 1 : 0; c < csv.table.columns.size() - (use.target ? 1 : 0); ++c)

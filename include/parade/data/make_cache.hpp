@@ -369,14 +369,15 @@ struct CsvTable {
     facts.columns.resize(count);
     table = facts.table(columns);
     const TableRoles roles{table, csv.use};
-    std::vector<const Column*> like(count);  // null without
+    std::vector<const Column*> like(count);  // null without, and while it has none of that name
     std::vector<std::unordered_map<std::string_view, std::int32_t>> given(count);
     std::unordered_map<std::string_view, const Column*> named;
     for (std::size_t c = 0; csv.like && c < csv.like->columns.size(); ++c)
       named.try_emplace(csv.like->columns[c].name, &csv.like->columns[c]);
     for (std::size_t c = 0; csv.like && c < count; ++c) {
       const auto found = named.find(columns.names[c]);
-      like[c] = found == named.end() ? &(*csv.like)[columns.names[c]] : found->second;  // the former throws
+      if (found == named.end()) continue;
+      like[c] = found->second;
       if (like[c]->knows_levels && roles.needs_levels(c)) given[c] = codes_of(like[c]->levels);
     }
     const auto takes_levels = [&](std::size_t c) { return like[c] && like[c]->type == ColumnType::text && like[c]->knows_levels; };
@@ -407,9 +408,9 @@ struct CsvTable {
       collect(reader, part, wanted);
     });
     table = facts.table(columns);
-    for (std::size_t c = 0; c < count; ++c) {
+    for (std::size_t c = 0; csv.like && c < count; ++c) {
       Column& column = table.columns[c];
-      if (!like[c]) continue;
+      if (!like[c]) like[c] = &(*csv.like)[column.name];  // throws; what is wrong with the text has counted more
       if (column.missing == table.rows)
         column.type = like[c]->type, column.why_text.clear();
       else
