@@ -39,8 +39,8 @@ class CsvStream {
     ByteReader in{file_};
     whole(in, [&] {
       std::string text;
-      for (std::size_t wanted = std::max(sizes_.chunk, byte_order_mark.size());; wanted *= 2) {
-        const bool is_whole = read_on(in, text, wanted);
+      for (std::size_t wanted = std::clamp(sizes_.chunk, byte_order_mark.size(), std::size_t{1} << 16);; wanted *= 2) {
+        const bool is_whole = read(in, text, wanted);
         const auto rows =
             CsvReader{text, name_, options_, sizes_.piece}.find_columns(columns_, is_whole, {sizes_.most_record, sizes_.most_values});
         if (!rows) continue;
@@ -64,7 +64,7 @@ class CsvStream {
     ByteReader in{file_};
     whole(in, [&] {
       std::string left;
-      read_on(in, left, head_bytes_);
+      read(in, left, head_bytes_);
       if (hash(left) != head_hash_) fail_changed(0);
       left.clear();
       std::uint64_t lines = head_lines_;
@@ -104,10 +104,20 @@ class CsvStream {
     }
   }
 
+  /// Reads until the text has so many bytes. True if the file ends before.
+  static bool read(ByteReader& in, std::string& text, std::size_t wanted) {
+    const std::size_t had = text.size();
+    if (had >= wanted) return false;
+    text.resize(wanted);
+    const std::size_t got = in.read({reinterpret_cast<std::uint8_t*>(text.data()) + had, wanted - had});
+    text.resize(had + got);
+    return had + got < wanted;
+  }
+
   /// Reads on behind the text, which becomes whole records; what is `left` is the beginning of the next. True at the end of the file.
   bool next(ByteReader& in, std::string& text, std::string& left, std::uint64_t lines) const {
     for (std::size_t wanted = sizes_.chunk;;) {
-      const bool is_whole = read_on(in, text, wanted);
+      const bool is_whole = read(in, text, wanted);
       const std::size_t begin = lines == 0 ? start_of(text) : 0;
       const auto [end, is_too_long] = whole_records(text, begin, is_whole);
       if (is_whole && end == text.size()) return true;

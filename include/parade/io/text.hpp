@@ -80,18 +80,6 @@ inline std::string in_quotes(std::string_view found) {
 /// The first few messages about rows left out.
 inline constexpr std::size_t most_messages = 10;
 
-/// Reads on until the text has `wanted` bytes. True if the file ends before. Little by little, so that a small file takes little memory.
-inline bool read_on(ByteReader& in, std::string& text, std::size_t wanted) {
-  while (text.size() < wanted) {
-    const std::size_t had = text.size(), more = std::min(wanted - had, std::max<std::size_t>(had, 1 << 16));
-    if (had >= 1 << 20 && text.capacity() < wanted) text.reserve(wanted);  // it is no small one
-    text.resize(had + more);
-    text.resize(had + in.read({reinterpret_cast<std::uint8_t*>(text.data()) + had, more}));
-    if (text.size() < had + more) return true;
-  }
-  return false;
-}
-
 /// What becomes of a packed file: it is in memory as a whole, or so much of it at a time as `load` says.
 enum class Unpack { whole, by_and_by };
 
@@ -150,7 +138,13 @@ class TextSource {
     first_ = from;
     auto wanted = static_cast<std::size_t>(end - from);
     for (std::size_t looked_at = wanted - 1;; wanted = unpacked_.size() + (1 << 16)) {  // for the end of the last line, or the text's
-      read_on(*reader_, unpacked_, wanted);
+      for (bool is_more = true; is_more && unpacked_.size() < wanted;) {  // what resize writes is no more than the text asks for
+        const std::size_t had = unpacked_.size(), more = std::min(wanted - had, std::max<std::size_t>(had, 1 << 16));
+        if (had >= 1 << 20 && unpacked_.capacity() < wanted) unpacked_.reserve(wanted);  // it is no small one
+        unpacked_.resize(had + more);
+        unpacked_.resize(had + reader_->read({reinterpret_cast<std::uint8_t*>(unpacked_.data()) + had, more}));
+        is_more = unpacked_.size() == had + more;
+      }
       if (unpacked_.size() < wanted || unpacked_.find('\n', looked_at) != std::string::npos) break;
       if (first_ + unpacked_.size() > end && first_ + unpacked_.size() - end > most) break;  // behind the line's first byte
       looked_at = unpacked_.size();
