@@ -119,9 +119,11 @@ void add_options(CLI::App& app, CacheRequest& request) {
   app.add_option("--label", request.label, "csv: the column of the labels, by name or number; 0 is the first, -1 the last")
       ->type_name("COLUMN");
   app.add_option("--target", request.target, "the same, for real targets")->type_name("COLUMN");
-  app.add_option("--like", request.like,
-                 "csv: the training file, for a cache to test on: its columns and texts decide the features; other texts are missing. What "
-                 "it was made a cache with, --leave-out, --hash-bits and so on, must be given again")
+  app.add_option(
+         "--like", request.like,
+         "csv: the training file, for a cache to test on: its columns and texts decide the features; other texts are missing, unless "
+         "they are hashed. Columns that are not left out must be the same, and unless they are hashed in the same order. What the "
+         "training file was made a cache with, --leave-out, --hash-bits and so on, must be given again")
       ->type_name("FILE");
   app.add_option("--leave-out", request.leave_out, "csv: columns that are not used")
       ->type_name("COLUMN,...")

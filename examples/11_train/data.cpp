@@ -388,11 +388,12 @@ std::vector<std::string> names_of_classes(const parade::CacheInfo& info, Label l
 constexpr std::string_view note_of_features = "parade train: features ",
                            note_of_libsvm = "parade train: features of a LIBSVM file, numbered from ";
 std::string libsvm_note(int index_base) { return std::string(note_of_libsvm) + std::to_string(index_base); }
-std::string csv_note(const Preparation& p) {
+/// `columns` are the names of all, "" of one without.
+std::string csv_note(const Preparation& p, const std::vector<std::string>& columns) {
   if (p.hash_bits == 0) return std::string(note_of_features) + "of a CSV file, each with its name";
   std::string note = std::string(note_of_features) + "of a CSV file, texts hashed to 2^" + std::to_string(p.hash_bits) + ", of the columns";
-  for (std::size_t c = 0; c < p.file_columns.size(); ++c) {
-    const std::string name = p.file_columns[c].empty() ? name_by_place(c) : p.file_columns[c];
+  for (std::size_t c = 0; c < columns.size(); ++c) {
+    const std::string name = columns[c].empty() ? name_by_place(c) : columns[c];
     if (name != p.answer && std::find(p.leave_out.begin(), p.leave_out.end(), name) == p.leave_out.end()) note += " '" + name + "'";
   }
   return note;
@@ -569,15 +570,35 @@ std::string with_file(const std::string& file, const std::string& what) {
   return what.starts_with(file + ':') || what.starts_with(file + ' ') ? what : file + ": " + what;
 }
 
-/// The columns of a CSV file that another is to be like. Labels are its own: one that training did not have counts as wrong, not as missing.
-parade::Table columns_to_be_like(const std::string& file, const parade::CsvFile& csv, const Preparation& p) {
+/// The columns of a CSV file that another is to be like, but those that p leaves out. Of the answer the type alone: labels that training did not have count as
+/// wrong, not as missing.
+parade::Table columns_to_be_like(const std::string& file, const parade::CsvOptions& read, const Preparation& p) {
   try {
-    parade::Table columns = parade::read_csv_columns({file, csv.read, csv.use});
-    for (parade::Column& column : columns.columns) column.knows_levels &= column.name != p.answer;
+    parade::CsvFile csv{file, read, table_options(p, false)};
+    for (const parade::Column& column : parade::read_csv_header(file, read).columns)
+      if (column.name == p.answer || std::find(p.leave_out.begin(), p.leave_out.end(), column.name) != p.leave_out.end())
+        csv.use.leave_out.emplace_back(column.name);
+    parade::Table columns = parade::read_csv_columns(csv);
+    leave_out(columns, p);
     return columns;
   } catch (const parade::DataError& error) {
     throw parade::DataError("--like " + with_file(file, error.what()));
   }
+}
+
+/// What is to be left out and only the file that `data_file` is to be like has: its names, which are taken from p.leave_out.
+std::vector<std::string> left_out_of_like(const std::string& data_file, const std::string& like, const parade::CsvOptions& read,
+                                          Preparation& p) {
+  std::set<std::string> own, there;
+  for (const parade::Column& column : parade::read_csv_header(data_file, read).columns) own.insert(column.name);
+  for (const parade::Column& column : parade::read_csv_header(like, read).columns) there.insert(column.name);
+  std::vector<std::string> names;
+  std::erase_if(p.leave_out, [&](const std::string& key) {
+    const bool is_there_only = !own.contains(key) && there.contains(key);
+    if (is_there_only) names.push_back(key);
+    return is_there_only;
+  });
+  return names;
 }
 
 /// A CSV file as a cache of D; returns the names of the classes. `like` is a file or none.
@@ -585,14 +606,22 @@ template <class D>
 std::vector<std::string> write_cache_of_csv(const std::string& data_file, Preparation& p, const std::filesystem::path& file, int threads,
                                             const std::optional<std::string>& like = {}) {
   parade::CsvFile csv{data_file, csv_options(p, threads), {}};
+  const auto only_there = like ? left_out_of_like(data_file, *like, csv.read, p) : std::vector<std::string>{};
   name_columns(parade::read_csv_header(data_file, csv.read), p);
   csv.use = table_options(p, true);
   csv.use.leave_out.assign(p.leave_out.begin(), p.leave_out.end());
   csv.use.keep_missing = p.standardize;
   parade::CacheOptions options;
-  options.schema.notes = {csv_note(p)};
+  std::vector<std::string> noted = p.file_columns;
   parade::Table columns;
-  if (like) csv.like = &(columns = columns_to_be_like(*like, csv, p));
+  if (like) {
+    Preparation all = p;
+    all.leave_out.insert(all.leave_out.end(), only_there.begin(), only_there.end());
+    csv.like = &(columns = columns_to_be_like(*like, csv.read, all));
+    noted.clear();  // hashed columns may be at other places than there
+    for (const parade::Column& column : columns.columns) noted.push_back(column.name);
+  }
+  options.schema.notes = {csv_note(p, noted)};
   auto made = parade::make_cache<D>(csv, file, options);
   note_skipped(made.report, p);
   if (made.unknown > 0)
@@ -626,6 +655,7 @@ auto in_words_of_this_program(const std::string& data_file, const Preparation& p
       what.resize(advice);
       if (!what.starts_with("column '" + p.answer + "'")) what += for_missing_numbers;
     }
+    if (const auto advice = what.find("(leave_out leaves"); advice != std::string::npos) what.replace(advice + 1, 9, "--leave-out");
     throw parade::DataError(with_file(data_file, what));
   }
 }

@@ -718,27 +718,31 @@ TEST_CASE("train cache: a cache of other features than the training cache is ref
 TEST_CASE("train cache: --like makes a cache of the features of the training file, as testing on the file itself does") {
   const Folder folder;
   // In the other file: texts and a label that are new, a text that is a number, a column that is all numbers here, one without values.
-  std::string train = "job,zip,id,none,age,y\n", test = train;
+  // Where it is hashed, a column at another place; what is left out is text here, or only here, or only there.
+  std::string train = "job,zip,id,none,age,y,old\n", test = "id,job,zip,none,new,age,y\n", moved = "id,new,zip,job,none,age,y\n";
   const char* const jobs[] = {"cook", "smith", "7", "driver", "pilot"};
   for (int i = 0; i < 300; ++i) {
     const int kind = (i * 7) % 4;
     train += std::string(jobs[kind]) + (i % 3 ? ",x1," : ",07,") + std::to_string(i) + (i % 2 ? ",a," : ",,") + std::to_string(i % 10) +
-             (kind < 2 ? ",u\n" : ",v\n");
+             (kind < 2 ? ",01,1\n" : ",v,2\n");
   }
-  for (int i = 0; i < 60; ++i)
-    test += std::string(jobs[i % 5]) + (i % 2 ? ",11," : ",07,") + std::to_string(i) + ",," + std::to_string(i % 10) +
-            (i == 50     ? ",w\n"
-             : i % 5 < 2 ? ",u\n"
-                         : ",v\n");
+  for (int i = 0; i < 60; ++i) {
+    const std::string job = jobs[i % 5], zip = i % 2 ? "11" : "07", id = i == 7 ? "text" : std::to_string(i);
+    const std::string age = std::to_string(i % 10), label = i == 50 ? "w" : i % 5 < 2 ? "01" : "v";
+    test += id + ',' + job + ',' + zip + ",,new," + age + ',' + label + '\n';
+    moved += id + ",new," + zip + ',' + job + ",," + age + ',' + label + '\n';
+  }
+  write(folder.path / "moved.csv", moved);
   write(folder.path / "train.csv", train);
   write(folder.path / "test.csv", test);
-  for (const std::string options : {"--format csv --label y --leave-out id", "--format csv --label y --leave-out id --hash-bits 8"}) {
+  for (const std::string options : {"--format csv --label y", "--format csv --label y --hash-bits 8"}) {
     CAPTURE(options);
-    REQUIRE(run(folder, "cache --data train.csv --output c " + options).status == 0);
-    const auto [status, out, err] = run(folder, "cache --data test.csv --like train.csv --output t " + options);
+    const bool hashed = options.ends_with('8');
+    const std::string left_out = " --leave-out id,old", file = hashed ? "moved.csv" : "test.csv";
+    REQUIRE(run(folder, "cache --data train.csv --output c " + options + left_out).status == 0);
+    const auto [status, out, err] = run(folder, "cache --data " + file + " --like train.csv --output t --leave-out id,old,new " + options);
     INFO(err);
     REQUIRE(status == 0);
-    const bool hashed = options.ends_with('8');
     CHECK((err.find("warning: 42 values of text that train.csv does not have are taken as missing\n") != std::string::npos) == !hashed);
     const auto test_line = [&](const std::string& arguments) {
       const auto [ended, said, error] = run(folder, arguments + " --epochs 3");
@@ -753,9 +757,9 @@ TEST_CASE("train cache: --like makes a cache of the features of the training fil
       if (const auto at = line.find(unknown); at != std::string::npos) line.erase(at, unknown.size());
       return line;
     };
-    CHECK(test_line("--data c --format cache --test t") == told(test_line("--data train.csv --test test.csv " + options)));
+    CHECK(test_line("--data c --format cache --test t") == told(test_line("--data train.csv --test " + file + ' ' + options + left_out)));
     CHECK(test_line("--data c --format cache --memory 4 --test t") ==
-          told(test_line("--data train.csv --memory 4 --test test.csv " + options)));
+          told(test_line("--data train.csv --memory 4 --test " + file + ' ' + options + left_out)));
   }
 }
 
@@ -775,7 +779,7 @@ TEST_CASE("train cache: what makes no sense is refused, and what was there is le
   write(folder.path / "nothing", "# a comment\n");
   write(folder.path / "no_features", "1\n0\n");
   write(folder.path / "lacks.csv", "a,b\n1,yes\n?,no\n");
-  write(folder.path / "lacks_b.csv", "a\n1\n");
+  write(folder.path / "lacks_a.csv", "b\nyes\n");
   write(folder.path / "other.csv", "b,a,d\nno,1,2\nyes,2,3\n");
   write(folder.path / "c", "what was there");
   struct Case {
@@ -804,9 +808,10 @@ TEST_CASE("train cache: what makes no sense is refused, and what was there is le
         Case{"--data text --like text", 2, "--like is for --format csv"},
         Case{"--data table.csv --format csv --label b --like c", 2, "--output must name another file than --like"},
         Case{"--data table.csv --format csv --label b --like none.csv", 1, "none.csv: cannot be opened"},
-        Case{"--data table.csv --format csv --label b --like lacks_b.csv", 1, "--like lacks_b.csv: the table has no column 'b'"},
+        Case{"--data table.csv --format csv --label b --like lacks_a.csv", 1,
+             "table.csv: the table that it is to be like has no column 'a' (--leave-out leaves it out)"},
         Case{"--data table.csv --format csv --label b --like other.csv", 1,
-             "table.csv: feature 1, counted from 0, must be that of the table that it is to be like, 'd'; got none"},
+             "table.csv must have the column 'd' of the table that it is to be like"},
         Case{"--data nothing", 1, "nothing: must have at least 1 row; got 0"},
         Case{"--data no_features", 1, "no_features: must have at least 1 feature; got 0"},
         Case{"--data text --index-base 0", 1, "text: line 2"},

@@ -591,6 +591,10 @@ TEMPLATE_TEST_CASE("a CSV file becomes the features of another, in chunks of eve
   std::find_if(own_labels.columns.begin(), own_labels.columns.end(), [](const Column& c) { return c.name == "c"; })->knows_levels = false;
   CHECK(check("4,10,b,p,x,maybe\n5,07,b,p,x,yes\n", own_labels) == "");
   CHECK(CacheFile{folder.path / "made.cache"}.info().schema.classes == std::vector<std::string>{"maybe", "yes"});
+  for (const char* const no_label : {"", "4,10,b,p,x,\n"}) {
+    CHECK(check(no_label, own_labels) == "");
+    CHECK(CacheFile{folder.path / "made.cache"}.info().schema.classes == std::vector<std::string>{"no", "yes"});
+  }
   options.drop_missing = false;
   CHECK_THAT(check("5,07,b,p,x,yes\n4,10,b,p,x,maybe\n", like), ContainsSubstring("it lacks 1, the first in row 1 "));
 
@@ -606,11 +610,55 @@ TEMPLATE_TEST_CASE("a CSV file becomes the features of another, in chunks of eve
     return "";
   };
   const std::string before = bytes_of(folder.path / "c");
-  CHECK_THAT(refused("zip,n,w,h,none,c\n07,5,b,p,x,yes\n"),
-             ContainsSubstring("test: feature 0, counted from 0, must be that of the table that it is to be like, 'n'; got 'zip=07'"));
-  CHECK_THAT(refused("n,zip,w,h,c\n5,07,b,p,yes\n"), ContainsSubstring("'none=x'; got "));
-  CHECK_THAT(refused("n,zip,w,h,none,c,more\n5,07,b,p,x,yes,1\n"), ContainsSubstring("'more'"));
+  const bool is_hashed = hidden == Encoding::hashed, is_used = hidden != Encoding::leave_out;
+  CHECK_THAT(
+      refused("zip,n,w,h,none,c\n07,5,b,p,x,yes\n"),
+      ContainsSubstring("test must have the columns in the order of the table that it is to be like; found 'zip' where 'n' is there"));
+  CHECK_THAT(refused("n,zip,w,h,c\n5,07,b,p,yes\n"),
+             ContainsSubstring("test must have the column 'none' of the table that it is to be like"));
+  CHECK_THAT(refused("n,zip,w,h,none,c,more\n5,07,b,p,x,yes,1\n"),
+             ContainsSubstring("test: the table that it is to be like has no column 'more' (leave_out leaves it out)"));
+  // At a place of its own is no difference where a column is hashed or left out.
+  CHECK((refused("h,n,zip,w,none,c\np,5,07,b,x,yes\n") == "") == (is_hashed || !is_used));
+  CHECK((refused("h,n,zip,w,none,c\n3,5,07,b,x,yes\n") == "") == (is_hashed || !is_used));
+  write_text(folder.path / "c", before);
   CHECK((bytes_of(folder.path / "c") == before));
+}
+
+TEST_CASE("what a CSV file that becomes the features of another does not use need not be like it") {
+  using D = SparseRows<float>;
+  const TemporaryFolder folder;
+  const auto train = write_text(folder.path / "train", "y,id,n,job\nyes,1,1,a\nno,2,2,b\n"), file = folder.path / "test";
+  TableOptions options = use([](auto& o) { o.label = "y", o.leave_out = {"id"}; });
+  auto made = make_cache<D>(CsvFile{train, {}, options}, folder.path / "c");
+  const auto dense = [&](const std::string& text, const TableOptions& of, const Table& like) {
+    make_cache<D>(CsvFile{write_text(file, text), {}, of, &like}, folder.path / "t");
+    CHECK(CacheFile{folder.path / "t"}.info().schema.features == std::vector<std::string>{"n", "job=a", "job=b"});
+    return read_cache<D>(folder.path / "t").to_dense();
+  };
+  const Matrix<float> expected{{7, 8}, {0, 1}, {1, 0}};
+  CHECK(dense("y,id,n,job\nyes,text,7,b\nno,2,8,a\n", options, made.table) == expected);  // of another type
+  CHECK(dense("id,n,y,job\n1,7,yes,b\n2,8,no,a\n", options, made.table) == expected);     // at another place
+  options.leave_out = {"more", Index{0}};
+  CHECK(dense("id,n,more,y,job\n1,7,1,yes,b\n2,8,1,no,a\n", options, made.table) == expected);  // which the other does not have
+
+  // Without labels, and by the number of the column.
+  Table no_labels = made.table;
+  no_labels.columns.erase(no_labels.columns.begin());
+  CHECK(dense("id,n,job\n1,7,b\n2,8,a\n", use([](auto& o) { o.leave_out = {Index{0}}; }), no_labels) == expected);
+  CHECK(dense("z,id,n,job\n0,1,7,b\n1,2,8,a\n", use([](auto& o) { o.label = Index{0}, o.leave_out = {Index{1}}; }), no_labels) == expected);
+  CHECK_THROWS_WITH(dense("id,n,job\n1,7,b\n", use([](auto& o) { o.leave_out = {"id"}; }), made.table),
+                    ContainsSubstring("test must have the column 'y' of the table that it is to be like"));
+
+  // The texts must be known.
+  options = use([](auto& o) { o.label = "y", o.leave_out = {"id"}, o.text = Encoding::hashed; });
+  made = make_cache<D>(CsvFile{train, {}, options}, folder.path / "c");
+  options.text = Encoding::one_hot;
+  CHECK_THROWS_WITH(make_cache<D>(CsvFile{train, {}, options, &made.table}, folder.path / "t"),
+                    ContainsSubstring("train: the table that it is to be like must know the texts of column 'job', which are one-hot"));
+  options.text = Encoding::hashed;
+  CHECK_THROWS_WITH(make_cache<D>(CsvFile{write_text(file, "y,id,n\nyes,1,7\n"), {}, options, &made.table}, folder.path / "t"),
+                    ContainsSubstring("test must have the column 'job' of the table that it is to be like"));
 }
 
 TEST_CASE("the names of a CSV file's columns are read alone, and which have none") {

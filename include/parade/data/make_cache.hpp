@@ -301,9 +301,11 @@ inline Index make_cache(const IdxFiles& files, const std::filesystem::path& file
   return detail::make_cache(files, file, cache, detail::bytes_at_a_time);
 }
 
-/// A table in a CSV file, plain or .gz, and how it becomes a data set. With `like` it becomes the features of another, as a test set those of its
-/// training set: of that the columns (CsvCacheReport::table), whose levels it takes as by with_levels_of (of what is hashed none: any text has its
-/// feature). What is text there is read as text.
+/// A table in a CSV file, plain or .gz, and how it becomes a data set. With `like`, which must live as long as the call, it becomes the features of another,
+/// as a test set those of its training set: `like` are the columns of that (CsvCacheReport::table, read_csv_columns), and `use` says of both what they are
+/// for. Columns of text have the levels that they have there, and what is text there is read as text. Another text is missing, but where it is hashed: any text
+/// has its feature then. Columns that are features must be the same, in the same order unless they are hashed; label, target and what is left out may be
+/// missing in `like`.
 struct CsvFile {
   std::filesystem::path file;
   CsvOptions read{};
@@ -323,19 +325,6 @@ struct CsvCacheReport {
 
 namespace detail {
 
-/// The codes in a part of a table become those of the whole, whose levels have these. A level that is none of them is missing, if there may be such.
-inline void take_codes(Column& part, const std::unordered_map<std::string_view, std::int32_t>& whole, bool may_be_unknown) {
-  std::vector<std::int32_t> codes;
-  for (const std::string& level : part.levels) {
-    const auto found = whole.find(level);
-    PARADE_ASSERT(may_be_unknown || found != whole.end());
-    codes.push_back(found == whole.end() ? -1 : found->second);
-  }
-  for (auto& code : part.codes)
-    if (code >= 0) code = codes[static_cast<std::size_t>(code)];
-  part.levels.clear();
-}
-
 /// What is text in `like` is read as text.
 inline CsvOptions read_options(const CsvFile& csv) {
   CsvOptions options = csv.read;
@@ -346,6 +335,44 @@ inline CsvOptions read_options(const CsvFile& csv) {
   for (const Column& column : read_csv_header(csv.file, csv.read).columns)
     if (texts.contains(column.name)) options.types.try_emplace(column.name, ColumnType::text);
   return options;
+}
+
+/// Throws DataError where a file, whose columns `own` names, would become other features than `like`.
+inline void check_like(const std::string& file, const Table& own, const Table& like, const TableRoles& roles) {
+  struct Names {
+    std::vector<std::string_view> ordered, hashed;
+  };
+  std::unordered_map<std::string_view, std::size_t> places;
+  for (std::size_t c = 0; c < own.columns.size(); ++c) places.try_emplace(own.columns[c].name, c);
+  Names wanted, found;
+  const auto named = columns_by_name(like);
+  const auto add = [&](Names& names, const Column& column, std::size_t c) {  // what it is there it must be here
+    const bool is_text = column.type == ColumnType::text;
+    if (!roles.is_feature[c] || (is_text && roles.encodings[c] == Encoding::leave_out)) return;
+    if (is_text && roles.encodings[c] == Encoding::one_hot && !column.knows_levels)
+      throw DataError(
+          text(file, ": the table that it is to be like must know the texts of column ", in_quotes(column.name), ", which are one-hot"));
+    (is_text && roles.encodings[c] == Encoding::hashed ? names.hashed : names.ordered).push_back(column.name);
+  };
+  for (const Column& column : like.columns) {
+    const auto place = places.find(column.name);
+    if (place == places.end())
+      throw DataError(text(file, " must have the column ", in_quotes(column.name), " of the table that it is to be like"));
+    add(wanted, column, place->second);
+  }
+  for (std::size_t c = 0; c < own.columns.size(); ++c) {
+    const std::string& name = own.columns[c].name;
+    if (const auto other = named.find(name); other != named.end())
+      add(found, *other->second, c);
+    else if (roles.is_feature[c])
+      throw DataError(text(file, ": the table that it is to be like has no column ", in_quotes(name), " (leave_out leaves it out)"));
+  }
+  if (wanted.ordered.size() != found.ordered.size() || wanted.hashed.size() != found.hashed.size())  // of equal names
+    throw DataError(text(file, " must have each column of the table that it is to be like once"));
+  const auto [a, b] = std::mismatch(wanted.ordered.begin(), wanted.ordered.end(), found.ordered.begin());
+  if (a != wanted.ordered.end())
+    throw DataError(text(file, " must have the columns in the order of the table that it is to be like; found ", in_quotes(*b), " where ",
+                         in_quotes(*a), " is there"));
 }
 
 /// A CSV file in passes; after the first, or two, what its columns are.
@@ -369,18 +396,19 @@ struct CsvTable {
     facts.columns.resize(count);
     table = facts.table(columns);
     const TableRoles roles{table, csv.use};
-    std::vector<const Column*> like(count);  // null without, and while it has none of that name
+    std::vector<const Column*> like(count);  // null where there is none
     std::vector<std::unordered_map<std::string_view, std::int32_t>> given(count);
-    std::unordered_map<std::string_view, const Column*> named;
-    for (std::size_t c = 0; csv.like && c < csv.like->columns.size(); ++c)
-      named.try_emplace(csv.like->columns[c].name, &csv.like->columns[c]);
-    for (std::size_t c = 0; csv.like && c < count; ++c) {
-      const auto found = named.find(columns.names[c]);
-      if (found == named.end()) continue;
-      like[c] = found->second;
-      if (like[c]->knows_levels && roles.needs_levels(c)) given[c] = codes_of(like[c]->levels);
+    if (csv.like) {
+      check_like(stream.name(), table, *csv.like, roles);
+      const auto named = columns_by_name(*csv.like);
+      for (std::size_t c = 0; c < count; ++c)
+        if (const auto found = named.find(columns.names[c]); found != named.end() && roles.is_used(c)) like[c] = found->second;
     }
-    const auto takes_levels = [&](std::size_t c) { return like[c] && like[c]->type == ColumnType::text && like[c]->knows_levels; };
+    const auto takes_levels = [&](std::size_t c) {
+      return like[c] && like[c]->type == ColumnType::text && like[c]->knows_levels && roles.needs_levels(c);
+    };
+    for (std::size_t c = 0; c < count; ++c)
+      if (takes_levels(c)) given[c] = codes_of(like[c]->levels);
     std::vector<bool> wanted, late(count);
     std::vector<std::set<std::string>> levels(count);
     std::vector<Index> news(count);
@@ -394,10 +422,9 @@ struct CsvTable {
           levels[c].insert(column.levels.begin(), column.levels.end());
           continue;
         }
-        const auto missing = [&] { return std::count_if(column.codes.begin(), column.codes.end(), [](auto code) { return code < 0; }); };
-        const auto before = missing();
+        const Index missing = count_missing(column.codes);
         take_codes(column, given[c], true);
-        news[c] += missing() - before;
+        news[c] += count_missing(column.codes) - missing;
       }
     };
     stream.pass([&](CsvReader& reader, std::size_t begin) {
@@ -408,9 +435,9 @@ struct CsvTable {
       collect(reader, part, wanted);
     });
     table = facts.table(columns);
-    for (std::size_t c = 0; csv.like && c < count; ++c) {
+    for (std::size_t c = 0; c < count; ++c) {
       Column& column = table.columns[c];
-      if (!like[c]) like[c] = &(*csv.like)[column.name];  // throws; what is wrong with the text has counted more
+      if (!like[c]) continue;
       if (column.missing == table.rows)
         column.type = like[c]->type, column.why_text.clear();
       else
@@ -428,9 +455,10 @@ struct CsvTable {
     for (std::size_t c = 0; c < count; ++c) {
       Column& column = table.columns[c];
       column.knows_levels = column.type != ColumnType::text || roles.needs_levels(c);
+      const bool has_no_value = column.missing == table.rows;
       column.missing += news[c];
       unknown += news[c];
-      if (takes_levels(c) && roles.needs_levels(c))
+      if (takes_levels(c) || (like[c] && has_no_value && roles.needs_levels(c)))  // as with_levels_of
         column.levels = like[c]->levels;
       else
         column.levels.assign(levels[c].begin(), levels[c].end());
@@ -439,16 +467,6 @@ struct CsvTable {
     report.bytes += stream.head_bytes();
   }
 };
-
-/// Throws DataError where a file would become other features than the table that it is to be like.
-inline void check_like(const std::string& file, const FeatureNames& own, const FeatureNames& like) {
-  if (own == like) return;
-  Index i = 0;
-  while (i < std::min(own.size(), like.size()) && own[i] == like[i]) ++i;
-  const auto name = [i](const FeatureNames& of) { return i < of.size() ? "'" + of[i] + "'" : "none"; };
-  throw DataError(text(file, ": feature ", i, ", counted from 0, must be that of the table that it is to be like, ", name(like), "; got ",
-                       name(own), " (columns must have the same names and order)"));
-}
 
 /// Rows of samples `first` … are finite.
 template <class T>
@@ -474,7 +492,6 @@ CsvCacheReport make_cache(const CsvFile& csv, const std::filesystem::path& file,
   made.report = std::move(found.report);
   made.unknown = found.unknown;
   const TableEncoder encoder{made.table, csv.use};
-  if (csv.like) check_like(stream.name(), encoder.features(), TableEncoder{*csv.like, csv.use}.features());
   const TableRoles roles{made.table, csv.use};
   made.features = encoder.features();
   made.labels = encoder.labels();
@@ -533,7 +550,8 @@ CsvCacheReport make_cache(const CsvFile& csv, const std::filesystem::path& file,
 ///   parade::make_cache<parade::SparseRows<float>>(parade::CsvFile{"test.csv", {}, {.label = "income"}, &made.table}, "test.cache");
 ///
 /// The cache of the test set has the features of the training set: see CsvFile. It is that of `with_levels_of(read_csv(…).table, made.table)`. A label that
-/// training did not have is missing, like any other text; where it is to be kept, `knows_levels` of that column of `like` is false.
+/// training did not have is missing, like any other text; where it is to be kept, `knows_levels` of that column of `like` is false. (For a file without labels the
+/// column is erased from it.) Of hashed columns no levels are taken, as if `like` knew none.
 ///
 /// The memory it takes does not grow with the number of rows, in packed files neither: it holds 8 MiB of text and what becomes of them, some hundred
 /// megabytes at most where fields are short, and the levels of the label and of what is one-hot. Of hashed columns no levels are kept. The text is read twice; a third time where a column turns out to be

@@ -151,6 +151,30 @@ inline std::unordered_map<std::string_view, std::int32_t> codes_of(const std::ve
   return codes;
 }
 
+/// The codes of a column become those of the whole, whose levels have these. A level that is none of them is missing, if there may be such.
+inline void take_codes(Column& part, const std::unordered_map<std::string_view, std::int32_t>& whole, bool may_be_unknown) {
+  std::vector<std::int32_t> codes;
+  for (const std::string& level : part.levels) {
+    const auto found = whole.find(level);
+    PARADE_ASSERT(may_be_unknown || found != whole.end());
+    codes.push_back(found == whole.end() ? -1 : found->second);
+  }
+  for (auto& code : part.codes)
+    if (code >= 0) code = codes[static_cast<std::size_t>(code)];
+  part.levels.clear();
+}
+
+inline Index count_missing(const Vector<std::int32_t>& codes) {
+  return std::count_if(codes.begin(), codes.end(), [](auto code) { return code < 0; });
+}
+
+/// Of each name in a table the first column that has it.
+inline std::unordered_map<std::string_view, const Column*> columns_by_name(const Table& table) {
+  std::unordered_map<std::string_view, const Column*> named;
+  for (const Column& column : table.columns) named.try_emplace(column.name, &column);
+  return named;
+}
+
 /// Throws DataError where one is text and the other is not.
 inline void check_same_kind(const Column& column, const Column& reference) {
   if ((column.type == ColumnType::text) != (reference.type == ColumnType::text))
@@ -397,8 +421,7 @@ TableData<SparseRows<Scalar>> sparse_rows(const Table& table, const TableOptions
 ///
 /// Throws DataError for a column that the reference does not have, or has as text where this is not, or the other way round.
 inline Table with_levels_of(Table table, const Table& reference) {
-  std::unordered_map<std::string_view, const Column*> named;
-  for (const Column& column : reference.columns) named.try_emplace(column.name, &column);
+  const auto named = detail::columns_by_name(reference);
   for (Column& column : table.columns) {
     const auto found = named.find(column.name);
     const Column& other = found == named.end() ? reference[column.name] : *found->second;  // the former throws
@@ -413,17 +436,8 @@ inline Table with_levels_of(Table table, const Table& reference) {
     }
     detail::check_same_kind(column, other);
     if (column.type != ColumnType::text || !other.knows_levels) continue;
-    const auto code_of = detail::codes_of(other.levels);
-    std::vector<std::int32_t> codes;
-    for (const auto& level : column.levels) {
-      const auto code = code_of.find(level);
-      codes.push_back(code == code_of.end() ? -1 : code->second);
-    }
-    column.missing = 0;
-    for (auto& code : column.codes) {
-      if (code >= 0) code = codes[static_cast<std::size_t>(code)];
-      column.missing += code < 0;
-    }
+    detail::take_codes(column, detail::codes_of(other.levels), true);
+    column.missing = detail::count_missing(column.codes);
     column.levels = other.levels;
   }
   return table;

@@ -79,7 +79,6 @@ struct LibsvmRules {
   std::optional<int> index_base;
   LibsvmTargets targets;
   std::optional<bool> queries;
-  bool needs_label = false;  // the targets were automatic: a row without a label is refused in every pass, though these may be label sets
 };
 
 /// The rows of one piece of text.
@@ -226,7 +225,7 @@ class LibsvmParser {
     const char* digits = at;
     while (is_digit(*digits)) ++digits;
     if ((digits > at && *digits == ':') || std::strncmp(at, "qid:", 4) == 0) {
-      const bool needs_label = kind == LibsvmTargets::automatic || rules_.needs_label;
+      const bool needs_label = options_.targets == LibsvmTargets::automatic;  // in every pass, also where the targets are label sets then
       if (kind == LibsvmTargets::label_sets && !needs_label) return at;
       return fail(at, needs_label ? "a label (rows without one are read with targets = label_sets)" : "a label");
     }
@@ -576,7 +575,6 @@ inline bool complete_rules(LibsvmRules& rules, const LibsvmFacts& facts, const L
     again |= facts.has_index_0 && options.num_features > 0 && facts.largest_index >= options.num_features;
   }
   if (rules.targets == LibsvmTargets::automatic) {
-    rules.needs_label = true;
     rules.targets = facts.has_comma ? LibsvmTargets::label_sets : facts.has_no_class ? LibsvmTargets::real : LibsvmTargets::labels;
     again |= facts.has_comma && facts.has_no_id;
   }
