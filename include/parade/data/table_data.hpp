@@ -152,7 +152,8 @@ inline std::unordered_map<std::string_view, std::int32_t> codes_of(const std::ve
 }
 
 /// The codes of a column become those of the whole, whose levels have these. A level that is none of them is missing, if there may be such.
-inline void take_codes(Column& part, const std::unordered_map<std::string_view, std::int32_t>& whole, bool may_be_unknown) {
+inline void take_codes(Column& part, const std::unordered_map<std::string_view, std::int32_t>& whole,
+                       [[maybe_unused]] bool may_be_unknown) {
   std::vector<std::int32_t> codes;
   for (const std::string& level : part.levels) {
     const auto found = whole.find(level);
